@@ -1,0 +1,74 @@
+"""Speech to text with attention encoder-decoder models.
+
+    import asr
+    model = asr.load_model()              # the model that ships with the package
+    print(model.transcribe("talk.mp3").text)
+
+Names are loaded on first use: `import asr` alone loads neither torch nor lightning.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asr.errors import (
+        AsrError,
+        AudioError,
+        ConfigError,
+        DependencyError,
+        ManifestError,
+        ModelError,
+        OutputError,
+        TrainingError,
+    )
+    from asr.transcribe.recognizer import Recognizer, load_model
+    from asr.types import Hypothesis, Segment, StreamUpdate, Transcript, Word
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "asr.errors": (
+        "AsrError",
+        "AudioError",
+        "ConfigError",
+        "DependencyError",
+        "ManifestError",
+        "ModelError",
+        "OutputError",
+        "TrainingError",
+    ),
+    "asr.types": ("Hypothesis", "Segment", "StreamUpdate", "Transcript", "Word"),
+    "asr.transcribe.recognizer": ("Recognizer", "load_model"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "AsrError",
+    "AudioError",
+    "ConfigError",
+    "DependencyError",
+    "Hypothesis",
+    "ManifestError",
+    "ModelError",
+    "OutputError",
+    "Recognizer",
+    "Segment",
+    "StreamUpdate",
+    "TrainingError",
+    "Transcript",
+    "Word",
+    "__version__",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'asr' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

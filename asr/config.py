@@ -1,0 +1,76 @@
+"""Strict configuration: every key is known, every value is in range, every mistake is named.
+
+A configuration class derives from `Config`. `parse` turns a mapping (from YAML, JSON or the
+command line) into one, and pydantic's findings into a `ConfigError` that a person can act on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from asr.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of all configurations: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
+    """Builds a `cls` from plain values; `source` names the file or option in messages.
+
+    Raises:
+        ConfigError: a key is unknown (the nearest known one is named), or a value has the wrong
+            type or is out of range (what is allowed is named). All mistakes are in one message.
+    """
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(cls, values, problem) for problem in error.errors()]
+        raise ConfigError(f"{source}: " + "; ".join(problems)) from None
+
+
+def _explain(cls: type[Config], values: Mapping[str, Any], problem: Any) -> str:
+    path: Sequence[str | int] = problem["loc"]
+    key = ".".join(str(part) for part in path)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_fields_at(cls, path[:-1]))
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+        return f"unknown key '{key}', {hint}"
+    if problem["type"] == "missing":
+        return f"key '{key}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"key '{key}': {message} (got {problem['input']!r})" if key else message
+
+
+def _fields_at(cls: type[Config], path: Sequence[str | int]) -> set[str]:
+    """Names of the fields of the configuration that `path` leads to, looking into unions."""
+    classes: list[type[Config]] = [cls]
+    for part in path:
+        inner = [
+            found
+            for one in classes
+            if str(part) in one.model_fields
+            for found in _configs_in(one.model_fields[str(part)].annotation)
+        ]
+        classes = inner or classes  # a list index or a union tag: stay where we are
+    return {name for one in classes for name in one.model_fields}
+
+
+def _configs_in(annotation: Any) -> list[type[Config]]:
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return [found for arg in typing.get_args(annotation) for found in _configs_in(arg)]
+    return []

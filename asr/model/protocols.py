@@ -1,0 +1,119 @@
+"""What an encoder and a decoder are, whatever is inside: the search and training know only this.
+
+State belongs to the caller: modules hold weights only. A state is an opaque value that a module
+made; it can be kept, copied, pickled or dropped at any moment.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+#: Ids that mean the same in every tokenizer, model and search of this package.
+BLANK, UNK, EOS = 0, 1, 2  # EOS also starts a sequence
+
+
+@dataclass(frozen=True)
+class ChunkContext:
+    """How much of the sound an encoder may see, counted in memory frames.
+
+    `chunk=None` is the whole utterance. Otherwise time is cut into chunks of `chunk` frames; each
+    frame sees its own chunk and the `left` frames before that chunk, and nothing to the right.
+    """
+
+    chunk: int | None = None
+    left: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.chunk is not None and self.chunk < 1) or self.left < 0:
+            raise ValueError(f"chunk must be None or at least 1 and left at least 0: {self}")
+
+
+FULL_CONTEXT = ChunkContext()
+
+
+class Encoder(nn.Module, ABC):
+    """Turns features into memory, at once or by steps, with the same result to 1e-5."""
+
+    frame_seconds: float
+    """Length of one memory frame."""
+    dim: int
+    """Width of the memory."""
+
+    @abstractmethod
+    def forward(
+        self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
+    ) -> tuple[Tensor, Tensor]:
+        """Encodes whole utterances in parallel.
+
+        Args:
+            features: (B, T, F); what stands beyond a row's length changes nothing.
+            lengths: (B,) frames of each row.
+            context: how much each frame may see.
+
+        Returns:
+            memory (B, M, D) and its lengths (B,).
+
+        Raises:
+            ModelError: this encoder cannot honour `context`.
+        """
+
+    @abstractmethod
+    def initial_state(self, batch: int, context: ChunkContext) -> Any:
+        """The state of `batch` streams that have heard nothing yet.
+
+        Raises:
+            ModelError: this encoder cannot honour `context`.
+        """
+
+    @abstractmethod
+    def step(self, features: Tensor, state: Any, final: bool) -> tuple[Tensor, Any]:
+        """Encodes the next features (B, t, F) of a batch of streams; t may be 0.
+
+        Returns:
+            the memory frames (B, m, D) that are now certain (m may be 0) and the next state.
+            `final` ends the streams: everything that was held back comes out.
+        """
+
+
+class Decoder(nn.Module, ABC):
+    """Predicts the next label from the labels so far and the memory."""
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        """Teacher forcing.
+
+        Args:
+            tokens: (B, U) the labels so far, the first of them EOS (which starts a sequence).
+            memory: (B, M, D). memory_lengths: (B,).
+
+        Returns:
+            logits (B, U, V): position u predicts the label after tokens[:, u].
+        """
+
+    @abstractmethod
+    def initial_state(self, memory: Tensor, memory_lengths: Tensor) -> Any:
+        """The state before the first label: one row for each utterance of memory (B, M, D)."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Feeds one label to each row.
+
+        Args:
+            tokens: (N,) the last label of each row (EOS to start).
+            state: of N rows. N = B x rows per utterance; the rows of an utterance are contiguous.
+
+        Returns:
+            log_probs (N, V) of the next label, and the next state.
+        """
+
+    @abstractmethod
+    def reorder(self, state: Any, parents: Tensor) -> Any:
+        """The state whose row i continues row `parents[i]` (N',) of `state`.
+
+        Every utterance that is left has the same number of contiguous rows; an utterance none of
+        whose rows is a parent has left the batch.
+        """

@@ -1,0 +1,76 @@
+"""The nouns that users see. Times are seconds from the start of the input, never decreasing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a segment; `confidence` is in 0..1."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech that was decoded in one piece.
+
+    `score` is the weighted sum of `scores`, each a log probability by scorer name;
+    `tokens` are the token ids that `text` was written from. `alternatives` are the next best
+    hypotheses of the same stretch, best first, where they were asked for.
+    """
+
+    text: str
+    start: float
+    end: float
+    words: tuple[Word, ...] = ()
+    score: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
+    tokens: tuple[int, ...] = ()
+    alternatives: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What one input says.
+
+    `duration` is the length of the audio that was decoded, in seconds. `truncated` is the second
+    at which a damaged or shrinking input stopped, None for a whole one. `notes` are sentences
+    about the input that a person should read (a header that lied, a second audio track).
+    """
+
+    segments: tuple[Segment, ...]
+    duration: float
+    source: str
+    truncated: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All segments, joined by single spaces."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+
+@dataclass(frozen=True)
+class StreamUpdate:
+    """What one block of audio added: `final` segments never change; `partial` may.
+
+    `stable` counts the leading characters of `partial.text` that will not change.
+    """
+
+    final: tuple[Segment, ...] = ()
+    partial: Segment | None = None
+    stable: int = 0
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A finished hypothesis of the search; `score` is the weighted sum of `scores`."""
+
+    tokens: tuple[int, ...]
+    score: float
+    scores: dict[str, float] = field(default_factory=dict)
