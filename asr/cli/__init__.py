@@ -1,1 +1,1 @@
-"""asr.cli"""
+"""The command line: each file parses one command, calls the library and prints."""

@@ -1,0 +1,61 @@
+"""What the commands say, where, and with which exit status.
+
+Results go to stdout; messages go to stderr, one line each: `asr: FILE: what is wrong; what to do`.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import dataclass
+
+from asr.errors import AsrError, ConfigError, DependencyError, ModelError, OutputError
+
+#: Exit statuses of every command.
+DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+
+# Found before any input was worked on: the call, or what it runs on, must change first.
+_WRONG_CALL_ERRORS = (ConfigError, ModelError, DependencyError, OutputError)
+
+
+@dataclass
+class Console:
+    """Prints messages; `debug` adds tracebacks. One instance serves one run of the program."""
+
+    debug: bool = False
+
+    def say(self, message: str) -> None:
+        """Prints one message as one line on stderr."""
+        text = shown(f"asr: {message}")
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        safe = text.encode(encoding, "backslashreplace").decode(encoding)
+        print(safe, file=sys.stderr, flush=True)
+
+    def problem(self, error: BaseException) -> None:
+        """Prints an error as one line on stderr, after its traceback where that was asked for."""
+        if self.debug:
+            traceback.print_exception(error, file=sys.stderr)
+        self.say(describe(error))
+
+
+def shown(text: str) -> str:
+    """`text` on one line: control characters are written as escapes (a name may hold newlines)."""
+    return "".join(
+        char if char.isprintable() or char == " " else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def describe(error: BaseException) -> str:
+    """What to tell the user about `error`; an error that is not ours is called a bug."""
+    if isinstance(error, AsrError):
+        return str(error)
+    detail = " ".join(str(error).split())
+    kind = type(error).__name__
+    told = f"{kind}: {detail}" if detail else kind
+    return f"{told}; this is a bug in asr: run again with --debug and report what it prints"
+
+
+def status_of(error: AsrError) -> int:
+    """The exit status of a command that `error` ended."""
+    return WRONG_CALL if isinstance(error, _WRONG_CALL_ERRORS) else SOME_FAILED

@@ -1,0 +1,188 @@
+"""The `asr` program: finds the command, runs it, and turns errors into a line and an exit status.
+
+Commands are imported when they run, so that `asr --help` loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+import click
+
+import asr
+from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, WRONG_CALL, Console, status_of
+from asr.errors import AsrError
+
+#: name: (where the command is, what the list of commands says about it)
+COMMANDS = {
+    "transcribe": ("asr.cli.transcribe:transcribe", "Write what recordings say."),
+    "evaluate": ("asr.cli.evaluate:evaluate", "Measure the error rate of a model on a manifest."),
+    "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
+    "train": ("asr.cli.train:train", "Train a model from a recipe."),
+    "tokenizer": ("asr.cli.tokenizer:tokenizer", "Train a tokenizer from texts."),
+    "validate": ("asr.cli.validate:validate", "Check a corpus: every line and every recording."),
+}
+
+
+def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Console).debug = True
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_debug,
+        help="Add the traceback to error messages.",
+    )
+
+
+class Program(click.Group):
+    """The group of all commands; the only place where exceptions become exit statuses."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the command `cmd_name`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        if not any(parameter.name == "debug" for parameter in command.params):
+            command.params.append(_debug_option())
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands from the table: none of them is imported for that."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that the first argument names, or says which one is near."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            known = f"the commands are {', '.join(COMMANDS)}"
+            hint = f"did you mean '{near[0]}'?" if near else known
+            raise click.UsageError(f"there is no command '{name}'; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs the program and exits with its status (0, 1, 2 or 130)."""
+        console = Console()
+        extra.setdefault("obj", console)
+        run = super().main
+        with _terminate_as_interrupt():
+            status = _status(
+                lambda: run(args, prog_name or "asr", complete_var, standalone_mode=False, **extra),
+                console,
+            )
+        sys.exit(status)
+
+
+def _status(run: Any, console: Console) -> int:
+    """Calls `run`, prints what went wrong as one line, and returns the exit status."""
+    try:
+        result = run()
+        sys.stdout.flush()
+    except click.UsageError as error:
+        _say_usage(error, console)
+        return WRONG_CALL
+    except click.ClickException as error:
+        console.say(error.format_message())
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        console.say("interrupted")
+        return INTERRUPTED
+    except AsrError as error:
+        console.problem(error)
+        return status_of(error)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return _reader_has_gone()
+        console.problem(error)
+        return SOME_FAILED
+    except SystemExit as error:  # click ends so when it has met a broken pipe itself
+        return _reader_has_gone() if error.code == 1 else int(error.code or DONE)
+    except Exception as error:
+        console.problem(error)
+        return SOME_FAILED
+    return result if isinstance(result, int) else DONE
+
+
+def _say_usage(error: click.UsageError, console: Console) -> None:
+    told = error.format_message().rstrip(".")
+    if "\n" in told:  # no arguments at all: click's message is the whole help
+        click.echo(told, err=True)
+        return
+    path = error.ctx.command_path if error.ctx else "asr"
+    joint = " " if told.endswith("?") else "; "
+    console.say(f"{told[:1].lower()}{told[1:]}{joint}see '{path} --help'")
+
+
+def _reader_has_gone() -> int:
+    """Ends quietly: Python would complain once more when it flushes stdout at exit."""
+    with suppress(OSError, ValueError):  # stdout may be no file (a test's buffer)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return SOME_FAILED
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the program the way Ctrl-C does: what is finished stays, nothing is half."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@click.command(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.version_option(asr.__version__, message="asr %(version)s")
+def program() -> None:
+    """Speech to text with attention encoder-decoder models.
+
+    asr transcribe talk.mp3 prints what the recording says.
+    """
+
+
+program.params.append(_debug_option())
+
+
+def main() -> None:
+    """The console command `asr`."""
+    program.main()
