@@ -1,1 +1,19 @@
-"""asr.output"""
+"""Writes transcripts: one function a format, `FORMATS` names them, files appear whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asr.output.json import as_json, as_json_line
+from asr.output.txt import as_text
+from asr.output.whole import check_writable, write_whole
+from asr.types import Transcript
+
+#: format name, also the ending of the file: (transcript, name of the model) -> file contents
+FORMATS: dict[str, Callable[[Transcript, str], str]] = {
+    "txt": as_text,
+    "json": as_json,
+    "jsonl": as_json_line,
+}
+
+__all__ = ["FORMATS", "as_json", "as_json_line", "as_text", "check_writable", "write_whole"]

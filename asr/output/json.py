@@ -1,0 +1,64 @@
+"""JSON: everything that is known about a transcript, as one object."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from asr.types import Segment, Transcript, Word
+
+
+def as_json(transcript: Transcript, model: str) -> str:
+    """One indented object, for people and programs."""
+    return json.dumps(to_dict(transcript, model), ensure_ascii=False, indent=2) + "\n"
+
+
+def as_json_line(transcript: Transcript, model: str) -> str:
+    """The same object on one line: files in this format can be joined end to end."""
+    return json.dumps(to_dict(transcript, model), ensure_ascii=False) + "\n"
+
+
+def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
+    """A transcript as plain values.
+
+    Keys: `source, text, duration, truncated, notes, model, segments`. Times are seconds, rounded
+    to the millisecond. `truncated` is null for a whole input. A segment has `start, end, text,
+    score, scores, tokens`, and `words` and `alternatives` where there are any.
+    """
+    return {
+        "source": transcript.source,
+        "text": transcript.text,
+        "duration": round(transcript.duration, 3),
+        "truncated": None if transcript.truncated is None else round(transcript.truncated, 3),
+        "notes": list(transcript.notes),
+        "model": model,
+        "segments": [_segment(segment) for segment in transcript.segments],
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "score": round(segment.score, 5),
+        "scores": {name: round(score, 5) for name, score in segment.scores.items()},
+        "tokens": list(segment.tokens),
+    }
+    if segment.words:
+        values["words"] = [_word(word) for word in segment.words]
+    if segment.alternatives:
+        values["alternatives"] = [
+            {key: value for key, value in _segment(other).items() if key not in ("start", "end")}
+            for other in segment.alternatives
+        ]
+    return values
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {
+        "text": word.text,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "confidence": round(word.confidence, 4),
+    }

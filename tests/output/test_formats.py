@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from asr.output import FORMATS
+from asr.types import Segment, Transcript, Word
+
+TRANSCRIPT = Transcript(
+    segments=(
+        Segment("good morning", 0.0, 1.23456, score=-1.5, scores={"ctc": -5.0}, tokens=(7, 9)),
+        Segment("", 1.23456, 2.0),
+        Segment(
+            "naïve “café”",
+            2.0,
+            3.0,
+            words=(Word("naïve", 2.0, 2.5, 0.9), Word("“café”", 2.5, 3.0, 0.5)),
+            alternatives=(Segment("knave", 2.0, 3.0, score=-3.0, tokens=(4,)),),
+        ),
+    ),
+    duration=3.0,
+    source="a\nb.wav",
+    truncated=3.00049,
+    notes=("the file ends early",),
+)
+SILENT = Transcript((), 2.0, "silence.wav")
+
+
+def test_text_has_a_line_for_each_segment_with_words() -> None:
+    assert FORMATS["txt"](TRANSCRIPT, "m") == "good morning\nnaïve “café”\n"
+    assert FORMATS["txt"](SILENT, "m") == ""
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl"])
+def test_json_holds_everything(name: str) -> None:
+    values = json.loads(FORMATS[name](TRANSCRIPT, "english"))
+    segments = values.pop("segments")
+    assert values == {
+        "source": "a\nb.wav",
+        "text": "good morning naïve “café”",
+        "duration": 3.0,
+        "truncated": 3.0,
+        "notes": ["the file ends early"],
+        "model": "english",
+    }
+    assert segments[0] == {
+        "start": 0.0,
+        "end": 1.235,
+        "text": "good morning",
+        "score": -1.5,
+        "scores": {"ctc": -5.0},
+        "tokens": [7, 9],
+    }
+    assert segments[2]["words"][1] == {
+        "text": "“café”",
+        "start": 2.5,
+        "end": 3.0,
+        "confidence": 0.5,
+    }
+    assert segments[2]["alternatives"] == [
+        {"text": "knave", "score": -3.0, "scores": {}, "tokens": [4]}
+    ]
+
+
+def test_a_whole_input_is_not_truncated() -> None:
+    values = json.loads(FORMATS["json"](SILENT, "m"))
+    assert values["truncated"] is None
+    assert values["text"] == ""
+    assert values["segments"] == []
+
+
+def test_a_json_line_is_one_line_and_readable() -> None:
+    line = FORMATS["jsonl"](TRANSCRIPT, "m")
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    assert "naïve “café”" in line
