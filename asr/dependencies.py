@@ -1,0 +1,73 @@
+"""Optional libraries: imported where they are used, and explained where they cannot be.
+
+torchaudio's wheel imports only beside the torch build that it was made for, and pip does not know
+that; the extras of this package pin the pair. Transcribing needs neither torchaudio nor any other
+library that is looked for here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+from asr.errors import DependencyError
+
+#: The pair that is tested; `pyproject.toml` pins the same in the extra `train`.
+PAIR = "torch==2.11.0 torchaudio==2.11.0"
+
+
+def need(module: str, extra: str) -> ModuleType:
+    """Imports an optional library.
+
+    Args:
+        module: what to import, as `lhotse.cut`.
+        extra: the extra of this package that installs it, as `train`.
+
+    Raises:
+        DependencyError: it is not installed, or it does not load beside the torch that is here.
+    """
+    library = module.split(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or module).split(".")[0]
+        raise DependencyError(
+            f"{missing} is not installed; install it with: pip install 'asr[{extra}]'"
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise DependencyError(
+            f"{library} {installed(library)} does not load: {_first_line(error)}. {_advice(extra)}"
+        ) from error
+
+
+def torchaudio_problem() -> str | None:
+    """What is wrong with the torchaudio that is installed; None where it loads or is absent."""
+    if installed("torchaudio") is None:
+        return None
+    try:
+        need("torchaudio", "train")
+    except DependencyError as error:
+        return str(error)
+    return None
+
+
+def installed(distribution: str) -> str | None:
+    """The version of an installed library, None where it is not installed. Nothing is imported."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _advice(extra: str) -> str:
+    return (
+        f"torchaudio {installed('torchaudio')} and torch {installed('torch')} are not a pair: "
+        "torchaudio works only beside the torch build that it was made for. "
+        f"Install a pair that fits with: pip install 'asr[{extra}]' (that is {PAIR})"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
