@@ -1,0 +1,136 @@
+"""From the plan of a batch to its samples and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from asr.data.batches import Item, Plan
+from asr.data.decode import cut_samples
+
+if TYPE_CHECKING:
+    from asr.data.cache import SampleCache
+
+#: Pads rows of tokens; the blank label, which no text contains.
+TOKEN_PADDING = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Utterances as the model takes them.
+
+    `samples` (B, N) float32 and `lengths` (B,); what stands beyond a row's length is zero.
+    `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
+    `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
+    """
+
+    ids: tuple[str, ...]
+    samples: Tensor
+    lengths: Tensor
+    texts: tuple[str, ...]
+    seconds: float
+    tokens: Tensor | None = None
+    token_lengths: Tensor | None = None
+    epoch: int = 0
+    index: int = 0
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch with its tensors on `device`."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; the DataLoader calls this."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors: dict[str, Any] = {
+            name: change(value) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
+
+
+#: Writes the text of an item as token ids, given the epoch and the item's id (for sampling).
+Tokenise = Callable[[str, int, str], Sequence[int]]
+
+
+class SpeechDataset(Dataset[Batch]):
+    """Makes a `Batch` of each `Plan`; its workers hold no state, so any of them may make any."""
+
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        normalise: Callable[[str], str] | None = None,
+        tokenise: Tokenise | None = None,
+        cache: SampleCache | None = None,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.normalise = normalise
+        self.tokenise = tokenise
+        self.cache = cache
+
+    def __getitem__(self, plan: Plan) -> Batch:
+        """Decodes, augments and pads.
+
+        Raises:
+            AudioError: the audio of an item cannot be read.
+        """
+        rows = [self._samples(item, plan.epoch) for item in plan.items]
+        texts = tuple(self._text(item) for item in plan.items)
+        samples, lengths = _padded(rows)
+        tokens, token_lengths = self._tokens(plan, texts)
+        return Batch(
+            ids=tuple(item.id for item in plan.items),
+            samples=samples,
+            lengths=lengths,
+            texts=texts,
+            seconds=float(lengths.sum()) / self.sample_rate,
+            tokens=tokens,
+            token_lengths=token_lengths,
+            epoch=plan.epoch,
+            index=plan.index,
+        )
+
+    def _samples(self, item: Item, epoch: int) -> np.ndarray:
+        parts = [cut_samples(cut, self.sample_rate, self.cache) for cut in item.cuts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _text(self, item: Item) -> str:
+        texts = (text_of(cut) for cut in item.cuts)
+        if self.normalise is not None:
+            texts = (self.normalise(text) for text in texts)
+        return " ".join(text for text in texts if text)
+
+    def _tokens(self, plan: Plan, texts: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
+        if self.tokenise is None:
+            return None, None
+        rows = [
+            torch.tensor(self.tokenise(text, plan.epoch, item.id), dtype=torch.int64)
+            for text, item in zip(texts, plan.items, strict=True)
+        ]
+        lengths = torch.tensor([len(row) for row in rows])
+        padded = torch.full((len(rows), int(lengths.max())), TOKEN_PADDING)
+        for row, target in zip(rows, padded, strict=True):
+            target[: len(row)] = row
+        return padded, lengths
+
+
+def text_of(cut: Any) -> str:
+    """What is said in a cut: the texts of its supervisions in order, "" where nobody speaks."""
+    texts = (part.text for part in sorted(cut.supervisions, key=lambda part: part.start))
+    return " ".join(text.strip() for text in texts if text and text.strip())
+
+
+def _padded(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(row) for row in rows])
+    samples = torch.zeros(len(rows), int(lengths.max()))
+    for row, target in zip(rows, samples, strict=True):
+        target[: len(row)] = torch.from_numpy(row)
+    return samples, lengths

@@ -1,0 +1,148 @@
+"""One line of a corpus, whatever form it came in, and the Lhotse cut made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.errors import ManifestError
+
+if TYPE_CHECKING:
+    from lhotse.cut import MonoCut
+
+#: Fields of a manifest line that mean something here; others are kept in the cut's `custom`.
+FIELDS = ("audio_filepath", "duration", "text", "speaker", "id", "offset", "language", "channel")
+#: Sampling rate written into recordings whose header nobody has read yet.
+NOMINAL_RATE = 16000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An utterance: where its sound is, and what is said.
+
+    `where` names file and line for messages. `offset` is None when the utterance is the whole
+    file; `total` is the length of the file in seconds where an utterance is only a part of it.
+    """
+
+    id: str
+    audio: str
+    duration: float
+    text: str
+    where: str
+    speaker: str | None = None
+    language: str | None = None
+    offset: float | None = None
+    total: float | None = None
+    custom: Mapping[str, Any] = field(default_factory=dict)
+
+    def cut(self) -> MonoCut:
+        """This utterance as a Lhotse cut with one recording and one supervision."""
+        from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
+
+        start = self.offset or 0.0
+        total = self.total or start + self.duration
+        recording = Recording(
+            id=self.id if self.offset is None else self.audio,
+            sources=[AudioSource("file", [0], self.audio)],
+            sampling_rate=NOMINAL_RATE,
+            num_samples=round(total * NOMINAL_RATE),
+            duration=total,
+        )
+        supervision = SupervisionSegment(
+            id=self.id,
+            recording_id=recording.id,
+            start=0.0,
+            duration=self.duration,
+            channel=0,
+            text=self.text,
+            speaker=self.speaker,
+            language=self.language,
+        )
+        return MonoCut(
+            id=self.id,
+            start=start,
+            duration=self.duration,
+            channel=0,
+            recording=recording,
+            supervisions=[supervision],
+            custom=dict(self.custom) or None,
+        )
+
+
+def entry_of(values: Mapping[str, Any], folder: Path, where: str) -> Entry:
+    """Checks the fields of one line (of JSON, or of a table) and makes an entry of them.
+
+    Args:
+        values: the line. Required: `audio_filepath` (str, relative to `folder`), `duration`
+            (seconds, above 0), `text` (str, may be empty). Optional: `speaker`, `id`, `language`
+            (str), `offset` (seconds: the utterance is that part of the file), `channel` (0 only).
+        where: file and line, for messages.
+
+    Raises:
+        ManifestError: a field is missing or has the wrong type.
+    """
+    audio = _text_field(values, "audio_filepath", where)
+    if not audio:
+        raise ManifestError(f"{where}: field 'audio_filepath' is empty; name the audio file")
+    duration = _seconds_field(values, "duration", where)
+    if duration <= 0:
+        raise ManifestError(f"{where}: field 'duration' must be above 0 seconds, it is {duration}")
+    offset = _seconds_field(values, "offset", where) if values.get("offset") is not None else None
+    if offset is not None and offset < 0:
+        raise ManifestError(f"{where}: field 'offset' must not be negative, it is {offset}")
+    name = _optional_text(values, "id", where) or _name_of(audio, offset)
+    return Entry(
+        id=name,
+        audio=str(folder / audio),
+        duration=duration,
+        text=_text_field(values, "text", where),
+        where=where,
+        speaker=_optional_text(values, "speaker", where),
+        language=_optional_text(values, "language", where),
+        offset=offset,
+        custom={key: value for key, value in values.items() if key not in FIELDS},
+    )
+
+
+def _name_of(audio: str, offset: float | None) -> str:
+    stem = audio[: -len(suffix)] if (suffix := Path(audio).suffix) else audio
+    return stem if offset is None else f"{stem}-{round(offset * 1000)}"
+
+
+def _text_field(values: Mapping[str, Any], name: str, where: str) -> str:
+    if name not in values:
+        raise ManifestError(f"{where}: field '{name}' is missing")
+    value = values[name]
+    if not isinstance(value, str):
+        raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")
+    return value
+
+
+def _optional_text(values: Mapping[str, Any], name: str, where: str) -> str | None:
+    value = values.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")
+    return str(value)
+
+
+def _seconds_field(values: Mapping[str, Any], name: str, where: str) -> float:
+    if name not in values:
+        raise ManifestError(f"{where}: field '{name}' is missing")
+    value = values[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ManifestError(
+            f"{where}: field '{name}' must be a number of seconds, it is {_kind(value)}"
+        )
+    seconds = float(value)
+    if not 0 <= seconds < 1e9:  # false for NaN too
+        raise ManifestError(f"{where}: field '{name}' is {value}, not a number of seconds")
+    return seconds
+
+
+def _kind(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else shown[:37] + "..."
