@@ -1,0 +1,36 @@
+"""Loading a tokenizer from a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asr.errors import ModelError
+from asr.text.characters import CHARACTER_FILE, parse_characters
+from asr.text.config import TokenizerConfig
+from asr.text.pieces import PIECE_FILE, parse_pieces
+from asr.text.tokenizer import Tokenizer
+
+
+def load_tokenizer(folder: str | Path, config: TokenizerConfig | None = None) -> Tokenizer:
+    """Reads `tokenizer.model` (SentencePiece) or `tokenizer.json` (characters) in `folder`.
+
+    Args:
+        folder: a model folder, or what `train_tokenizer` wrote.
+        config: how `encode` samples; only its `sample_` keys are read.
+
+    Raises:
+        ModelError: there is none, or both, or the file is damaged or of another kind.
+    """
+    paths = [Path(folder) / name for name in (PIECE_FILE, CHARACTER_FILE)]
+    found = [path for path in paths if path.exists()]
+    if len(found) != 1:
+        names = f"{PIECE_FILE} or {CHARACTER_FILE}"
+        problem = "has both" if found else "has no"
+        raise ModelError(f"{folder}: {problem} {names}; a tokenizer is exactly one of them")
+    try:
+        content = found[0].read_bytes()
+    except OSError as error:
+        raise ModelError(f"{found[0]}: cannot be read ({error.strerror or error})") from error
+    if found[0].name == CHARACTER_FILE:
+        return parse_characters(content, found[0])
+    return parse_pieces(content, found[0], config or TokenizerConfig())

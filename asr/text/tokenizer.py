@@ -1,0 +1,67 @@
+"""What a tokenizer is, and the ids that mean the same in all of them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+#: Nothing said (CTC), a character that cannot be written, and the end of a text (which also
+#: starts a sequence).
+BLANK, UNK, EOS = 0, 1, 2
+SPECIAL_PIECES = ("<blank>", "<unk>", "<eos>")
+
+#: How `decode` writes UNK: visible, and no character of any language.
+UNKNOWN_MARK = "⁇"
+#: How `piece` writes a space, as SentencePiece does: a word starts where a piece starts with it.
+WORD_MARK = "▁"
+
+
+class Tokenizer(Protocol):
+    """Turns text into label ids and back. Ids 0, 1 and 2 are BLANK, UNK and EOS."""
+
+    @property
+    def size(self) -> int:
+        """Number of labels, the three special ones included."""
+        ...
+
+    def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
+        """The labels of `text`, without EOS; what cannot be written becomes UNK.
+
+        Args:
+            text: normalised text; runs of spaces count as one, those at the ends as none.
+            sample: draw one of many ways to cut the words into labels (subword regularisation)
+                rather than the best one. A generator makes the draw reproducible whatever was
+                drawn before; True uses the tokenizer's own. Tokenizers with one way ignore it.
+        """
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`: BLANK and EOS write nothing, UNK writes `UNKNOWN_MARK`.
+
+        Raises:
+            ModelError: an id is not one of this tokenizer's.
+        """
+        ...
+
+    def piece(self, token: int) -> str:
+        """The label as written in the vocabulary; `WORD_MARK` stands for a space.
+
+        Raises:
+            ModelError: the id is not one of this tokenizer's.
+        """
+        ...
+
+    def unknown(self, text: str) -> Counter[str]:
+        """The characters of `text` that cannot be written, and how often each occurs."""
+        ...
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the tokenizer's file into `folder` (made if missing) and returns its path.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        ...
