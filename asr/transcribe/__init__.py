@@ -1,1 +1,1 @@
-"""asr.transcribe"""
+"""Recordings to transcripts: cut into stretches, decoded in batches, put together again."""

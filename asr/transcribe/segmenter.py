@@ -22,11 +22,11 @@ _SHORTEST_REST_SECONDS = 0.5
 class SegmenterConfig(Config):
     """Where a stretch may end, and what is too quiet to be decoded."""
 
-    max_segment_seconds: float = Field(20.0, ge=2.0, le=120.0)
+    max_segment_seconds: float = Field(default=20.0, ge=2.0, le=120.0)
     """The longest stretch: not much longer than what models are trained on."""
-    quiet_seconds: float = Field(0.2, ge=0.02, le=1.0)
+    quiet_seconds: float = Field(default=0.2, ge=0.02, le=1.0)
     """The length of the pause that is looked for."""
-    silence_db: float = Field(-75.0, ge=-140.0, le=-40.0)
+    silence_db: float = Field(default=-75.0, ge=-140.0, le=-40.0)
     """A stretch that never gets louder than this has no speech (RMS of 10 ms; full scale is 0)."""
 
 

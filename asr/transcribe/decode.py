@@ -1,0 +1,70 @@
+"""Decodes stretches of sound together: samples, features, memory, hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.errors import ModelError
+from asr.model import ChunkContext, SpeechModel
+from asr.search import SearchConfig, joint_scorers, search
+from asr.types import Hypothesis
+
+
+@dataclass(frozen=True)
+class StretchDecoder:
+    """A model with the way it is to be used: how much it sees, and how it is searched."""
+
+    model: SpeechModel
+    context: ChunkContext
+    search: SearchConfig
+
+    def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        """The best hypotheses of each stretch (N,) of float32 samples, best first.
+
+        A stretch too short for one feature frame says nothing. Where the accelerator's memory
+        does not hold the batch, its halves are decoded one after the other.
+
+        Raises:
+            ModelError: the memory does not hold a single stretch, or the model cannot honour the
+                context or lacks what the search was told to use.
+        """
+        if not stretches:
+            return []
+        try:
+            return self._decode(stretches)
+        except torch.OutOfMemoryError:
+            half = len(stretches) // 2
+        # Outside of the handler: the exception would keep the tensors that filled the memory.
+        torch.cuda.empty_cache()
+        if half == 0:
+            raise ModelError(
+                "the GPU's memory does not hold one stretch of "
+                f"{len(stretches[0]) / self.model.sample_rate:.0f} s: lower --beam, or use "
+                "--device cpu"
+            )
+        return self(stretches[:half]) + self(stretches[half:])
+
+    @torch.inference_mode()
+    def _decode(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        samples, lengths = padded(stretches)
+        device = next(self.model.parameters()).device
+        features, frames = self.model.features(samples.to(device), lengths.to(device))
+        if features.size(1) == 0:
+            return [[Hypothesis((), 0.0)] for _ in stretches]
+        memory, memory_lengths = self.model.encode(features, frames, self.context)
+        scorers = joint_scorers(self.model, self.search.ctc_weight)
+        return search(scorers, memory, memory_lengths, self.search)
+
+
+def padded(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Stretches (N,) as samples (B, N), zeros behind each, and lengths (B,)."""
+    lengths = [len(stretch) for stretch in stretches]
+    samples = torch.zeros(len(stretches), max(lengths))
+    for row, stretch in zip(samples, stretches, strict=True):
+        row[: len(stretch)] = torch.from_numpy(np.ascontiguousarray(stretch, dtype=np.float32))
+    return samples, torch.tensor(lengths)

@@ -1,0 +1,289 @@
+"""The recogniser: an opened model folder that turns audio into transcripts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import torch
+
+from asr.audio import Audio, AudioLimits, from_samples, open_audio
+from asr.config import parse
+from asr.errors import AsrError, AudioError, ConfigError, ModelError
+from asr.model import FULL_CONTEXT, ChunkContext
+from asr.model.folder import LoadedModel, load_model_folder
+from asr.search import SearchConfig
+from asr.transcribe.batch import Sound, Work, transcribe_all
+from asr.transcribe.decode import StretchDecoder
+from asr.transcribe.segmenter import SegmenterConfig
+from asr.types import Transcript
+
+#: The model that ships with the package.
+SHIPPED = Path(__file__).parents[1] / "pretrained" / "english"
+
+#: Seconds of sound that are decoded together, padding counted.
+BATCH_SECONDS = {"cpu": 60.0, "cuda": 600.0}
+
+#: What a chunk sees of the past where nothing else is asked for; rounded to whole frames.
+LEFT_MS = 5120.0
+
+#: A path, an opened binary file, "-" for standard input, or samples (N,) or (N, channels).
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tensor"
+
+
+def load_model(path: str | os.PathLike[str] | None = None, device: str = "auto") -> Recognizer:
+    """Opens a model folder for transcribing.
+
+    Args:
+        path: the folder; None is the model that ships with the package.
+        device: "auto" takes the GPU where there is one; "cpu", "cuda" or "cuda:N" insist.
+
+    Raises:
+        ModelError: the folder is missing, damaged, or not a model folder.
+        ConfigError: there is no such device here.
+    """
+    place = chosen_device(device)
+    return Recognizer(load_model_folder(model_folder(path)), place)
+
+
+def model_folder(path: str | os.PathLike[str] | None) -> Path:
+    """The folder that `path` names; None names the shipped model.
+
+    Raises:
+        ModelError: no model ships with this installation.
+    """
+    if path is not None:
+        return Path(path)
+    if not (SHIPPED / "config.yaml").is_file():
+        raise ModelError(
+            f"{SHIPPED}: this installation ships no model; name a model folder "
+            "(-m FOLDER, or load_model('FOLDER')), or train one with: asr train RECIPE.yaml"
+        )
+    return SHIPPED
+
+
+def chosen_device(device: str) -> torch.device:
+    """The torch device that "auto", "cpu", "cuda" or "cuda:N" stands for here.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = device.partition(":")
+    if kind not in BATCH_SECONDS or (number and not number.isdecimal()):
+        raise ConfigError(f"device '{device}': there are auto, cpu, cuda and cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device '{device}': torch {torch.__version__} sees {torch.cuda.device_count()} "
+            "CUDA devices here; use --device cpu (device='cpu')"
+        )
+    return torch.device(device)
+
+
+class Recognizer:
+    """Turns audio into transcripts with one model, on one device.
+
+    Made by `load_model`. Transcribing changes nothing in it.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        device: torch.device | str = "cpu",
+        segmenter: SegmenterConfig | None = None,
+        limits: AudioLimits | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = loaded.model.to(self.device).eval()
+        self.tokenizer = loaded.tokenizer
+        self.config = loaded.config
+        self.folder = loaded.folder
+        self.segmenter = segmenter or SegmenterConfig()
+        self.limits = limits or AudioLimits()
+        self.search = self._defaults()
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.config.name
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second that the model hears; other rates are resampled to it."""
+        return self.model.sample_rate
+
+    @property
+    def frame_seconds(self) -> float:
+        """Length of one frame of the encoder."""
+        return self.model.encoder.frame_seconds
+
+    def transcribe(
+        self,
+        audio: Source,
+        sample_rate: int | None = None,
+        *,
+        chunk_ms: float | None = None,
+        left_ms: float | None = None,
+        beam: int | None = None,
+        ctc_weight: float | None = None,
+        nbest: int | None = None,
+    ) -> Transcript:
+        """What one recording says; of any length, with memory for less than a minute of it.
+
+        Args:
+            audio: a path, "-" (standard input), an opened binary file, or samples (N,) or
+                (N, channels): floats in [-1, 1] or int16.
+            sample_rate: of samples, which carry none themselves; not for files.
+            chunk_ms: None lets the encoder see the whole stretch. Otherwise it sees chunks of
+                this many milliseconds, as in a stream: a multiple of `frame_seconds`.
+            left_ms: how much a chunk sees of the past; None is about five seconds.
+            beam, ctc_weight, nbest: as in `SearchConfig`; None takes the model's own.
+
+        Raises:
+            AudioError: the audio cannot be used.
+            ConfigError: an option is out of range.
+            ModelError: the model cannot do what was asked.
+        """
+        [(_, result)] = self.transcribe_many(
+            [audio],
+            sample_rate=sample_rate,
+            chunk_ms=chunk_ms,
+            left_ms=left_ms,
+            beam=beam,
+            ctc_weight=ctc_weight,
+            nbest=nbest,
+        )
+        if isinstance(result, AsrError):
+            raise result
+        return result
+
+    def transcribe_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        sample_rate: int | None = None,
+        batch_seconds: float | None = None,
+        chunk_ms: float | None = None,
+        left_ms: float | None = None,
+        beam: int | None = None,
+        ctc_weight: float | None = None,
+        nbest: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Iterator[tuple[Source, Transcript | AsrError]]:
+        """Transcribes many recordings, with stretches of several decoded together.
+
+        Args:
+            sources: as `transcribe` takes one; read one by one, so a generator is welcome.
+            batch_seconds: seconds of sound decoded together; None suits the device.
+            progress: called with the seconds of sound that were just decoded.
+            The others are as in `transcribe`.
+
+        Returns:
+            an iterator of (source, transcript), in the order of `sources`, each as soon as it and
+            those before it are done. Where a source cannot be used, its AsrError stands in place
+            of the transcript and the others go on. What a recording says does not depend on the
+            others.
+
+        Raises:
+            ConfigError, ModelError: at once, as in `transcribe`.
+        """
+        seconds = batch_seconds if batch_seconds is not None else BATCH_SECONDS[self.device.type]
+        if not seconds > 0:
+            raise ConfigError(f"batch_seconds must be above 0, got {seconds}")
+        context = self._context(chunk_ms, left_ms)
+        options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
+        work = Work(
+            rate=self.sample_rate,
+            decode=StretchDecoder(self.model, context, options),
+            text_of=self.tokenizer.decode,
+            segmenter=self.segmenter,
+            batch_seconds=seconds,
+            progress=progress,
+        )
+        return transcribe_all(sources, lambda source: self._open(source, sample_rate), work)
+
+    def _open(self, source: Source, sample_rate: int | None) -> AbstractContextManager[Sound]:
+        if isinstance(source, np.ndarray | torch.Tensor | list | tuple):
+            if sample_rate is None:
+                raise AudioError(
+                    "samples: sample_rate is missing; samples do not say how fast they go, "
+                    "so pass sample_rate=... beside them"
+                )
+            return nullcontext(_Samples(from_samples(source, sample_rate, self.sample_rate)))
+        if sample_rate is not None:
+            raise AudioError(
+                f"{source}: sample_rate is for samples; a file says its own, leave it out"
+            )
+        return open_audio(source, self.sample_rate, self.limits)
+
+    def _context(self, chunk_ms: float | None, left_ms: float | None) -> ChunkContext:
+        if chunk_ms is None:
+            if left_ms is not None:
+                raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
+            return FULL_CONTEXT
+        frame_ms = self.frame_seconds * 1000
+        left = LEFT_MS // frame_ms if left_ms is None else self._frames("left_ms", left_ms, 0)
+        return ChunkContext(self._frames("chunk_ms", chunk_ms, 1), int(left))
+
+    def _frames(self, option: str, milliseconds: float, least: int) -> int:
+        """`milliseconds` as whole frames of the encoder."""
+        frame_ms = self.frame_seconds * 1000
+        frames = milliseconds / frame_ms
+        nearest = max(least, round(frames))
+        if not abs(frames - nearest) < 1e-6:
+            raise ConfigError(
+                f"{option} must be a multiple of {frame_ms:g} (one frame of this model) and at "
+                f"least {least * frame_ms:g}, got {milliseconds:g}; the nearest is "
+                f"{nearest * frame_ms:g}"
+            )
+        return nearest
+
+    def _defaults(self) -> SearchConfig:
+        """The search that is saved with the model, as far as the model can do it."""
+        try:
+            saved = parse(SearchConfig, self.config.search, f"{self.folder}: search")
+        except ConfigError as error:
+            raise ModelError(str(error)) from None
+        if self.model.decoder is None:
+            return saved.model_copy(update={"ctc_weight": 1.0})
+        return saved if self.model.ctc else saved.model_copy(update={"ctc_weight": 0.0})
+
+    def _search(self, **asked: Any) -> SearchConfig:
+        """The model's search with what was asked for in place of its own."""
+        given = {name: value for name, value in asked.items() if value is not None}
+        config = parse(SearchConfig, self.search.model_dump() | given, "search options")
+        if self.model.decoder is None and config.ctc_weight < 1:
+            raise ModelError(f"model '{self.name}' has no decoder: ctc_weight must be 1")
+        if self.model.ctc is None and config.ctc_weight > 0:
+            raise ModelError(f"model '{self.name}' was trained without CTC: ctc_weight must be 0")
+        return config
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Samples in memory, read as a recording is."""
+
+    audio: Audio
+
+    name = "samples"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self.audio.notes)
+
+    @property
+    def truncated(self) -> float | None:
+        return self.audio.truncated
+
+    @property
+    def seconds(self) -> float:
+        return self.audio.duration
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        yield self.audio.samples
