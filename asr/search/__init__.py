@@ -1,1 +1,18 @@
-"""asr.search"""
+"""Beam search over weighted scorers: from memory to hypotheses."""
+
+from asr.search.attention import AttentionScorer
+from asr.search.beam import search
+from asr.search.config import SearchConfig
+from asr.search.ctc import CTCPrefixScorer
+from asr.search.joint import joint_scorers
+from asr.search.protocol import Scorer, WeightedScorer
+
+__all__ = [
+    "AttentionScorer",
+    "CTCPrefixScorer",
+    "Scorer",
+    "SearchConfig",
+    "WeightedScorer",
+    "joint_scorers",
+    "search",
+]

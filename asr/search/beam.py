@@ -1,0 +1,299 @@
+"""The search: label-synchronous beam search over a list of weighted scorers, batched.
+
+A step adds one label to every open hypothesis:
+
+1. Full scorers score all labels. Where there are partial scorers (CTC) too, the best
+   `pre_beam x beam` labels of each hypothesis go on to them, otherwise the best `beam`.
+2. The best `beam` extensions of each utterance stay open; the states follow their parents.
+3. Every open hypothesis could also end. An ending counts if it is among the best `beam` of the
+   extensions and endings of its utterance together, so that with beam 1 a hypothesis ends where
+   ending is likelier than every label: greedy search.
+4. An utterance is done when its `nbest`-th ending is no worse than anything that the open
+   hypotheses can become: as no label adds more than the scorers' `max_gain` (0 for log
+   probabilities), nothing is lost by stopping there. It leaves the batch.
+
+No hypothesis has more labels than its utterance has memory frames. Equal scores: an ending
+before an extension, what ended first before what ended later, the better parent before the worse,
+the lower label before the higher.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.errors import ConfigError, ModelError
+from asr.model.protocols import BLANK, EOS, UNK
+from asr.search.config import SearchConfig
+from asr.search.nbest import NBest
+from asr.search.protocol import WeightedScorer
+from asr.types import Hypothesis
+
+FIRST_LABEL = max(BLANK, UNK, EOS) + 1
+"""The ids before it are never candidates."""
+
+
+@torch.inference_mode()
+def search(
+    scorers: Sequence[WeightedScorer],
+    memory: Tensor,
+    memory_lengths: Tensor,
+    config: SearchConfig | None = None,
+) -> list[list[Hypothesis]]:
+    """Finds the label sequences with the highest weighted sum of scores.
+
+    Args:
+        scorers: at least one with a weight above 0; see `joint_scorers`.
+        memory: (B, M, D); what stands beyond a row's length changes nothing.
+        memory_lengths: (B,). An utterance of 0 frames has the empty hypothesis, with score 0.
+        config: beam, n-best and limits; `ctc_weight` is for `joint_scorers`, not read here.
+
+    Returns:
+        for each utterance up to `nbest` hypotheses, best first, at least one: where every
+        hypothesis has probability 0, the empty one with score -inf.
+
+    Raises:
+        ConfigError: the scorers' names or weights do not go together.
+        ModelError: shapes do not fit, or a scorer gave NaN.
+    """
+    used = _in_use(scorers)
+    if memory.dim() != 3 or memory_lengths.shape != memory.shape[:1]:
+        raise ModelError(
+            f"memory must be (B, M, D) and its lengths (B,), got {tuple(memory.shape)} "
+            f"and {tuple(memory_lengths.shape)}"
+        )
+    frames = memory_lengths.tolist()
+    if any(not 0 <= count <= memory.shape[1] for count in frames):
+        raise ModelError(f"memory lengths must be in 0..{memory.shape[1]}, got {frames}")
+    silent = Hypothesis((), 0.0, {scorer.name: 0.0 for scorer in used})
+    found = [[silent] for _ in frames]
+    heard = [utterance for utterance, count in enumerate(frames) if count]
+    if heard:
+        if len(heard) < len(frames):
+            memory, memory_lengths = memory[heard], memory_lengths[heard]
+        best = _BeamSearch(used, config or SearchConfig(), memory_lengths).run(memory)
+        for utterance, hypotheses in zip(heard, best, strict=True):
+            found[utterance] = hypotheses
+    return found
+
+
+def _in_use(scorers: Sequence[WeightedScorer]) -> list[WeightedScorer]:
+    """The scorers whose weight is not 0."""
+    names = [scorer.name for scorer in scorers]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"scorers must have different names, got {', '.join(names)}")
+    for scorer in scorers:
+        if not 0.0 <= scorer.weight < math.inf:
+            raise ConfigError(
+                f"the weight of scorer '{scorer.name}' must be 0 or more and finite, "
+                f"got {scorer.weight}"
+            )
+    used = [scorer for scorer in scorers if scorer.weight]
+    if not used:
+        raise ConfigError("the search needs at least one scorer with a weight above 0")
+    return used
+
+
+@dataclass(frozen=True)
+class _Open:
+    """The open hypotheses: R rows for each utterance that is still searched, best first."""
+
+    utterances: list[int]
+    tokens: Tensor  # (N, U) labels so far
+    scores: Tensor  # (S, N) float64, of each scorer, not weighted
+    states: list[Any]  # of each scorer
+
+    @property
+    def labels(self) -> int:
+        """Number of labels of every hypothesis."""
+        return self.tokens.shape[1]
+
+
+@dataclass(frozen=True)
+class _Extensions:
+    """The best extensions of each of B utterances by one label, best first."""
+
+    parents: Tensor  # (B, W) rows of the hypotheses that are extended
+    tokens: Tensor  # (B, W)
+    scores: Tensor  # (S, B, W) float64, with the new label
+    totals: Tensor  # (B, W) weighted sums; -inf: not possible
+
+
+class _BeamSearch:
+    """One call of `search`: what does not change from step to step, and the steps."""
+
+    def __init__(
+        self, scorers: list[WeightedScorer], config: SearchConfig, memory_lengths: Tensor
+    ) -> None:
+        self.config = config
+        self.memory_lengths = memory_lengths
+        self.names = [one.name for one in scorers]
+        self.scorers = [one.scorer for one in scorers]
+        weights = [one.weight for one in scorers]
+        self.weights = torch.tensor(weights, dtype=torch.float64, device=memory_lengths.device)
+        self.max_gain = sum(one.weight * one.scorer.max_gain for one in scorers)
+        partial = [place for place, scorer in enumerate(self.scorers) if scorer.partial]
+        full = [place for place, scorer in enumerate(self.scorers) if not scorer.partial]
+        # Without a full scorer nobody proposes candidates: the partial ones score every label.
+        self.full, self.partial = (full, partial) if full else (partial, [])
+        most = math.inf if config.max_labels is None else config.max_labels
+        self.limits = [min(most, count) for count in memory_lengths.tolist()]
+        self.found = [NBest(config.nbest) for _ in self.limits]
+
+    def run(self, memory: Tensor) -> list[list[Hypothesis]]:
+        """Searches utterances of at least one frame each."""
+        rows = _Open(
+            utterances=list(range(len(memory))),
+            tokens=self.memory_lengths.new_empty(len(memory), 0, dtype=torch.long),
+            scores=self.weights.new_zeros(len(self.scorers), len(memory)),
+            states=[scorer.start(memory, self.memory_lengths) for scorer in self.scorers],
+        )
+        while rows.utterances:
+            rows = self._step(rows)
+        impossible = Hypothesis((), -math.inf, dict.fromkeys(self.names, -math.inf))
+        return [found.hypotheses or [impossible] for found in self.found]
+
+    def _step(self, rows: _Open) -> _Open:
+        """Collects endings, drops the utterances that are done and extends the others."""
+        extensions = self._extend(rows)
+        best_open = self._end(rows, extensions)
+        left = [
+            place
+            for place, utterance in enumerate(rows.utterances)
+            if self._can_improve(utterance, best_open[place], rows.labels)
+        ]
+        return self._advance(rows, extensions, left)
+
+    def _can_improve(self, utterance: int, best_open: float, labels: int) -> bool:
+        """Whether an extension whose parent has `labels` labels may yet enter the n-best list."""
+        if best_open == -math.inf:
+            return False
+        # What the extension may still take: labels up to the limit, and the ending.
+        left = self.limits[utterance] - labels
+        bound = best_open + self.max_gain * left if self.max_gain else best_open
+        return bound > self.found[utterance].bar
+
+    def _extend(self, rows: _Open) -> _Extensions:
+        """The extensions that stay open. Rules that prune hypotheses belong here, on `totals`."""
+        labels, scores = self._candidates(rows)
+        count, width = len(rows.utterances), labels.shape[1]
+        totals = self._weighted(scores).view(count, -1)
+        at_limit = [self.limits[utterance] <= rows.labels for utterance in rows.utterances]
+        if any(at_limit):
+            totals[torch.tensor(at_limit, device=totals.device)] = -math.inf
+        totals, order = totals.sort(dim=1, descending=True, stable=True)
+        beam = self.config.beam
+        first = torch.arange(0, labels.numel(), labels.numel() // count, device=order.device)
+        chosen = order[:, :beam] + first[:, None]  # places in the flat (N, K)
+        return _Extensions(
+            parents=chosen // width,
+            tokens=labels.flatten()[chosen],
+            scores=scores.flatten(1)[:, chosen],
+            totals=totals[:, :beam],
+        )
+
+    def _candidates(self, rows: _Open) -> tuple[Tensor, Tensor]:
+        """Labels (N, K) worth a look, and the scores (S, N, K) of the hypotheses with them."""
+        proposals = {
+            place: self.scorers[place].score(rows.states[place], None)[:, FIRST_LABEL:]
+            for place in self.full
+        }
+        beams = self.config.pre_beam if self.partial else 1.0
+        labels = _best(self._together(proposals), math.ceil(beams * self.config.beam))
+        scores = rows.scores.new_empty(len(self.scorers), *labels.shape)
+        for place, proposal in proposals.items():
+            scores[place] = proposal.gather(1, labels)
+        labels = labels + FIRST_LABEL
+        for place in self.partial:
+            scores[place] = self.scorers[place].score(rows.states[place], labels)
+        return labels, scores.add_(rows.scores[:, :, None])
+
+    def _together(self, proposals: dict[int, Tensor]) -> Tensor:
+        """What the full scorers say in all of each label, (N, V - FIRST_LABEL)."""
+        sizes = {self.names[place]: one.shape[1] for place, one in proposals.items()}
+        if len(set(sizes.values())) > 1 or not min(sizes.values()):
+            raise ModelError(f"scorers must know the same labels, and at least one, got {sizes}")
+        first, *others = proposals.items()
+        if not others:
+            return first[1]  # one weight alone changes no order
+        total = first[1] * self.weights[first[0]]
+        for place, proposal in others:
+            total = total + proposal * self.weights[place]
+        return total
+
+    def _weighted(self, scores: Tensor) -> Tensor:
+        """The weighted sum (...) of the scores (S, ...) of all scorers."""
+        return (scores * self.weights.view(-1, *[1] * (scores.dim() - 1))).sum(0)
+
+    def _end(self, rows: _Open, extensions: _Extensions) -> list[float]:
+        """Enters the endings that count; returns the best extension's total of each utterance."""
+        scores = rows.scores.clone()
+        for place, scorer in enumerate(self.scorers):
+            scores[place] += scorer.finish(rows.states[place])
+        totals = self._weighted(scores).view(len(rows.utterances), -1)
+        rivals = torch.cat([extensions.totals, totals], dim=1)
+        if rivals.shape[1] > self.config.beam:
+            least = rivals.topk(self.config.beam, dim=1).values[:, -1:]
+            totals = totals.masked_fill(totals < least, -math.inf)
+        # The only wait for the device in a step where nothing ends.
+        table = torch.cat([extensions.totals[:, :1], totals], dim=1).tolist()
+        if any(math.isnan(total) for line in table for total in line):
+            self._name_nan(torch.cat([extensions.scores.flatten(1), scores], dim=1))
+        counted = [
+            (place * totals.shape[1] + rank, utterance, total)
+            for place, utterance in enumerate(rows.utterances)
+            for rank, total in enumerate(table[place][1:])
+            if total > self.found[utterance].bar
+        ]
+        if counted:
+            chosen = [row for row, _, _ in counted]
+            tokens, parts = rows.tokens[chosen].tolist(), scores[:, chosen].T.tolist()
+            for (_, utterance, total), labels, part in zip(counted, tokens, parts, strict=True):
+                named = dict(zip(self.names, part, strict=True))
+                self.found[utterance].add(Hypothesis(tuple(labels), total, named))
+        return [line[0] for line in table]
+
+    def _name_nan(self, scores: Tensor) -> None:
+        """Raises: some of the scores (S, ...) are NaN."""
+        bad = [name for name, one in zip(self.names, scores, strict=True) if one.isnan().any()]
+        raise ModelError(
+            f"scores of {' and '.join(bad)} are NaN: the model's weights or the memory are damaged"
+        )
+
+    def _advance(self, rows: _Open, extensions: _Extensions, left: list[int]) -> _Open:
+        """The extensions of the utterances at the places `left` become the open hypotheses."""
+        parents, tokens, scores = extensions.parents, extensions.tokens, extensions.scores
+        if len(left) < len(rows.utterances):
+            parents, tokens, scores = parents[left], tokens[left], scores[:, left]
+        parents, tokens = parents.flatten(), tokens.flatten()
+        states = [
+            scorer.advance(state, parents, tokens)
+            for scorer, state in zip(self.scorers, rows.states, strict=True)
+            if left
+        ]
+        return _Open(
+            utterances=[rows.utterances[place] for place in left],
+            tokens=torch.cat([rows.tokens[parents], tokens[:, None]], dim=1),
+            scores=scores.flatten(1),
+            states=states,
+        )
+
+
+def _best(scores: Tensor, count: int) -> Tensor:
+    """The places (N, K) of the `count` greatest of each row of (N, V), in ascending order.
+
+    Of equal values the first are taken, which `topk` alone does not promise.
+    """
+    if count >= scores.shape[1]:
+        return torch.arange(scores.shape[1], device=scores.device).expand(len(scores), -1)
+    if scores.is_cuda:  # a stable sort costs less there than waiting to hear of ties
+        return scores.sort(dim=1, descending=True, stable=True).indices[:, :count].sort(1).values
+    values, places = scores.topk(count, dim=1)
+    if bool(((scores >= values[:, -1:]).sum(1) > count).any()):
+        places = scores.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    return places.sort(dim=1).values

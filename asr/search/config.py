@@ -1,0 +1,29 @@
+"""What a user may say about the search."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from asr.config import Config
+
+
+class SearchConfig(Config):
+    """Options of the beam search. Greedy search is `beam=1`."""
+
+    beam: int = Field(10, ge=1, description="open hypotheses kept for each utterance")
+    nbest: int = Field(1, ge=1, description="finished hypotheses returned; at most the beam")
+    ctc_weight: float = Field(
+        0.3, ge=0.0, le=1.0, description="weight of CTC; attention has the rest"
+    )
+    pre_beam: float = Field(
+        1.5, ge=1.0, description="candidates that CTC rescores for each hypothesis, in beams"
+    )
+    max_labels: int | None = Field(
+        None, ge=1, description="most labels of a hypothesis; None: one for each memory frame"
+    )
+
+    @model_validator(mode="after")
+    def _nbest_fits(self) -> SearchConfig:
+        if self.nbest > self.beam:
+            raise ValueError(f"nbest ({self.nbest}) is more than beam ({self.beam}): raise beam")
+        return self
