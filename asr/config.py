@@ -38,6 +38,8 @@ def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
     except ValidationError as error:
         problems = [_explain(cls, values, problem) for problem in error.errors()]
         raise ConfigError(f"{source}: " + "; ".join(problems)) from None
+    except ConfigError as error:  # of a part that was parsed by its registered type
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def _explain(cls: type[Config], values: Mapping[str, Any], problem: Any) -> str:

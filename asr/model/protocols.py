@@ -7,10 +7,13 @@ made; it can be kept, copied, pickled or dropped at any moment.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+
+from asr.errors import ModelError
 
 #: Ids that mean the same in every tokenizer, model and search of this package.
 BLANK, UNK, EOS = 0, 1, 2  # EOS also starts a sequence
@@ -60,6 +63,20 @@ class Encoder(nn.Module, ABC):
         Raises:
             ModelError: this encoder cannot honour `context`.
         """
+
+    def forward_tapped(
+        self, features: Tensor, lengths: Tensor, context: ChunkContext, taps: Sequence[int]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """`forward`, with the normed outputs (B, M, D) of the layers numbered in `taps` (from 1).
+
+        Intermediate CTC (Lee and Watanabe 2021) is trained on them.
+
+        Raises:
+            ModelError: this encoder has no layers to look into.
+        """
+        if taps:
+            raise ModelError(f"{type(self).__name__} has no intermediate layers for CTC")
+        return *self(features, lengths, context), []
 
     @abstractmethod
     def initial_state(self, batch: int, context: ChunkContext) -> Any:

@@ -1,0 +1,254 @@
+"""The model folder: all that is needed to transcribe, written whole and checked on loading.
+
+config.yaml         what the model is (this file's `FolderConfig`), with a digest of each file
+model.safetensors   the weights; no pickle is ever read
+tokenizer.*         what turns token ids into text
+README.md           the card, for people
+training/           resolved recipe, curves, attention picture: for people
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from asr.config import Config, parse
+from asr.errors import ConfigError, ModelError, OutputError
+from asr.model.speech_model import ModelConfig, SpeechModel
+from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class FolderConfig(Config):
+    """`config.yaml` of a model folder.
+
+    `search` holds the defaults of the beam search, which checks them when it reads them; `facts`
+    are figures for people (hours of training, error rates) that `asr info` prints.
+    """
+
+    format_version: int = Field(default=FORMAT_VERSION, ge=1)
+    name: str = "model"
+    vocabulary: int = Field(ge=3)
+    model: ModelConfig
+    normalizer: NormalizerConfig = NormalizerConfig()
+    search: dict[str, Any] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """An opened model folder: the module in eval mode, float32, on the CPU."""
+
+    model: SpeechModel
+    tokenizer: Tokenizer
+    config: FolderConfig
+    folder: Path
+
+
+def save_model_folder(
+    folder: Path,
+    model: SpeechModel,
+    tokenizer: Tokenizer,
+    *,
+    name: str,
+    normalizer: NormalizerConfig,
+    card: str,
+    search: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    training: Path | None = None,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+) -> None:
+    """Writes a model folder: the whole folder appears at once, or the old one stays.
+
+    Args:
+        training: a folder that is copied to `training/`.
+        dtype: what the weights are stored as; they are loaded as float32.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    try:
+        fresh.chmod(0o755)
+        save_file(_stored(model, DTYPES[dtype]), fresh / WEIGHTS)
+        tokenizer.save(fresh)
+        files = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
+        config = FolderConfig(
+            name=name,
+            vocabulary=model.vocabulary,
+            model=model.config,
+            normalizer=normalizer,
+            search=dict(search or {}),
+            facts=dict(facts or {}),
+            files=files,
+        )
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        (fresh / CONFIG).write_text(text, encoding="utf-8")
+        (fresh / CARD).write_text(card, encoding="utf-8")
+        if training is not None:
+            shutil.copytree(training, fresh / "training")
+        _replace(fresh, folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def load_model_folder(folder: Path | str) -> LoadedModel:
+    """Opens a model folder and checks every file that transcribing needs.
+
+    Raises:
+        ModelError: the folder or a file of it is missing, damaged, altered, of a newer format, or
+            holds its weights in a pickle (which is never opened).
+    """
+    folder = Path(folder)
+    config = read_folder_config(folder)
+    for name, digest in config.files.items():
+        _check(folder / name, digest)
+    model = SpeechModel(config.model, config.vocabulary)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: cannot be read as safetensors: {error}") from None
+    mismatches = weight_mismatches(model, weights)
+    if mismatches:
+        raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
+    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.size != config.vocabulary:
+        raise ModelError(
+            f"{folder}: the tokenizer has {tokenizer.size} tokens, "
+            f"the model was trained with {config.vocabulary}"
+        )
+    return LoadedModel(model.eval(), tokenizer, config, folder)
+
+
+def read_folder_config(folder: Path) -> FolderConfig:
+    """`config.yaml` of a model folder, without opening the weights.
+
+    Raises:
+        ModelError: as `load_model_folder`.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(_why_no_config(folder))
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: damaged, not readable as YAML: {error}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: damaged, holds no keys")
+    version = values.get("format_version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: format version {version} is newer than this program understands "
+            f"({FORMAT_VERSION}); upgrade asr"
+        )
+    try:
+        return parse(FolderConfig, values, str(path))
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+
+
+def weight_mismatches(model: SpeechModel, weights: Mapping[str, torch.Tensor]) -> list[str]:
+    """What keeps `weights` from fitting `model`, one sentence a tensor."""
+    wanted = _unique(model)
+    said = [f"{name} is missing" for name in wanted if name not in weights]
+    said += [f"{name} is not part of the model" for name in weights if name not in wanted]
+    said += [
+        f"{name} is {tuple(weights[name].shape)}, the model wants {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    return said
+
+
+def _unique(model: SpeechModel) -> dict[str, torch.Tensor]:
+    """The state dict without second names of tied tensors, which safetensors refuses."""
+    seen: dict[int, str] = {}
+    state = model.state_dict()
+    return {n: t for n, t in state.items() if seen.setdefault(t.data_ptr() or id(t), n) == n}
+
+
+def _stored(model: SpeechModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Weights as they are stored; the normalisation keeps float32, its range is wide."""
+    return {
+        name: (tensor if name.startswith("norm.") else tensor.to(dtype)).detach().cpu().contiguous()
+        for name, tensor in _unique(model).items()
+    }
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check(path: Path, digest: str) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; the model folder is not complete, copy it again")
+    if _digest(path) != digest:
+        raise ModelError(
+            f"{path}: truncated or altered (its SHA-256 is not the one in {CONFIG}); copy it again"
+        )
+
+
+def _why_no_config(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder}: no such model folder"
+    if not folder.is_dir():
+        kind = (
+            "weights in a pickle are refused: opening one can run any program"
+            if (folder.suffix in PICKLES)
+            else "not a folder"
+        )
+        return f"{folder}: {kind}; name a model folder (with {CONFIG} and {WEIGHTS})"
+    pickles = [path.name for path in folder.iterdir() if path.suffix in PICKLES]
+    if pickles:
+        return (
+            f"{folder}: weights in a pickle ({', '.join(sorted(pickles))}) are refused: opening "
+            f"one can run any program; name a model folder (with {CONFIG} and {WEIGHTS})"
+        )
+    return f"{folder}: not a model folder: {CONFIG} is missing"
+
+
+def _replace(fresh: Path, folder: Path) -> None:
+    """Puts `fresh` where `folder` is. A folder cannot be replaced in one call, so for a moment
+    the old one stands beside it under another name.
+    """
+    if not folder.exists():
+        os.replace(fresh, folder)
+        return
+    old = folder.with_name(f".{folder.name}-old-{os.getpid()}")
+    os.replace(folder, old)
+    try:
+        os.replace(fresh, folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

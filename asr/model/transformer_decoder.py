@@ -1,0 +1,178 @@
+"""The Transformer attention decoder (Vaswani et al. 2017), pre-norm, with rotary positions.
+
+Stepping keeps the keys and values of earlier labels per hypothesis and those of the memory once
+per utterance: hypotheses of an utterance share them, nothing is copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from asr.config import Config
+from asr.model.attention import Attention, within
+from asr.model.dropout import Dropout
+from asr.model.protocols import Decoder
+from asr.model.registry import register_decoder
+from asr.model.rotary import rotate
+
+
+class TransformerDecoderConfig(Config):
+    """`tie_embedding` uses one matrix for the labels that go in and the logits that come out."""
+
+    type: Literal["transformer"] = "transformer"
+    layers: int = Field(default=6, ge=1)
+    dim: int = Field(default=256, ge=2)
+    heads: int = Field(default=4, ge=1)
+    ff: int = Field(default=1024, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    tie_embedding: bool = False
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """N hypotheses of B utterances, N / B rows each.
+
+    `past` (layers, 2, N, H, U, d): keys and values of the labels so far. `memory` holds for each
+    layer the keys and values (B, H, M, d) of the memory, `mask` (B, 1, 1, M) its real frames, or
+    None where all are.
+    """
+
+    past: Tensor
+    memory: tuple[tuple[Tensor, Tensor], ...]
+    mask: Tensor | None
+
+
+@register_decoder("transformer", TransformerDecoderConfig)
+class TransformerDecoder(Decoder):
+    """Embedding, `layers` blocks of self-attention, attention to the memory, feed-forward."""
+
+    def __init__(self, config: TransformerDecoderConfig, vocabulary: int, memory_dim: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, config.dim)
+        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
+        self.scale = config.dim**0.5
+        self.dropout = Dropout(config.dropout)
+        self.layers = nn.ModuleList(DecoderLayer(config, memory_dim) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.dim)
+        self.to_logits = nn.Linear(config.dim, vocabulary)
+        if config.tie_embedding:
+            self.to_logits.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        """See `Decoder.forward`."""
+        labels, mask = self._embed(tokens), within(memory_lengths, memory.shape[1])[:, None, None]
+        for layer in self.layers:
+            labels = layer(labels, memory, mask)
+        return self.to_logits(self.norm(labels))
+
+    def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics."""
+        labels, mask = self._embed(tokens), within(memory_lengths, memory.shape[1])[:, None, None]
+        weights = []
+        for layer in self.layers:
+            weights.append(layer.memory_weights(labels, memory, mask))
+            labels = layer(labels, memory, mask)
+        return torch.stack(weights, dim=1)
+
+    def initial_state(self, memory: Tensor, memory_lengths: Tensor) -> DecoderState:
+        """See `Decoder.initial_state`."""
+        first = self.layers[0].self_attention
+        head_dim = first.to_query.out_features // first.heads
+        past = memory.new_zeros(len(self.layers), 2, len(memory), first.heads, 0, head_dim)
+        projected = tuple(layer.memory_attention.keys_values(memory) for layer in self.layers)
+        mask = within(memory_lengths, memory.shape[1])
+        return DecoderState(past, projected, None if mask.all() else mask[:, None, None])
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """See `Decoder.step`."""
+        labels = self._embed(tokens[:, None])
+        grown = []
+        for layer, past, memory in zip(self.layers, state.past, state.memory, strict=True):
+            labels, keys, values = layer.step(labels, past[0], past[1], memory, state.mask)
+            grown += [keys, values]
+        log_probs = self.to_logits(self.norm(labels[:, 0])).log_softmax(dim=-1)
+        past = torch.stack(grown).unflatten(0, (-1, 2))
+        return log_probs, replace(state, past=past)
+
+    def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
+        """See `Decoder.reorder`."""
+        past = state.past.index_select(2, parents)
+        utterances = len(state.memory[0][0])
+        rows = state.past.shape[2] // utterances
+        if len(parents) % utterances == 0:
+            kept = parents[:: len(parents) // utterances] // rows
+            if torch.equal(kept, torch.arange(utterances, device=kept.device)):
+                return replace(state, past=past)
+        kept = torch.unique_consecutive(parents // rows)
+        memory = tuple((keys[kept], values[kept]) for keys, values in state.memory)
+        return DecoderState(past, memory, None if state.mask is None else state.mask[kept])
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        return self.dropout(self.embedding(tokens) * self.scale)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over the labels, attention to the memory, feed-forward, all residual."""
+
+    def __init__(self, config: TransformerDecoderConfig, memory_dim: int) -> None:
+        super().__init__()
+        self.self_norm = nn.LayerNorm(config.dim)
+        self.self_attention = Attention(config.dim, config.heads)
+        self.memory_norm = nn.LayerNorm(config.dim)
+        self.memory_attention = Attention(config.dim, config.heads, memory_dim)
+        self.ff_norm = nn.LayerNorm(config.dim)
+        self.widen = nn.Linear(config.dim, config.ff)
+        self.narrow = nn.Linear(config.ff, config.dim)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, labels: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Labels (B, U, D) over memory (B, M, D) with mask (B, 1, 1, M)."""
+        labels = self._self_attend(labels)
+        keys, values = self.memory_attention.keys_values(memory)
+        return self._rest(labels, keys, values, mask)
+
+    def memory_weights(self, labels: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """The weights (B, H, U, M) with which the labels look at the memory."""
+        query = self.memory_attention.query(self.memory_norm(self._self_attend(labels)))
+        keys, _ = self.memory_attention.keys_values(memory)
+        return self.memory_attention.weights(query, keys, mask)
+
+    def step(
+        self,
+        labels: Tensor,
+        past_keys: Tensor,
+        past_values: Tensor,
+        memory: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One label (N, 1, D) for each hypothesis; returns it with the grown keys and values."""
+        normed = self.self_norm(labels)
+        position = past_keys.shape[2]
+        keys, values = self.self_attention.keys_values(normed)
+        keys = torch.cat((past_keys, rotate(keys, position)), dim=2)
+        values = torch.cat((past_values, values), dim=2)
+        query = rotate(self.self_attention.query(normed), position)
+        labels = labels + self.self_attention.attend(query, keys, values, None)
+        # the rows of an utterance stand where its labels would: they attend in one go
+        grouped = labels.reshape(len(memory[0]), -1, labels.shape[-1])
+        return self._rest(grouped, *memory, mask).reshape(labels.shape), keys, values
+
+    def _self_attend(self, labels: Tensor) -> Tensor:
+        normed = self.self_norm(labels)
+        keys, values = self.self_attention.keys_values(normed)
+        query = rotate(self.self_attention.query(normed))
+        mixed = F.scaled_dot_product_attention(query, rotate(keys), values, is_causal=True)
+        mixed = self.self_attention.to_output(mixed.transpose(1, 2).flatten(2))
+        return labels + self.dropout(mixed)
+
+    def _rest(self, labels: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        query = self.memory_attention.query(self.memory_norm(labels))
+        labels = labels + self.dropout(self.memory_attention.attend(query, keys, values, mask))
+        inner = self.dropout(F.relu(self.widen(self.ff_norm(labels))))
+        return labels + self.dropout(self.narrow(inner))

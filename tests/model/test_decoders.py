@@ -1,0 +1,101 @@
+"""Every decoder: step equals forward, rows are independent, reorder follows parents."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from asr.model import Decoder, ModelConfig, SpeechModel
+from asr.model.protocols import EOS
+from asr.model.transformer_decoder import TransformerDecoder
+from tests.model import gru_pair  # noqa: F401 (registers test-gru)
+
+TOLERANCE = {"rtol": 0, "atol": 1e-5}
+KINDS = {
+    "transformer": {"type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff": 32},
+    "tied": {
+        "type": "transformer", "layers": 1, "dim": 16, "heads": 2, "ff": 8, "tie_embedding": True
+    },
+    "test-gru": {"type": "test-gru"},
+}  # fmt: skip
+VOCABULARY = 9
+
+
+def decoder(kind: str) -> Decoder:
+    torch.manual_seed(5)
+    config = ModelConfig.model_validate({"decoder": KINDS[kind], "encoder": {"type": "test-gru"}})
+    module = SpeechModel(config, VOCABULARY).decoder
+    assert module is not None
+    return module.eval()
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    memory = torch.randn(3, 11, 16, generator=generator)
+    tokens = torch.randint(3, VOCABULARY, (3, 6), generator=generator)
+    tokens[:, 0] = EOS
+    return tokens, memory, torch.tensor([11, 4, 7])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_equals_forward(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        expected = module(tokens, memory, lengths).log_softmax(dim=-1)
+        state = module.initial_state(memory, lengths)
+        for place in range(tokens.shape[1]):
+            log_probs, state = module.step(tokens[:, place], state)
+            torch.testing.assert_close(log_probs, expected[:, place], **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_changes_nothing(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        whole = module(tokens, memory, lengths)
+        for row, length in enumerate(lengths.tolist()):
+            alone = module(tokens[row : row + 1], memory[row : row + 1, :length], lengths[row:][:1])
+            torch.testing.assert_close(whole[row : row + 1], alone, **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_follow_their_parents(kind: str) -> None:
+    """Grow 1 row to 3 an utterance, mix them, let the middle utterance leave."""
+    module, (_, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        state = module.initial_state(memory, lengths)
+        _, state = module.step(torch.full((3,), EOS), state)
+        state = module.reorder(state, torch.arange(3).repeat_interleave(3))
+        _, state = module.step(torch.tensor([3, 4, 5] * 3), state)
+        state = module.reorder(state, torch.tensor([2, 0, 0, 7, 8, 8]))
+        log_probs, _ = module.step(torch.tensor([6, 7, 8, 3, 4, 5]), state)
+    histories = [(0, [5, 6]), (0, [3, 7]), (0, [3, 8]), (2, [4, 3]), (2, [5, 4]), (2, [5, 5])]
+    for row, (utterance, labels) in enumerate(histories):
+        tokens = torch.tensor([[EOS, *labels]])
+        with torch.inference_mode():
+            logits = module(tokens, memory[utterance : utterance + 1], lengths[utterance:][:1])
+        expected = logits[0, -1].log_softmax(dim=-1)
+        torch.testing.assert_close(log_probs[row], expected, **TOLERANCE)
+
+
+def test_attention_weights_are_those_of_forward() -> None:
+    module, (tokens, memory, lengths) = decoder("transformer"), example()
+    assert isinstance(module, TransformerDecoder)
+    with torch.inference_mode():
+        weights = module.attention(tokens, memory, lengths)
+    assert weights.shape == (3, 2, 2, 6, 11)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 2, 6))
+    assert weights[1, ..., 4:].abs().max() == 0
+
+
+def test_an_empty_memory_gives_finite_predictions() -> None:
+    module = decoder("transformer")
+    with torch.inference_mode():
+        state = module.initial_state(torch.zeros(2, 0, 16), torch.tensor([0, 0]))
+        log_probs, _ = module.step(torch.full((2,), EOS), state)
+    assert log_probs.isfinite().all()
+
+
+def test_tied_embedding_is_one_matrix() -> None:
+    module = decoder("tied")
+    assert module.to_logits.weight is module.embedding.weight

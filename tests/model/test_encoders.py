@@ -1,0 +1,144 @@
+"""Every encoder: stepped equals parallel, padding changes nothing, contexts are honoured."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from asr.model import FULL_CONTEXT, ChunkContext, Encoder, ModelConfig, SpeechModel
+from tests.model import gru_pair  # noqa: F401 (registers test-gru)
+
+# float32 sums in another order: convolutions and attention differ by a few 1e-6 between shapes
+TOLERANCE = {"rtol": 0, "atol": 1e-5}
+EXACT = settings(deadline=None, derandomize=True, max_examples=25)
+SMALL = {"layers": 2, "dim": 16, "heads": 2, "ff": 32, "kernel": 5, "type": "conformer"}
+KINDS = {
+    "conformer-4": {**SMALL, "subsampling": {"factor": 4, "channels": 4}},
+    "conformer-8": {**SMALL, "subsampling": {"factor": 8, "channels": 4}},
+    "test-gru": {"type": "test-gru"},
+}
+
+
+def encoder(kind: str) -> Encoder:
+    torch.manual_seed(3)
+    config = ModelConfig.model_validate({"encoder": KINDS[kind], "frontend": {"mels": 12}})
+    return SpeechModel(config, 7).encoder.eval()
+
+
+def contexts(kind: str) -> Sequence[ChunkContext]:
+    if kind == "test-gru":
+        return [FULL_CONTEXT, ChunkContext(4, 0)]
+    return [FULL_CONTEXT, ChunkContext(1, 0), ChunkContext(3, 2), ChunkContext(4, 9)]
+
+
+def stepped(
+    module: Encoder, features: Tensor, cuts: Sequence[int], context: ChunkContext
+) -> Tensor:
+    state, memory = module.initial_state(len(features), context), []
+    edges = [0, *sorted(cuts), features.shape[1]]
+    for number, (start, end) in enumerate(pairwise(edges)):
+        final = number == len(edges) - 2
+        frames, state = module.step(features[:, start:end], state, final)
+        memory.append(frames)
+    return torch.cat(memory, dim=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXACT
+@given(data=st.data())
+def test_stepped_equals_parallel(kind: str, data: st.DataObject) -> None:
+    module = encoder(kind)
+    frames = data.draw(st.integers(0, 90))
+    cuts = data.draw(st.lists(st.integers(0, frames), max_size=6))
+    context = data.draw(st.sampled_from(contexts(kind)))
+    features = torch.randn(2, frames, 12, generator=torch.Generator().manual_seed(frames))
+    with torch.inference_mode():
+        whole, lengths = module(features, torch.tensor([frames, frames]), context)
+        parts = stepped(module, features, cuts, context)
+    assert lengths.tolist() == [whole.shape[1]] * 2
+    torch.testing.assert_close(parts, whole, **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@EXACT
+@given(data=st.data())
+def test_padding_and_neighbours_change_nothing(kind: str, data: st.DataObject) -> None:
+    module = encoder(kind)
+    short, long = data.draw(st.integers(0, 50)), data.draw(st.integers(51, 90))
+    context = data.draw(st.sampled_from(contexts(kind)))
+    features = torch.randn(2, long, 12, generator=torch.Generator().manual_seed(long))
+    with torch.inference_mode():
+        alone, length = module(features[:1, :short], torch.tensor([short]), context)
+        both, lengths = module(features, torch.tensor([short, long]), context)
+    assert lengths[0] == length[0] == alone.shape[1]
+    torch.testing.assert_close(both[:1, : alone.shape[1]], alone, **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", ["conformer-4", "conformer-8"])
+def test_a_chunk_sees_itself_and_left_and_nothing_else(kind: str) -> None:
+    """One layer, so that the reach of a frame is that of its context, not of stacked ones."""
+    torch.manual_seed(3)
+    values = {**KINDS[kind], "layers": 1, "kernel": 1}
+    module = SpeechModel(
+        ModelConfig.model_validate({"encoder": values, "frontend": {"mels": 12}}), 7
+    ).encoder.eval()
+    context, factor = ChunkContext(4, 2), module.subsampling.factor
+    features = torch.randn(1, 16 * factor, 12, requires_grad=True)
+    memory, _ = module(features, torch.tensor([16 * factor]), context)
+    # frame 9 is in chunk 8..11; it sees frames 6..11 (a plain sum of a normed frame is constant)
+    (memory[0, 9] * torch.randn(16)).sum().backward()
+    assert features.grad is not None
+    touched = features.grad[0].abs().sum(dim=1).nonzero().flatten().tolist()
+    assert min(touched) == 6 * factor
+    assert max(touched) == 11 * factor + module.subsampling.window - 1
+
+
+def test_full_context_needs_the_end() -> None:
+    module = encoder("conformer-4")
+    state = module.initial_state(1, FULL_CONTEXT)
+    memory, state = module.step(torch.randn(1, 50, 12), state, final=False)
+    assert memory.shape == (1, 0, 16)
+    memory, _ = module.step(torch.randn(1, 0, 12), state, final=True)
+    assert memory.shape == (1, 13, 16)
+
+
+def test_a_state_can_be_pickled_and_shared() -> None:
+    module = encoder("conformer-8")
+    features = torch.randn(1, 80, 12)
+    with torch.inference_mode():
+        _, state = module.step(features, module.initial_state(1, ChunkContext(2, 4)), False)
+        copied = pickle.loads(pickle.dumps(state))
+        first, _ = module.step(features, state, True)
+        second, _ = module.step(features, copied, True)
+        third, _ = module.step(features, state, True)  # stepping did not change the state
+    assert torch.equal(first, second)
+    assert torch.equal(first, third)
+
+
+def test_taps_are_the_normed_layers() -> None:
+    module = encoder("conformer-4")
+    features, lengths = torch.randn(1, 40, 12), torch.tensor([40])
+    with torch.inference_mode():
+        memory, _, taps = module.forward_tapped(features, lengths, FULL_CONTEXT, (1, 2))
+    assert len(taps) == 2
+    assert torch.equal(taps[1], memory)
+    assert not torch.allclose(taps[0], memory)
+
+
+def test_layer_drop_skips_layers_in_training_only() -> None:
+    values = {**KINDS["conformer-4"], "layer_drop": 0.9, "dropout": 0.0}
+    config = ModelConfig.model_validate({"encoder": values, "frontend": {"mels": 12}})
+    module = SpeechModel(config, 7).encoder
+    features, lengths = torch.randn(1, 40, 12), torch.tensor([40])
+    torch.manual_seed(0)
+    drawn = {module(features, lengths)[0].sum().item() for _ in range(40)}
+    assert 1 < len(drawn) <= 4  # two layers: each is there or not
+    module.eval()
+    assert torch.equal(module(features, lengths)[0], module(features, lengths)[0])

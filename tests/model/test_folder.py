@@ -1,0 +1,184 @@
+"""Model folders: what goes in comes out; what is damaged or unsafe is refused (D14, D15)."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from asr.config import parse
+from asr.errors import ConfigError, ModelError, OutputError
+from asr.model import ModelConfig, SpeechModel
+from asr.model.folder import load_model_folder, save_model_folder
+from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
+
+VALUES = {
+    "frontend": {"mels": 12},
+    "encoder": {"type": "conformer", "layers": 1, "dim": 8, "heads": 2, "ff": 8, "kernel": 3,
+                "subsampling": {"channels": 2}},
+    "decoder": {"type": "transformer", "layers": 1, "dim": 8, "heads": 2, "ff": 8,
+                "tie_embedding": True},
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["abba"], TokenizerConfig(type="char"), tmp_path / "tokenizer")
+    model = SpeechModel(ModelConfig.model_validate(VALUES), tokenizer.size)
+    model.norm.mean.fill_(-3.25)
+    target = tmp_path / "model"
+    save_model_folder(
+        target, model, tokenizer, name="tiny", normalizer=NormalizerConfig(), card="# tiny\n",
+        search={"beam": 4}, facts={"hours": 0.1},
+    )  # fmt: skip
+    return target
+
+
+def test_what_goes_in_comes_out(folder: Path) -> None:
+    loaded = load_model_folder(folder)
+    assert loaded.config.name == "tiny"
+    assert loaded.config.search == {"beam": 4}
+    assert loaded.tokenizer.decode(loaded.tokenizer.encode("abba")) == "abba"
+    assert not loaded.model.training
+    assert loaded.model.norm.mean[0] == -3.25
+    samples, lengths = torch.randn(1, 4000) * 0.1, torch.tensor([4000])
+    torch.manual_seed(0)
+    original = SpeechModel(ModelConfig.model_validate(VALUES), loaded.tokenizer.size).eval()
+    original.norm.mean.fill_(-3.25)
+    with torch.inference_mode():
+        expected = original.encode(*original.features(samples, lengths))[0]
+        memory = loaded.model.encode(*loaded.model.features(samples, lengths))[0]
+    assert torch.equal(memory, expected)
+
+
+def test_half_precision_is_half_the_size_and_loads_as_float32(folder: Path) -> None:
+    loaded = load_model_folder(folder)
+    half = folder.with_name("half")
+    save_model_folder(
+        half, loaded.model, loaded.tokenizer, name="half", normalizer=NormalizerConfig(),
+        card="", dtype="float16",
+    )  # fmt: skip
+    sizes = [(f / "model.safetensors").stat().st_size for f in (half, folder)]
+    assert sizes[0] < 0.75 * sizes[1]  # the header is most of so small a file
+    again = load_model_folder(half).model
+    assert all(tensor.dtype == torch.float32 for tensor in again.state_dict().values())
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "model.safetensors", "tokenizer.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=name.replace(".", r"\.")):
+        load_model_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "model.safetensors", "tokenizer.json"])
+def test_a_truncated_file_is_named(folder: Path, name: str) -> None:
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match=name.replace(".", r"\.")):
+        load_model_folder(folder)
+
+
+def test_one_altered_bit_is_found(folder: Path) -> None:
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    with pytest.raises(ModelError, match="altered"):
+        load_model_folder(folder)
+
+
+def test_a_newer_format_asks_for_an_upgrade(folder: Path) -> None:
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values |= {"format_version": 99, "something_new": 1}
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ModelError, match="format version 99 is newer"):
+        load_model_folder(folder)
+
+
+def test_weights_that_do_not_fit_are_all_named(folder: Path) -> None:
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values["model"]["encoder"]["ff"] = 16
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ModelError) as caught:
+        load_model_folder(folder)
+    assert str(caught.value).count("the model wants") == 6  # widen's and narrow's, before and after
+
+
+class Trap:
+    """Touches a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_pickle_is_refused_and_not_run(tmp_path: Path, as_folder: bool) -> None:
+    trap = tmp_path / "model.pt"
+    trap.write_bytes(pickle.dumps(Trap(tmp_path / "executed")))
+    with pytest.raises(ModelError, match="pickle"):
+        load_model_folder(tmp_path if as_folder else trap)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_pickle_in_the_place_of_the_weights_is_refused(folder: Path, tmp_path: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(pickle.dumps(Trap(tmp_path / "executed")))
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values["files"] = {}
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ModelError, match="safetensors"):
+        load_model_folder(folder)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty"])
+def test_what_is_no_model_folder_is_said_to_be_none(tmp_path: Path, what: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"no such model folder|not a model folder"):
+        load_model_folder(tmp_path / what)
+
+
+def test_saving_again_replaces_the_whole_folder(folder: Path) -> None:
+    loaded = load_model_folder(folder)
+    (folder / "left over").write_text("old")
+    save_model_folder(
+        folder, loaded.model, loaded.tokenizer, name="second", normalizer=NormalizerConfig(),
+        card="",
+    )  # fmt: skip
+    assert load_model_folder(folder).config.name == "second"
+    assert not (folder / "left over").exists()
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_model_folder(folder)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("asr.model.folder.save_file", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save_model_folder(
+            folder, loaded.model, loaded.tokenizer, name="second", normalizer=NormalizerConfig(),
+            card="",
+        )  # fmt: skip
+    assert load_model_folder(folder).config.name == "tiny"
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_unknown_names_are_met_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'conformer'"):
+        parse(ModelConfig, {"encoder": {"type": "confomer"}}, "recipe.yaml")
+    with pytest.raises(
+        ConfigError, match=r"recipe.yaml: encoder: .*'layrs', did you mean 'layers'"
+    ):
+        parse(ModelConfig, {"encoder": {"type": "conformer", "layrs": 3}}, "recipe.yaml")
+    with pytest.raises(ConfigError, match="counted 1 to 12"):
+        parse(ModelConfig, {"intermediate_ctc": [12]}, "recipe.yaml")
