@@ -77,7 +77,7 @@ class Posteriors:
     @cached_property
     def probs(self) -> Tensor:
         """Posteriors (B, T, V) float64, for scoring all labels at once."""
-        by_label = self.log_probs.double().exp_().unflatten(0, (-1, self.vocabulary))
+        by_label = self.log_probs.double().exp().unflatten(0, (-1, self.vocabulary))
         return by_label.transpose(1, 2)
 
 
