@@ -1,0 +1,59 @@
+"""`asr train`: a recipe to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from asr.cli.console import DONE, INTERRUPTED
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+@click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
+@click.option(
+    "--resume",
+    default="auto",
+    show_default=True,
+    metavar="auto|never|PATH",
+    help="Go on from the output folder's last checkpoint, or not, or from another one.",
+)
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path),
+    metavar="MODEL_FOLDER",
+    help="Start from the weights of a model.",
+)
+@click.option("--init-partial", is_flag=True, help="Take over what fits of --init.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where to write (default: exp/NAME beside the recipe).",
+)
+def train(
+    recipe: Path,
+    overrides: tuple[str, ...],
+    max_time: str | None,
+    resume: str,
+    init: Path | None,
+    init_partial: bool,
+    output: Path | None,
+) -> int:
+    """Train a model by RECIPE, a YAML file.
+
+    Any key of the recipe can be set on the command line: optimizer.lr=0.001. Run the same command
+    again to go on after an interruption.
+    """
+    from asr.train.recipe import load_recipe
+    from asr.train.run import Start, train
+
+    extra = [] if max_time is None else [f"training.max_time={max_time}"]
+    loaded = load_recipe(recipe, [*overrides, *extra])
+    folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
+    outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), "asr train")
+    click.echo(f"model: {outcome.model}")
+    return INTERRUPTED if outcome.ended == "interrupted" else DONE

@@ -1,0 +1,54 @@
+"""What a run computes on, and how precisely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from asr.errors import ConfigError
+from asr.train.recipe import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Devices:
+    """`accelerator`, `count` and `precision` as Lightning takes them; `shown` for people."""
+
+    accelerator: str
+    count: int
+    precision: str
+    shown: str
+
+
+def choose_devices(config: TrainingConfig) -> Devices:
+    """Decides what `auto` means here.
+
+    Raises:
+        ConfigError: a GPU was asked for and there is none, or fewer than asked for.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.accelerator == "cuda" and not found:
+        raise ConfigError("training.accelerator: no CUDA device is visible here; use 'auto'")
+    on_gpu = config.accelerator != "cpu" and found > 0
+    count = (found if on_gpu else 1) if config.devices == "auto" else config.devices
+    if on_gpu and count > found:
+        raise ConfigError(f"training.devices: {count} GPUs asked for, {found} are visible")
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and _native_bf16(on_gpu))
+    name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
+    threads = "" if on_gpu else f", {config.threads or torch.get_num_threads()} threads"
+    nodes = f" on each of {config.nodes} nodes" if config.nodes > 1 else ""
+    return Devices(
+        accelerator="gpu" if on_gpu else "cpu",
+        count=count,
+        precision="bf16-mixed" if bf16 else "32-true",
+        shown=f"{count} x {name}{threads}{nodes}, {'bf16' if bf16 else 'float32'}",
+    )
+
+
+def _native_bf16(on_gpu: bool) -> bool:
+    """Whether the device multiplies bfloat16 itself; emulated, it is slower than float32."""
+    if on_gpu:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch names these with an underscore, but has no other function that tells
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)

@@ -1,0 +1,71 @@
+"""Starting from the weights of another model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.errors import TrainingError
+from asr.model import SpeechModel
+from asr.model.folder import load_model_folder
+from asr.text import Tokenizer
+
+
+@dataclass(frozen=True)
+class Init:
+    """Takes over the weights of a model folder.
+
+    Args:
+        partial: go on where some do not fit; they stay as they were drawn.
+        say: prints what was loaded, what is new and what was left out.
+    """
+
+    folder: Path
+    partial: bool
+    say: Callable[[str], None]
+
+    def apply(self, model: SpeechModel, tokenizer: Tokenizer) -> None:
+        """Fills `model`, its feature normalisation too: the weights were trained behind it.
+
+        Raises:
+            ModelError: the folder cannot be loaded.
+            TrainingError: something does not fit and `partial` is not set.
+        """
+        loaded = load_model_folder(self.folder)
+        theirs, own = loaded.model.state_dict(), model.state_dict()
+        fitting = {n: t for n, t in theirs.items() if n in own and own[n].shape == t.shape}
+        differing = [
+            f"{name} is {tuple(theirs[name].shape)} there, {tuple(own[name].shape)} here"
+            for name in own
+            if name in theirs and name not in fitting
+        ]
+        new = [name for name in own if name not in theirs]
+        left_out = [name for name in theirs if name not in own]
+        problems = differing + [f"{name} is not there" for name in new]
+        problems += [f"{name} is not here" for name in left_out]
+        problems += _label_differences(tokenizer, loaded.tokenizer)
+        if problems and not self.partial:
+            raise TrainingError(
+                f"--init {self.folder}: does not fit the recipe: {'; '.join(problems)}; "
+                "correct the recipe, or take over what fits with --init-partial"
+            )
+        model.load_state_dict(fitting, strict=False)
+        self.say(
+            f"initialised from {self.folder}: {len(fitting)} of {len(own)} tensors loaded, "
+            f"{len(new) + len(differing)} new, {len(left_out)} left out"
+        )
+        for problem in problems:
+            self.say(f"  {problem}")
+
+
+def _label_differences(own: Tokenizer, theirs: Tokenizer) -> list[str]:
+    size = min(own.size, theirs.size)
+    other = [i for i in range(size) if own.piece(i) != theirs.piece(i)]
+    if not other:
+        return []
+    first = other[0]
+    return [
+        f"the tokenizers differ in {len(other)} labels (label {first} is "
+        f"'{theirs.piece(first)}' there, '{own.piece(first)}' here; set tokenizer: {{folder}})"
+    ]

@@ -1,0 +1,82 @@
+"""The log of a run: one CSV of training and dev figures, and the same for TensorBoard.
+
+Numbers are written in full, so that two runs can be compared bit by bit. After a resume the lines
+beyond the checkpoint are taken out: they are about to be written again.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+COLUMNS = (
+    "kind",  # train or dev
+    "step",
+    "epoch",
+    "audio_hours",
+    "loss",
+    "ctc",
+    "attention",
+    "intermediate",
+    "accuracy",
+    "wer",
+    "lr",
+    "grad_norm",
+    "skipped",
+    "audio_seconds_per_second",
+)
+#: What depends on the clock and not on the run.
+TIMED = ("audio_seconds_per_second",)
+
+
+class TrainingLog:
+    """Writes `log.csv` (and TensorBoard events beside it) in `folder`.
+
+    Args:
+        step: lines beyond it are dropped (the step that training continues from).
+    """
+
+    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "log.csv"
+        rows = [row for row in read_log(self.path) if int(row["step"]) <= step] if step else []
+        self._file = self.path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
+        self._writer.writeheader()
+        self._writer.writerows(rows)
+        self._file.flush()
+        self._events: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, kind: str, step: int, **values: float) -> None:
+        """Adds a line; it is on its way to the disk when this returns."""
+        told = {name: repr(value) for name, value in values.items()}
+        self._writer.writerow({"kind": kind, "step": step, **told})
+        self._file.flush()
+        if self._events is not None:
+            for name, value in values.items():
+                if name != "epoch":
+                    self._events.add_scalar(f"{name}/{kind}", value, step)
+
+    def text(self, name: str, text: str, step: int) -> None:
+        """Shows `text` (Markdown) in TensorBoard."""
+        if self._events is not None:
+            self._events.add_text(name, text, step)
+
+    def close(self) -> None:
+        """Ends the log."""
+        self._file.close()
+        if self._events is not None:
+            self._events.close()
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """The lines of a `log.csv` (none where there is no file) without one that a kill cut off."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values()]

@@ -1,0 +1,238 @@
+"""What happens around the steps of a run: validation, checkpoints, logs, and when it ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from asr.errors import TrainingError
+from asr.train.averaging import Snapshots
+from asr.train.checkpoint import save_checkpoint
+from asr.train.feed import Fed
+from asr.train.log import TrainingLog
+from asr.train.module import SpeechTraining, StepResult
+from asr.train.progress import Progress
+from asr.train.recipe import Recipe
+from asr.train.validation import DevResult, Validator, side_by_side
+
+#: For the speed that is shown: how much of the past it looks at, in seconds.
+SPEED_WINDOW = 60.0
+
+
+class TrainingLoop(pl.Callback):
+    """Sits behind every batch of `SpeechTraining`; all processes take the same decisions.
+
+    `ended` says why training stopped: `epochs`, `max_steps`, `max_time` or `interrupted`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        progress: Progress | None,
+        snapshots: Snapshots,
+    ) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.progress = progress
+        self.snapshots = snapshots
+        self.ended = "epochs"
+        self.validator: Validator | None = None
+        self.log: TrainingLog | None = None
+        self._epoch_batches: int | None = None
+
+    # -- Lightning's hooks -------------------------------------------------------------------------
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Clocks start."""
+        assert isinstance(module, SpeechTraining)
+        self._started = self._checkpointed = time.monotonic()
+        self._clock_before = module.position.clock
+        self._marks = [(self._started, module.position.audio_seconds)]
+        if self._reached_end(module):
+            trainer.should_stop = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Fed, index: int
+    ) -> None:
+        """After the last batch of a step: the step, and whatever is due."""
+        assert isinstance(module, SpeechTraining)
+        place = batch.batch
+        at = module.position
+        at.epoch, at.batch = (place.epoch + 1, 0) if batch.last else (place.epoch, place.index + 1)
+        if not module.completes_step(batch):
+            return
+        result = module.finish_step()
+        at.clock = self._clock_before + time.monotonic() - self._started
+        module.progress = self._fraction(module)
+        if result.applied:
+            self._tell(module, result)
+        else:
+            self._skipped(trainer, module)
+        self._decide_stop(trainer, module, result)
+        if self._validation_due(module, batch.last, result.applied):
+            self.validate(module)
+        if self._checkpoint_due(module, trainer.should_stop):
+            self.checkpoint(module)
+
+    def set_epoch_batches(self, batches: int | None, module: SpeechTraining) -> None:
+        """How many batches an epoch has, before the first one."""
+        self._epoch_batches = batches
+        self._progress_before = module.progress = self._fraction(module)
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def validate(self, module: SpeechTraining) -> DevResult | None:
+        """Measures the averaged weights (the plain ones without `training.ema`) and keeps them."""
+        if self.validator is None:
+            return None
+        with module.ema.swapped_in() if module.ema else nullcontext():
+            result = self.validator.run(module)
+            at = module.position
+            if module.trainer.is_global_zero:
+                self.snapshots.add(module.model, at.step, result.loss)
+        self.report(module, result)
+        return result
+
+    def report(self, module: SpeechTraining, result: DevResult, what: str = "") -> None:
+        """Prints and logs a validation."""
+        at = module.position
+        if self.log is not None:
+            figures = {n: v for n, v in result.figures().items() if v == v}
+            self.log.write("dev", at.step, epoch=at.epoch, **figures)
+        if self.progress is None:
+            return
+        self.progress.say(f"dev at step {at.step}{what}: {result}")
+        if shown := side_by_side(result.sample, self.recipe.validation.show):
+            self.progress.say(shown)
+            if self.log is not None:
+                self.log.text("sample", shown, at.step)
+
+    def checkpoint(self, module: SpeechTraining) -> None:
+        """Writes the state to resume from."""
+        self._checkpointed = time.monotonic()
+        if module.trainer.is_global_zero:
+            save_checkpoint(self.folder, module.run_state() | {"snapshots": self.snapshots.state()})
+
+    def _tell(self, module: SpeechTraining, result: StepResult) -> None:
+        at, now = module.position, time.monotonic()
+        self._marks.append((now, at.audio_seconds))
+        while len(self._marks) > 2 and now - self._marks[1][0] > SPEED_WINDOW:
+            self._marks.pop(0)
+        since, heard = self._marks[0]
+        speed = (at.audio_seconds - heard) / max(now - since, 1e-9)
+        if self.progress is not None:
+            done, left = self._time_left(module.progress, now)
+            self.progress.step(result, at, speed, done, left)
+        if self.log is not None and at.step % self.recipe.log.steps == 0:
+            self.log.write(
+                "train",
+                at.step,
+                epoch=at.epoch,
+                audio_hours=at.audio_seconds / 3600,
+                loss=result.loss,
+                ctc=result.ctc,
+                attention=result.attention,
+                intermediate=result.intermediate,
+                accuracy=result.accuracy,
+                lr=result.lr,
+                grad_norm=result.grad_norm,
+                skipped=at.skipped,
+                audio_seconds_per_second=speed,
+            )
+
+    def _skipped(self, trainer: pl.Trainer, module: SpeechTraining) -> None:
+        names, at = module.culprits(), module.position
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        if self.progress is not None:
+            self.progress.say(
+                f"after step {at.step}: loss or gradient is not finite; the batch is skipped "
+                f"({at.skipped} so far): {shown}"
+            )
+        if at.skipped_in_row >= self.recipe.training.bad_steps:
+            at.skipped_in_row = 0  # whoever resumes gets as many tries again
+            self.checkpoint(module)
+            raise TrainingError(
+                f"loss or gradient was not finite in {self.recipe.training.bad_steps} steps in a "
+                f"row, last with {shown}; the weights of step {at.step} are in "
+                f"{self.folder / 'last.ckpt'}. Lower optimizer.lr or training.clip_norm, lengthen "
+                "schedule.warmup_steps or set training.precision=32, then run again to go on"
+            )
+
+    def _decide_stop(self, trainer: pl.Trainer, module: SpeechTraining, result: StepResult) -> None:
+        limit = self.recipe.training.max_time
+        if limit is not None and time.monotonic() - self._started >= limit:
+            self._want_stop(module, "max_time")
+        # with several processes one that wants to stop tells the others in the next step's sums
+        if result.stop or (module.stop_wanted and trainer.world_size == 1):
+            trainer.should_stop = True
+        if self._reached_end(module):
+            self.ended = "max_steps"
+            trainer.should_stop = True
+
+    def _reached_end(self, module: SpeechTraining) -> bool:
+        last = self.recipe.training.max_steps
+        return last is not None and module.position.step >= last
+
+    def _want_stop(self, module: SpeechTraining, why: str) -> None:
+        if not module.stop_wanted:
+            self.ended = why
+            module.stop_wanted = True
+
+    def _validation_due(self, module: SpeechTraining, epoch_ends: bool, applied: bool) -> bool:
+        every = self.recipe.validation.steps
+        if every is None:
+            return epoch_ends
+        return applied and module.position.step % every == 0
+
+    def _checkpoint_due(self, module: SpeechTraining, stopping: bool) -> bool:
+        every = self.recipe.checkpoint.steps
+        if stopping or (every is not None and module.position.step % every == 0):
+            return True
+        return time.monotonic() - self._checkpointed >= 60 * self.recipe.checkpoint.minutes
+
+    def _fraction(self, module: SpeechTraining) -> float:
+        """The part of the run that is done, by steps or by batches of the epochs."""
+        training, at = self.recipe.training, module.position
+        parts = [0.0]
+        if training.max_steps is not None:
+            parts.append(at.step / training.max_steps)
+        if training.epochs is not None:
+            within = min(at.batch / self._epoch_batches, 1.0) if self._epoch_batches else 0.0
+            parts.append((at.epoch + within) / training.epochs)
+        return min(max(parts), 1.0)
+
+    def _time_left(self, fraction: float, now: float) -> tuple[float, float]:
+        """The part of this call that is done, and the seconds that are left (NaN: unknown)."""
+        spent = now - self._started
+        ends = []
+        if fraction > self._progress_before:
+            ends.append(spent * (1 - fraction) / (fraction - self._progress_before))
+        if self.recipe.training.max_time is not None:
+            ends.append(max(self.recipe.training.max_time - spent, 0.0))
+        left = min(ends, default=float("nan"))
+        return (spent / (spent + left) if left == left else 0.0), left
+
+    @contextmanager
+    def interruptible(self, module: SpeechTraining) -> Iterator[None]:
+        """Ctrl-C or SIGTERM ends the run after the step; a second one at once."""
+
+        def stop(*_: Any) -> None:
+            if module.stop_wanted and self.ended == "interrupted":
+                raise KeyboardInterrupt
+            self._want_stop(module, "interrupted")
+            if self.progress is not None:
+                self.progress.say("stopping after this step; once more to stop at once")
+
+        before = {sign: signal.signal(sign, stop) for sign in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for sign, handler in before.items():
+                signal.signal(sign, handler)

@@ -1,0 +1,262 @@
+"""The Lightning module: a batch to a loss, batches to a step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from asr.data.dataset import Batch
+from asr.data.specaugment import SpecAugment
+from asr.model import FULL_CONTEXT, ChunkContext, SpeechModel
+from asr.train.checkpoint import load_checkpoint
+from asr.train.data import RunData
+from asr.train.ema import Ema
+from asr.train.feed import Fed
+from asr.train.initialise import Init
+from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
+from asr.train.memory import out_of_memory
+from asr.train.optimizer import build_optimizer
+from asr.train.position import Position
+from asr.train.recipe import Recipe
+from asr.train.schedules import Schedule
+from asr.train.seeds import derive, draw_context
+
+#: What a batch's losses are, in the order of the tensor that sums them.
+SUMS = ("loss", "ctc", "attention", "intermediate", "right", "labels", "seconds", "stop")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One optimizer step. Losses are means per label (each EOS counts as one)."""
+
+    loss: float
+    ctc: float
+    attention: float
+    intermediate: float
+    accuracy: float
+    labels: float
+    seconds: float
+    grad_norm: float
+    lr: float
+    applied: bool
+    stop: bool
+
+
+class SpeechTraining(pl.LightningModule):
+    """Trains a `SpeechModel` by a recipe.
+
+    Optimisation is manual: a step is skipped as a whole when its gradient is not finite, gradients
+    are divided by the labels of all their batches, and accumulation ends with each epoch.
+    """
+
+    model: SpeechModel
+
+    def __init__(
+        self, recipe: Recipe, data: RunData, resumed: Path | None, init: Init | None
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.recipe = recipe
+        self.data = data
+        self.init = init
+        self.state = load_checkpoint(resumed) if resumed is not None else None
+        self.position = Position.of(self.state["position"]) if self.state else Position()
+        data.position = self.position
+        self.spec_augment = SpecAugment(recipe.spec_augment) if recipe.spec_augment else None
+        self.progress = 0.0  # part of the run that is done, for schedules with an end
+        self.stop_wanted = False
+        self.ema: Ema | None = None
+        # ids and loss of each batch, of the step being gathered and of the one before
+        self._gathered: list[tuple[tuple[str, ...], Tensor]] = []
+        self._last: list[tuple[tuple[str, ...], Tensor]] = []
+        self._sums = torch.zeros(len(SUMS))
+
+    def configure_model(self) -> None:
+        """Builds the model, the same in every process, and fills it as the run wants."""
+        torch.manual_seed(derive(self.recipe.training.seed, "weights"))
+        self.model = SpeechModel(self.recipe.model, self.data.tokenizer.size)
+        if self.state is not None:
+            self.model.load_state_dict(self.state["model"])
+        else:
+            self.model.norm.set(*self.data.statistics())
+            if self.init is not None:
+                self.init.apply(self.model, self.data.tokenizer)
+
+    def on_fit_start(self) -> None:
+        """Continues the average and the optimizer; both live on the device from here on."""
+        if self.recipe.training.ema:
+            self.ema = Ema(self.model, self.recipe.training.ema)
+        if self.state is None:
+            return
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        optimizer.load_state_dict(self.state["optimizer"])
+        if self.ema is not None and self.state["ema"] is not None:
+            self.ema.load_state_dict(self.state["ema"])
+        self.state = None
+
+    def run_state(self) -> dict[str, Any]:
+        """All that a run needs to go on from here as if nothing had happened."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        return {
+            "position": self.position.state_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+        }
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, fused."""
+        return build_optimizer(self.model, self.recipe.optimizer)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, _: int) -> Any:
+        """Everything that is not a tensor stays."""
+        return batch.to(device)
+
+    def on_train_batch_start(self, batch: Fed, batch_idx: int) -> int | None:
+        """Processes exchange gradients only with the last batch of a step."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.require_backward_grad_sync = self.completes_step(batch, ahead=1)
+        return -1 if self.trainer.should_stop else None
+
+    def training_step(self, fed: Fed, batch_idx: int) -> None:
+        """Adds the gradient of one batch."""
+        batch = fed.batch
+        seed = self.recipe.training.seed
+        # masks and dropout of this batch, whatever was drawn before it
+        torch.manual_seed(derive(seed, batch.epoch, batch.index, self.global_rank, "forward"))
+        chunks = derive(seed, batch.epoch, batch.index, "chunks")
+        context = draw_context(self.recipe.chunks, chunks)
+        try:
+            sums = self.losses(batch, context, augment=True)
+            loss = sums[0]
+            # a loss that is not finite makes every gradient NaN, here and, once they have been
+            # exchanged, in all processes: they agree to skip the step without another message
+            poison = torch.where(torch.isfinite(loss.detach()), 1.0, float("nan"))
+            self.manual_backward(loss * poison)
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(batch, error) from None
+        self._sums = self._sums.to(loss.device) + sums.detach()
+        self._gathered.append((batch.ids, loss.detach()))
+
+    def completes_step(self, fed: Fed, ahead: int = 0) -> bool:
+        """Whether a step ends with `fed`, which is trained on already, or not yet (`ahead` 1)."""
+        return fed.last or len(self._gathered) + ahead >= self.recipe.training.accumulate
+
+    def losses(
+        self, batch: Batch, context: ChunkContext = FULL_CONTEXT, augment: bool = False
+    ) -> Tensor:
+        """The sums named by `SUMS` over a batch, (8,) float32."""
+        config = self.recipe.loss
+        with torch.autocast(batch.samples.device.type, enabled=False):
+            features, lengths = self.model.features(batch.samples, batch.lengths)
+            if augment and self.spec_augment is not None:
+                features = self.spec_augment(features, lengths)
+        memory, lengths, taps = self.model.encode_tapped(features, lengths, context)
+        zero = features.new_zeros(())
+        attention, right, ctc, intermediate = zero, zero, zero, zero
+        if self.model.decoder is not None and config.ctc_weight < 1:
+            inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths)
+            logits = self.model.decoder(inputs, memory, lengths)
+            attention, right = attention_loss(logits, targets, config.label_smoothing)
+        if self.model.ctc is not None and config.ctc_weight > 0:
+            ctc = self._ctc(memory, lengths, batch)
+            tapped = [self._ctc(tap, lengths, batch) for tap in taps]
+            intermediate = torch.stack(tapped).mean() if tapped else zero
+        part = config.intermediate_weight if taps else 0.0
+        total = config.ctc_weight * ((1 - part) * ctc + part * intermediate)
+        total = total + (1 - config.ctc_weight) * attention
+        labels = (batch.token_lengths.sum() + len(batch.ids)).to(zero)
+        seconds = zero + batch.seconds
+        stop = zero + float(self.stop_wanted)
+        values = (total, ctc, attention, intermediate, right.float(), labels, seconds, stop)
+        return torch.stack([value.float() for value in values])
+
+    def finish_step(self) -> StepResult:
+        """Turns the gathered gradients into a step, or drops them where they are not finite.
+
+        The numbers come to the host in one transfer, the only one of a step.
+        """
+        world = self.trainer.world_size
+        if world > 1:
+            torch.distributed.all_reduce(self._sums)
+        labels = self._sums[SUMS.index("labels")]
+        parameters = [one for one in self.model.parameters() if one.grad is not None]
+        gradients = [one.grad for one in parameters if one.grad is not None]
+        # processes have exchanged the mean of their gradients: times `world` is the sum
+        scale = world / labels
+        norm = torch.nn.utils.get_total_norm(gradients) * scale
+        told = torch.cat((self._sums, norm.float()[None])).tolist()
+        sums, norm_told = dict(zip(SUMS, told, strict=False)), told[-1]
+        applied = math.isfinite(norm_told) and math.isfinite(sums["loss"])
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        lr = self.learning_rate()
+        if applied:
+            clip = (self.recipe.training.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+            torch._foreach_mul_(gradients, scale * clip)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            if self.ema is not None:
+                self.ema.update()
+        optimizer.zero_grad(set_to_none=True)
+        self._advance(sums, applied)
+        count = max(sums["labels"], 1.0)
+        means = {name: sums[name] / count for name in ("loss", "ctc", "attention", "intermediate")}
+        return StepResult(
+            **means,
+            accuracy=sums["right"] / count,
+            labels=sums["labels"],
+            seconds=sums["seconds"],
+            grad_norm=norm_told,
+            lr=lr,
+            applied=applied,
+            stop=sums["stop"] > 0,
+        )
+
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        schedule = self.recipe.schedule
+        assert isinstance(schedule, Schedule)
+        factor = schedule.factor(self.position.step + 1, self.progress)
+        return self.recipe.optimizer.lr * factor
+
+    def culprits(self) -> list[str]:
+        """Ids of the batches of the last step whose loss was not finite, of all processes; of all
+        its batches if only the gradient was not.
+        """
+        bad = [ids for ids, loss in self._last if not math.isfinite(float(loss))]
+        found = [name for ids in bad or [ids for ids, _ in self._last] for name in ids]
+        if self.trainer.world_size == 1:
+            return found
+        everyone: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(everyone, (bool(bad), found))
+        certain = [names for sure, names in everyone if sure]
+        return [name for names in certain or [names for _, names in everyone] for name in names]
+
+    def _advance(self, sums: dict[str, float], applied: bool) -> None:
+        self.position.audio_seconds += sums["seconds"] if applied else 0.0
+        self.position.step += applied
+        self.position.skipped += not applied
+        self.position.skipped_in_row = 0 if applied else self.position.skipped_in_row + 1
+        self._last, self._gathered = self._gathered, []
+        self._sums = torch.zeros_like(self._sums)
+
+    def _ctc(self, memory: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+        return ctc_loss(
+            self.model.ctc_log_probs(memory),
+            lengths,
+            batch.tokens,
+            batch.token_lengths,
+            self.recipe.loss.leave_out_too_long,
+        )

@@ -1,0 +1,77 @@
+"""What a person sees while training runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, TextIO
+
+from asr.train.duration import written
+from asr.train.module import StepResult
+from asr.train.position import Position
+
+
+class Progress:
+    """Shows loss, accuracy, seconds of audio a second and the time that is left, on stderr.
+
+    Args:
+        every: seconds between plain lines.
+    """
+
+    def __init__(self, every: float, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.every = every
+        self._bar: Any = None
+        self._task: Any = None
+        self._shown_at = float("-inf")
+        if self.stream.isatty():
+            self._open_bar()
+
+    def step(
+        self, result: StepResult, at: Position, speed: float, done: float, left: float
+    ) -> None:
+        """Shows one step.
+
+        Args:
+            speed: seconds of audio a second. done: the part of the run that is done, 0 to 1.
+            left: seconds until the end, NaN where that is not known.
+        """
+        if self._bar is None and time.monotonic() - self._shown_at < self.every:
+            return
+        self._shown_at = time.monotonic()
+        remaining = f", {written(left)} left" if left == left else ""
+        text = (
+            f"step {at.step}, epoch {at.epoch + 1}: loss {result.loss:.3f}, "
+            f"accuracy {result.accuracy:.1%}, lr {result.lr:.2g}, {speed:.0f}x real time{remaining}"
+        )
+        if self._bar is None:
+            self.say(text)
+        else:
+            self._bar.update(self._task, completed=done, description=text)
+
+    def say(self, text: str) -> None:
+        """Prints lines, above the bar where there is one."""
+        if self._bar is None:
+            print(text, file=self.stream, flush=True)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _open_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(file=self.stream),
+            refresh_per_second=2,
+        )
+        self._task = self._bar.add_task("starting", total=1.0)
+        self._bar.start()

@@ -1,0 +1,249 @@
+"""The recipe: everything that decides a training run, in one strict configuration.
+
+A recipe is a YAML file; `load_recipe` reads it with overrides such as `optimizer.lr=0.001`. Paths
+in it are relative to the file. What a run used is written to `training/recipe.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from asr.config import Config, parse
+from asr.data.config import DataConfig, Source
+from asr.data.specaugment import SpecAugmentConfig
+from asr.errors import ConfigError
+from asr.model import ModelConfig
+from asr.text import NormalizerConfig, TokenizerConfig
+from asr.train.duration import seconds_of
+from asr.train.schedules import schedule_config
+
+
+class LossConfig(Config):
+    """loss = ctc_weight x CTC + (1 - ctc_weight) x cross entropy, both per label.
+
+    `intermediate_weight` moves that part of the CTC loss to the mean of the intermediate CTC
+    losses (Lee and Watanabe 2021). With `leave_out_too_long`, utterances with more labels than
+    the encoder has frames are left out of the CTC loss instead of refused.
+    """
+
+    ctc_weight: float = Field(default=0.3, ge=0, le=1)
+    intermediate_weight: float = Field(default=0.3, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    leave_out_too_long: bool = False
+
+
+class OptimizerConfig(Config):
+    """AdamW (Loshchilov and Hutter 2019); norms, biases and embeddings are not decayed."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+
+    @model_validator(mode="after")
+    def _betas_in_range(self) -> OptimizerConfig:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas {self.betas} must lie in [0, 1)")
+        return self
+
+
+class ChunkConfig(Config):
+    """How much each batch lets the encoder see, drawn per batch, in memory frames.
+
+    With probability `full` the whole utterance; otherwise chunks of `smallest` to `largest`
+    frames that see `least_left` to `most_left` frames before them.
+    """
+
+    full: float = Field(default=1.0, ge=0, le=1)
+    smallest: int = Field(default=4, ge=1)
+    largest: int = Field(default=32, ge=1)
+    least_left: int = Field(default=16, ge=0)
+    most_left: int = Field(default=128, ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ChunkConfig:
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest {self.smallest} is above largest {self.largest}")
+        if self.least_left > self.most_left:
+            raise ValueError(f"least_left {self.least_left} is above most_left {self.most_left}")
+        return self
+
+
+def _seconds(value: Any) -> Any:
+    return seconds_of(value) if isinstance(value, str) else value
+
+
+class TrainingConfig(Config):
+    """How long, on what, and how gradients become steps.
+
+    Training ends at the first of `epochs`, `max_steps` and `max_time` (seconds, or text such as
+    `90s`, `20m`, `1h30m`; counted anew by each call). `accumulate` batches make one step.
+    `precision` auto is bf16 where the device multiplies it natively, else 32. `threads` are the
+    CPU threads of one process (0: as many as torch finds).
+    """
+
+    epochs: int | None = Field(default=None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1)
+    clip_norm: float = Field(default=5.0, gt=0)
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seed: int = Field(default=0, ge=0)
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int | Literal["auto"] = "auto"
+    nodes: int = Field(default=1, ge=1)
+    strategy: Literal["auto", "ddp"] = "auto"
+    threads: int = Field(default=0, ge=0)
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    bad_steps: int = Field(default=5, ge=1)
+
+    @model_validator(mode="after")
+    def _ends(self) -> TrainingConfig:
+        if isinstance(self.devices, int) and self.devices < 1:
+            raise ValueError(f"devices {self.devices} must be 'auto' or at least 1")
+        if self.epochs is None and self.max_steps is None and self.max_time is None:
+            raise ValueError("give at least one of epochs, max_steps and max_time")
+        return self
+
+
+class CheckpointConfig(Config):
+    """When the state to resume from is written: after `steps`, or `minutes`, what comes first.
+
+    `keep` dev-measured snapshots of the weights are held for `average`: the mean of the last or
+    of the best of them, where that is better than the final weights alone (`none` never asks).
+    """
+
+    steps: int | None = Field(default=None, ge=1)
+    minutes: float = Field(default=10.0, gt=0)
+    keep: int = Field(default=5, ge=1)
+    average: Literal["none", "last", "best"] = "last"
+
+
+class ValidationConfig(Config):
+    """Validation happens every `steps` (None: at each epoch's end) and at the end.
+
+    `decode` utterances are decoded each time for the sample WER, of which `show` are printed
+    beside their reference. `batches` limits the dev batches of a validation (None: all).
+    """
+
+    steps: int | None = Field(default=None, ge=1)
+    batches: int | None = Field(default=None, ge=1)
+    decode: int = Field(default=64, ge=0)
+    show: int = Field(default=8, ge=0)
+
+
+class LogConfig(Config):
+    """A line of the logs every `steps`; on no terminal a printed line every `seconds`."""
+
+    steps: int = Field(default=10, ge=1)
+    seconds: float = Field(default=30.0, gt=0)
+    tensorboard: bool = True
+
+
+class Recipe(Config):
+    """A whole training run. `tokenizer` is a folder of one, or how to train one."""
+
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    tokenizer: TokenizerConfig | Path = TokenizerConfig()
+    normalizer: NormalizerConfig = NormalizerConfig()
+    spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: Annotated[SerializeAsAny[Config], BeforeValidator(schedule_config)] = Field(
+        default={"type": "noam"}  # type: ignore[arg-type]
+    )
+    chunks: ChunkConfig = ChunkConfig()
+    training: TrainingConfig
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    validation: ValidationConfig = ValidationConfig()
+    log: LogConfig = LogConfig()
+    statistics: int = Field(default=2000, ge=1)
+    output: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if not self.model.ctc and self.loss.ctc_weight > 0:
+            raise ValueError("loss.ctc_weight must be 0 where model.ctc is false")
+        if self.model.decoder is None and self.loss.ctc_weight < 1:
+            raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
+        if getattr(self.schedule, "needs_end", False) and not (
+            self.training.epochs or self.training.max_steps
+        ):
+            name = getattr(self.schedule, "type", "")
+            raise ValueError(f"schedule '{name}' needs training.epochs or training.max_steps")
+        return self
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe and applies overrides `a.b=value` (the value is YAML).
+
+    Raises:
+        ConfigError: the file or an override cannot be read, or a key or value is wrong.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys, not {type(values).__name__}")
+    for override in overrides:
+        _override(values, override)
+    recipe = parse(Recipe, values, str(path))
+    return anchored(recipe, path.absolute().parent)
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override '{text}': write key.sub=value")
+    for part in parts[:-1]:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            inner = values[part] = {}
+        values = inner
+    try:
+        values[parts[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override '{text}': the value is not YAML: {error}") from None
+
+
+def anchored(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with relative paths taken from `folder`."""
+
+    def sources(found: tuple[Source, ...]) -> tuple[Source, ...]:
+        return tuple(one.model_copy(update={"manifest": at(one.manifest)}) for one in found)
+
+    def at(path: str) -> str:
+        return str(folder / path)
+
+    data = recipe.data
+    augment: dict[str, Config] = {}
+    if data.augment.noise is not None:
+        noise = data.augment.noise
+        augment["noise"] = noise.model_copy(update={"manifest": at(noise.manifest)})
+    if data.augment.room is not None:
+        room = data.augment.room
+        augment["room"] = room.model_copy(update={"folder": at(room.folder)})
+    changed: dict[str, Any] = {
+        "data": data.model_copy(
+            update={
+                "train": sources(data.train),
+                "dev": sources(data.dev),
+                "augment": data.augment.model_copy(update=augment),
+            }
+        )
+    }
+    if isinstance(recipe.tokenizer, Path):
+        changed["tokenizer"] = folder / recipe.tokenizer
+    if recipe.output is not None:
+        changed["output"] = folder / recipe.output
+    return recipe.model_copy(update=changed)

@@ -1,0 +1,125 @@
+"""Learning rate schedules: pure functions of how far a run has come.
+
+A schedule multiplies `optimizer.lr`. Having no state of its own, it continues after a resume
+as if nothing had happened. A new one is a class with `factor` and one registration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field
+
+from asr.config import Config, parse
+from asr.errors import ConfigError
+
+
+class Schedule(Config):
+    """What all schedules have: a linear warm-up over `warmup_steps`."""
+
+    needs_end: ClassVar[bool] = False
+    type: str
+    warmup_steps: int = Field(default=1000, ge=0)
+
+    def factor(self, step: int, progress: float) -> float:
+        """What the learning rate is multiplied by.
+
+        Args:
+            step: counted from 1.
+            progress: the part of the run that is done, 0 to 1 (0 where the end is not known).
+        """
+        if step <= self.warmup_steps:
+            return step / self.warmup_steps
+        return self.after_warmup(step, progress)
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """The factor once warm-up is over."""
+        raise TypeError(f"{type(self).__name__} defines no after_warmup")
+
+
+SCHEDULES: dict[str, type[Schedule]] = {}
+S = TypeVar("S", bound=type[Schedule])
+
+
+def register_schedule(name: str) -> Callable[[S], S]:
+    """Makes `type: name` in a recipe's schedule build this class."""
+
+    def keep(schedule: S) -> S:
+        SCHEDULES[name] = schedule
+        return schedule
+
+    return keep
+
+
+@register_schedule("noam")
+class Noam(Schedule):
+    """Inverse square root of the step after warm-up (Vaswani et al. 2017); peak is `lr`."""
+
+    type: Literal["noam"] = "noam"
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """1 at the end of warm-up, 1/2 at four times that."""
+        return math.sqrt(max(self.warmup_steps, 1) / step)
+
+
+@register_schedule("cosine")
+class Cosine(Schedule):
+    """Half a cosine from 1 to `floor` at the end of the run (Loshchilov and Hutter 2017)."""
+
+    needs_end: ClassVar[bool] = True
+    type: Literal["cosine"] = "cosine"
+    floor: float = Field(default=0.01, ge=0, le=1)
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """Falls with `progress` alone."""
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+
+@register_schedule("wsd")
+class WarmupStableDecay(Schedule):
+    """Warm-up, constant, then linear to `floor` over the last `decay` part (Hu et al. 2024)."""
+
+    needs_end: ClassVar[bool] = True
+    type: Literal["wsd"] = "wsd"
+    decay: float = Field(default=0.2, gt=0, le=1)
+    floor: float = Field(default=0.01, ge=0, le=1)
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """1, until `decay` of the run is left."""
+        left = max(1 - progress, 0.0)
+        return 1.0 if left >= self.decay else self.floor + (1 - self.floor) * left / self.decay
+
+
+@register_schedule("constant")
+class Constant(Schedule):
+    """Warm-up, then constant."""
+
+    type: Literal["constant"] = "constant"
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """Always 1."""
+        return 1.0
+
+
+def schedule_config(values: Any) -> Config:
+    """The schedule that a mapping with a `type` key describes.
+
+    Raises:
+        ConfigError: no such type, or a mistake in its configuration.
+    """
+    if isinstance(values, Schedule):
+        return values
+    if not isinstance(values, Mapping) or "type" not in values:
+        raise ConfigError(f"schedule: needs 'type', one of: {', '.join(sorted(SCHEDULES))}")
+    name = str(values["type"])
+    if name not in SCHEDULES:
+        near = difflib.get_close_matches(name, SCHEDULES, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise ConfigError(
+            f"schedule.type: no schedule is called '{name}'; {hint}"
+            f"known: {', '.join(sorted(SCHEDULES))}"
+        )
+    return parse(SCHEDULES[name], values, "schedule")

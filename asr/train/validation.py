@@ -1,0 +1,123 @@
+"""Dev losses under teacher forcing, and a sample of utterances decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from asr.data.dataset import Batch
+from asr.text import Tokenizer
+from asr.train.decode import decode_batch
+from asr.train.module import SUMS, SpeechTraining
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An utterance of the sample: what was said and what the model heard."""
+
+    id: str
+    reference: str
+    hypothesis: str
+
+
+@dataclass(frozen=True)
+class DevResult:
+    """Means per label over the dev batches, and the sample's word error rate (NaN: no words)."""
+
+    loss: float
+    ctc: float
+    attention: float
+    intermediate: float
+    accuracy: float
+    wer: float
+    sample: tuple[Decoded, ...]
+
+    def __str__(self) -> str:
+        wer = f", WER {self.wer:.1%} of {len(self.sample)} decoded" if self.wer == self.wer else ""
+        return f"loss {self.loss:.3f}, accuracy {self.accuracy:.1%}{wer}"
+
+    def figures(self) -> dict[str, float]:
+        """Everything but the sample, by the names of the log."""
+        names = ("loss", "ctc", "attention", "intermediate", "accuracy", "wer")
+        return {name: getattr(self, name) for name in names}
+
+
+class Validator:
+    """Measures a model on the same dev batches each time.
+
+    Args:
+        batches: batches of this process' part of the dev set.
+        sample: batches of this process' part of the utterances to decode.
+        limit: how many of `batches` to use; None for all.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Batch],
+        sample: Iterable[Batch],
+        tokenizer: Tokenizer,
+        limit: int | None = None,
+    ) -> None:
+        self.batches = batches
+        self.sample = sample
+        self.tokenizer = tokenizer
+        self.limit = limit
+
+    @torch.no_grad()
+    def run(self, module: SpeechTraining) -> DevResult:
+        """Measures the weights that `module` has now; all processes get the same result."""
+        module.model.eval()
+        try:
+            with module.trainer.precision_plugin.val_step_context():
+                sums = self._losses(module)
+            decoded, errors, words = self._decode(module)
+        finally:
+            module.model.train()
+        totals = torch.cat((sums, sums.new_tensor([errors, words])))
+        if module.trainer.world_size > 1:
+            torch.distributed.all_reduce(totals)
+        told = dict(zip((*SUMS, "errors", "words"), totals.tolist(), strict=True))
+        labels = told["labels"] or float("nan")
+        words = told["words"] or float("nan")
+        return DevResult(
+            **{name: told[name] / labels for name in ("loss", "ctc", "attention", "intermediate")},
+            accuracy=told["right"] / labels,
+            wer=told["errors"] / words,
+            sample=tuple(decoded),
+        )
+
+    def _losses(self, module: SpeechTraining) -> torch.Tensor:
+        sums = torch.zeros(len(SUMS), device=module.device)
+        for batch in islice(self.batches, self.limit):
+            sums += module.losses(batch.to(module.device))
+        return sums
+
+    def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], int, int]:
+        import jiwer
+
+        decoded = []
+        for batch in self.sample:
+            samples, lengths = batch.samples.to(module.device), batch.lengths.to(module.device)
+            texts = decode_batch(module.model, samples, lengths, self.tokenizer)
+            decoded += map(Decoded, batch.ids, batch.texts, texts)
+        errors = words = 0
+        for one in decoded:
+            if one.reference.strip():
+                counts: Any = jiwer.process_words(one.reference, one.hypothesis)
+                errors += counts.substitutions + counts.deletions + counts.insertions
+                words += counts.substitutions + counts.deletions + counts.hits
+            else:
+                errors += len(one.hypothesis.split())
+        return decoded, errors, words
+
+
+def side_by_side(sample: tuple[Decoded, ...], show: int) -> str:
+    """References and hypotheses under each other, for reading."""
+    lines = []
+    for one in sample[:show]:
+        lines += [f"  {one.id}", f"    said:  {one.reference}", f"    heard: {one.hypothesis}"]
+    return "\n".join(lines)
