@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import traceback
 from dataclasses import dataclass
+from typing import TextIO
 
 from asr.errors import AsrError, ConfigError, DependencyError, ModelError, OutputError
 
@@ -26,16 +27,24 @@ class Console:
 
     def say(self, message: str) -> None:
         """Prints one message as one line on stderr."""
-        text = shown(f"asr: {message}")
-        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-        safe = text.encode(encoding, "backslashreplace").decode(encoding)
-        print(safe, file=sys.stderr, flush=True)
+        _write(sys.stderr, shown(f"asr: {message}") + "\n")
+
+    def print(self, text: str) -> None:
+        """Prints a result on stdout, at once: who reads from a pipe sees it when it is there."""
+        _write(sys.stdout, text)
 
     def problem(self, error: BaseException) -> None:
         """Prints an error as one line on stderr, after its traceback where that was asked for."""
         if self.debug:
             traceback.print_exception(error, file=sys.stderr)
         self.say(describe(error))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes `text`; what the terminal's encoding does not have is written as escapes."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
 def shown(text: str) -> str:

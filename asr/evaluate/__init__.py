@@ -1,1 +1,1 @@
-"""asr.evaluate"""
+"""How good a model is: error rates on a manifest."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from asr.types import Segment, Transcript, Word
 
 
 def as_json(transcript: Transcript, model: str) -> str:
-    """One indented object, for people and programs."""
-    return json.dumps(to_dict(transcript, model), ensure_ascii=False, indent=2) + "\n"
+    """One indented object, for people and programs; lists of numbers stay on one line."""
+    text = json.dumps(to_dict(transcript, model), ensure_ascii=False, indent=2) + "\n"
+    # Line breaks are only ever between values: inside strings JSON writes them as escapes.
+    return re.sub(r"\[\n[-\d,\s]+\]", _on_one_line, text)
 
 
 def as_json_line(transcript: Transcript, model: str) -> str:
@@ -34,6 +37,10 @@ def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
         "model": model,
         "segments": [_segment(segment) for segment in transcript.segments],
     }
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return "[" + " ".join(found[0][1:-1].split()) + "]"
 
 
 def _segment(segment: Segment) -> dict[str, Any]:

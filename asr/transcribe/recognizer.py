@@ -32,23 +32,30 @@ BATCH_SECONDS = {"cpu": 60.0, "cuda": 600.0}
 #: What a chunk sees of the past where nothing else is asked for; rounded to whole frames.
 LEFT_MS = 5120.0
 
-#: A path, an opened binary file, "-" for standard input, or samples (N,) or (N, channels).
-Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tensor"
+#: A path, an opened binary file, "-" for standard input, samples (N,) or (N, channels), or what
+#: `asr.audio.load_audio` returned.
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tensor | Audio"
 
 
-def load_model(path: str | os.PathLike[str] | None = None, device: str = "auto") -> Recognizer:
+def load_model(
+    path: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    *,
+    limits: AudioLimits | None = None,
+) -> Recognizer:
     """Opens a model folder for transcribing.
 
     Args:
         path: the folder; None is the model that ships with the package.
         device: "auto" takes the GPU where there is one; "cpu", "cuda" or "cuda:N" insist.
+        limits: what an input may cost at most; None is 12 hours of sound.
 
     Raises:
         ModelError: the folder is missing, damaged, or not a model folder.
         ConfigError: there is no such device here.
     """
     place = chosen_device(device)
-    return Recognizer(load_model_folder(model_folder(path)), place)
+    return Recognizer(load_model_folder(model_folder(path)), place, limits=limits)
 
 
 def model_folder(path: str | os.PathLike[str] | None) -> Path:
@@ -137,8 +144,8 @@ class Recognizer:
         """What one recording says; of any length, with memory for less than a minute of it.
 
         Args:
-            audio: a path, "-" (standard input), an opened binary file, or samples (N,) or
-                (N, channels): floats in [-1, 1] or int16.
+            audio: a path, "-" (standard input), an opened binary file, an `asr.audio.Audio`, or
+                samples (N,) or (N, channels): floats in [-1, 1] or int16.
             sample_rate: of samples, which carry none themselves; not for files.
             chunk_ms: None lets the encoder see the whole stretch. Otherwise it sees chunks of
                 this many milliseconds, as in a stream: a multiple of `frame_seconds`.
@@ -209,6 +216,12 @@ class Recognizer:
         return transcribe_all(sources, lambda source: self._open(source, sample_rate), work)
 
     def _open(self, source: Source, sample_rate: int | None) -> AbstractContextManager[Sound]:
+        if isinstance(source, Audio):
+            if source.rate == self.sample_rate:
+                return nullcontext(_Samples(source))
+            return nullcontext(
+                _Samples(from_samples(source.samples, source.rate, self.sample_rate))
+            )
         if isinstance(source, np.ndarray | torch.Tensor | list | tuple):
             if sample_rate is None:
                 raise AudioError(

@@ -1,0 +1,76 @@
+"""Options that several commands have, with one meaning and one help text."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+model = click.option(
+    "-m", "--model", metavar="FOLDER", help="Model folder.  [default: the model that ships]"
+)
+device = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda",
+    help="auto takes the GPU where there is one.",
+)
+beam = click.option(
+    "--beam",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Hypotheses kept by the search; 1 is greedy.  [default: the model's]",
+)
+ctc_weight = click.option(
+    "--ctc-weight",
+    type=click.FloatRange(0, 1),
+    metavar="W",
+    help="Share of CTC in the score; attention has the rest.  [default: the model's]",
+)
+batch_seconds = click.option(
+    "--batch-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds of sound decoded together.  [default: suits the device]",
+)
+
+
+def search_options(command: F) -> F:
+    """Adds what decides how a model is run: -m, --device, --beam, --ctc-weight, --batch-seconds."""
+    for option in (batch_seconds, ctc_weight, beam, device, model):
+        command = option(command)
+    return command
+
+
+class NameList(click.ParamType):
+    """Names from a fixed set, separated by commas."""
+
+    name = "names"
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        self.allowed = allowed
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """The names, each once, in the order given."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        for name in names:
+            if name not in self.allowed:
+                near = difflib.get_close_matches(name, self.allowed, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known: {','.join(self.allowed)}"
+                self.fail(f"'{name}' is not known; {hint}", param, ctx)
+        if not names:
+            self.fail(f"no name given; known: {','.join(self.allowed)}", param, ctx)
+        return names
+
+
+def path(context: click.Context, _: click.Parameter, value: str | None) -> Path | None:
+    """Turns an option's text into a path."""
+    return None if value is None else Path(value)

@@ -1,0 +1,127 @@
+"""The utterances of a manifest: what was said, and the sound of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asr.audio import Audio, load_audio
+from asr.data.entry import Entry
+from asr.data.lines import json_entries, text_lines
+from asr.dependencies import need
+from asr.errors import AudioError, ManifestError
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut."""
+
+    id: str
+    text: str
+    audio: str | None = None
+    start: float = 0.0
+    seconds: float | None = None
+    cut: Cut | None = None
+
+
+def read_utterances(path: Path) -> list[Utterance]:
+    """The utterances of a corpus in any form that `asr.data.manifest.read_manifest` knows.
+
+    A manifest of JSON lines is read without Lhotse, so that a model can be evaluated where only
+    transcribing is installed.
+
+    Raises:
+        ManifestError: the corpus cannot be read, or an entry is wrong.
+        DependencyError: this form needs Lhotse, and that is not installed.
+    """
+    if not path.exists():
+        raise ManifestError(f"{path}: no such manifest; check the path")
+    lines = path / "manifest.jsonl" if path.is_dir() else path
+    if _is_plain_manifest(lines):
+        return [_of_entry(entry) for entry in json_entries(lines, True)]
+    need("lhotse", "train")
+    from asr.data.manifest import read_manifest
+
+    return [_of_cut(cut) for cut in read_manifest(path)]
+
+
+def _is_plain_manifest(path: Path) -> bool:
+    if path.suffix not in (".jsonl", ".json") or not path.is_file():
+        return False
+    first = next((line for _, line in text_lines(path)), None)
+    return isinstance(first, str) and '"audio_filepath"' in first
+
+
+def _of_entry(entry: Entry | ManifestError) -> Utterance:
+    if isinstance(entry, ManifestError):
+        raise entry
+    if entry.offset is None:
+        return Utterance(entry.id, entry.text, entry.audio)
+    return Utterance(entry.id, entry.text, entry.audio, entry.offset, entry.duration)
+
+
+def _of_cut(cut: Cut) -> Utterance:
+    from asr.data.decode import audio_file, is_whole
+
+    text = " ".join(supervision.text or "" for supervision in cut.supervisions)
+    file = audio_file(cut)
+    if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
+        return Utterance(cut.id, text, cut=cut)
+    if is_whole(cut):
+        return Utterance(cut.id, text, file)
+    return Utterance(cut.id, text, file, cut.start, cut.duration)
+
+
+class SoundReader:
+    """Gets the sound of utterances; keeps the last file, as neighbours are often parts of it."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._path: str | None = None
+        self._audio: Audio | None = None
+
+    def sound(self, utterance: Utterance) -> Path | Audio:
+        """A file to read, or samples at `rate`.
+
+        Raises:
+            AudioError: a part cannot be read, or lies beyond the end of its file.
+        """
+        if utterance.cut is not None:
+            from asr.data.decode import cut_samples
+
+            return Audio(cut_samples(utterance.cut, self.rate), self.rate)
+        assert utterance.audio is not None
+        if utterance.seconds is None:
+            return Path(utterance.audio)
+        return Audio(self._part(utterance.audio, utterance.start, utterance.seconds), self.rate)
+
+    def _part(self, path: str, start: float, seconds: float) -> np.ndarray:
+        if self._path != path or self._audio is None:
+            self._audio = load_audio(path, self.rate)
+            self._path = path
+        begin = round(start * self.rate)
+        if begin >= len(self._audio.samples):
+            raise AudioError(
+                f"{path}: the manifest asks for {start:g} s and on, "
+                f"the audio ends at {self._audio.duration:g} s; correct the manifest"
+            )
+        return self._audio.samples[begin : begin + round(seconds * self.rate)]
+
+
+def each_sound(
+    utterances: list[Utterance], rate: int
+) -> Iterator[tuple[Utterance, Path | Audio | AudioError]]:
+    """The sound of each utterance in turn, or why there is none."""
+    reader = SoundReader(rate)
+    for utterance in utterances:
+        try:
+            yield utterance, reader.sound(utterance)
+        except AudioError as error:
+            yield utterance, error

@@ -1,0 +1,111 @@
+"""Transcribes a corpus and counts what is wrong."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr.audio import Audio
+from asr.errors import AsrError, AudioError
+from asr.evaluate.corpus import Utterance, each_sound
+from asr.evaluate.error_rate import Counts, Scored, score, total
+from asr.text import TextNormalizer
+from asr.transcribe.recognizer import Recognizer
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    `failed` says for ids whose audio could not be used why; they are in no count. `audio_seconds`
+    and `wall_seconds` are of the others: reading the audio is part of the work, opening the model
+    is not.
+    """
+
+    scored: tuple[Scored, ...]
+    failed: dict[str, str]
+    audio_seconds: float
+    wall_seconds: float
+
+    @property
+    def words(self) -> Counts:
+        """Word edits of all utterances together."""
+        return total(one.words for one in self.scored)
+
+    @property
+    def characters(self) -> Counts:
+        """Character edits of all utterances together."""
+        return total(one.characters for one in self.scored)
+
+    @property
+    def rtf(self) -> float | None:
+        """Seconds of work for each second of sound; None without sound."""
+        return self.wall_seconds / self.audio_seconds if self.audio_seconds else None
+
+    def worst(self, count: int = 10) -> list[Scored]:
+        """The utterances with the most word errors, those with the higher rate first."""
+        wrong = [one for one in self.scored if one.words.errors]
+        key = [(-one.words.errors, one.words.length, place) for place, one in enumerate(wrong)]
+        return [wrong[place] for _, _, place in sorted(key)[:count]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: rates are fractions, null where there is nothing to divide by."""
+        words = self.words
+        return {
+            "wer": words.rate if self.scored else None,
+            "cer": self.characters.rate if self.scored else None,
+            "substitutions": words.substitutions,
+            "deletions": words.deletions,
+            "insertions": words.insertions,
+            "words": words.length,
+            "utterances": len(self.scored),
+            "seconds": round(self.audio_seconds, 2),
+            "rtf": self.rtf,
+            "worst": [
+                {
+                    "id": one.id,
+                    "reference": one.reference,
+                    "hypothesis": one.hypothesis,
+                    "errors": one.words.errors,
+                }
+                for one in self.worst()
+            ],
+            "failed": [{"id": name, "error": error} for name, error in self.failed.items()],
+        }
+
+
+def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options: Any) -> Evaluation:
+    """Transcribes `utterances` and compares; the model's normaliser writes both sides.
+
+    Args:
+        options: as `Recognizer.transcribe_many` takes them (beam, ctc_weight, chunk_ms, ...).
+
+    Raises:
+        ConfigError, ModelError: as `Recognizer.transcribe_many`.
+    """
+    normalize = TextNormalizer(recognizer.config.normalizer)
+    failed: dict[str, str] = {}
+    asked: deque[Utterance] = deque()
+
+    def sources() -> Iterator[Path | Audio]:
+        for utterance, sound in each_sound(list(utterances), recognizer.sample_rate):
+            if isinstance(sound, AudioError):
+                failed[utterance.id] = str(sound)
+            else:
+                asked.append(utterance)
+                yield sound
+
+    scored: list[Scored] = []
+    audio_seconds, began = 0.0, time.perf_counter()
+    for _, result in recognizer.transcribe_many(sources(), **options):
+        utterance = asked.popleft()
+        if isinstance(result, AsrError):
+            failed[utterance.id] = str(result)
+            continue
+        audio_seconds += result.duration
+        scored.append(score(utterance.id, normalize(utterance.text), normalize(result.text)))
+    return Evaluation(tuple(scored), failed, audio_seconds, time.perf_counter() - began)
