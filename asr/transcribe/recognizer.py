@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -246,6 +247,8 @@ class Recognizer:
 
     def _frames(self, option: str, milliseconds: float, least: int) -> int:
         """`milliseconds` as whole frames of the encoder."""
+        if not math.isfinite(milliseconds):
+            raise ConfigError(f"{option} must be a number of milliseconds, got {milliseconds}")
         frame_ms = self.frame_seconds * 1000
         frames = milliseconds / frame_ms
         nearest = max(least, round(frames))

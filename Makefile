@@ -1,0 +1,40 @@
+# make demo   transcribes samples/         make test   all checks
+# Both install first, into .venv (made if missing). PYTHON names the interpreter to make it with.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make install  .venv with this package and all that developing it needs"
+	@echo "make demo     install, and transcribe samples/"
+	@echo "make test     install, and run every check: lint, types, imports, tests"
+	@echo "make lint     the checks without the tests"
+	@echo "make clean    remove .venv, caches and build products"
+
+install: $(INSTALLED)
+
+# The stamp is as old as the last installation: nothing is done again until a requirement changes.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+demo: install
+	$(BIN)/asr transcribe samples/
+
+test: lint
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find asr tests tools recipes -name __pycache__ -prune -exec rm -rf {} +
