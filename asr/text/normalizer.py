@@ -14,9 +14,7 @@ from asr.text.numbers import english_numbers, other_numbers
 _PLAIN = re.compile(r"[a-z]+(?:[ '][a-z]+)*")
 _PLAIN_NO_APOSTROPHE = re.compile(r"[a-z]+(?: [a-z]+)*")
 _INNER_APOSTROPHE = re.compile(r"(?<=[^\W_])'(?=[^\W_])")
-#: Between digits an en dash is a range, which is for the number rules to say.
-_EN_DASH = re.compile(r"(?<!\d)(?<!\d )–|–(?! ?\d)")
-_LATIN_MARKS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
+_MARKED = re.compile("([^\u0300-\u036f]?)[\u0300-\u036f]+")
 _SYMBOLS = {
     "&": " and ",
     "+": " plus ",
@@ -61,7 +59,7 @@ def _one_form(character: str) -> str:
         return " "
     if category == "Sk" and not character.isascii():
         return " "  # an accent that stands alone
-    if category == "Cf" or unicodedata.name(character, "").startswith("VARIATION SELECTOR"):
+    if category in ("Cf", "Me") or unicodedata.name(character, "").startswith("VARIATION SELECTOR"):
         return ""
     return character
 
@@ -81,13 +79,14 @@ class TextNormalizer:
     The rules, in order; each has a key in `NormalizerConfig`:
 
     - `unicode`: compatibility forms (NFKC); typographic quotes, dashes and spaces become their
-      ASCII forms, invisible characters go, digits of other scripts become 0 to 9.
-    - `abbreviations`: see `asr.text.abbreviations`.
-    - `numbers`: see `asr.text.numbers`.
-    - `symbols`: & + = @ % ° are spoken.
-    - `lowercase`.
+      ASCII forms, invisible characters and accents that stand on no letter go, digits of other
+      scripts become 0 to 9.
     - `diacritics`: "fold" writes Latin letters without marks (é e, ß ss, ø o). Letters of other
       scripts are never touched.
+    - `numbers`: see `asr.text.numbers`.
+    - `abbreviations`: see `asr.text.abbreviations`.
+    - `symbols`: & + = @ % ° are spoken.
+    - `lowercase`.
     - `punctuation`: everything but letters, marks, numbers and apostrophes becomes a space, so
       hyphens part words and initials are spelled (U.S. is u s). Apostrophes that do not stand
       between two letters are quotation marks and go too.
@@ -102,6 +101,7 @@ class TextNormalizer:
         self._plain = _PLAIN if self.config.apostrophes == "keep" else _PLAIN_NO_APOSTROPHE
         self._english = self.config.language == "en"
         self._expands = self.config.abbreviations and self._english
+        self._rules = self._chosen_rules()
 
     def __call__(self, text: str) -> str:
         """The normalised text; may be empty."""
@@ -109,40 +109,69 @@ class TextNormalizer:
             return text
         if self.config.lowercase and text.isascii() and self._is_plain(lower := text.lower()):
             return lower
-        for rule in self._rules():
+        for rule in self._rules:
             text = rule(text)
         return " ".join(text.split())
 
     def _is_plain(self, text: str) -> bool:
         return self._plain.fullmatch(text) is not None and not (self._expands and BARE.search(text))
 
-    def _rules(self) -> list[Callable[[str], str]]:
+    def _chosen_rules(self) -> list[Callable[[str], str]]:
         config = self.config
+        normal_forms = config.unicode or config.diacritics == "fold"
         rules: list[Callable[[str], str]] = []
         if config.unicode:
             rules.append(_unicode)
-        if self._expands:
-            rules.append(expand_abbreviations)
+        if config.diacritics == "fold":
+            rules.append(_fold)
         if config.numbers:
             rules.append(english_numbers if self._english else self._other_numbers)
+        if self._expands:
+            rules.append(expand_abbreviations)
+        if config.unicode:
+            rules.append(_en_dash)  # now that the numbers have read it as a range
         if config.symbols and self._english:
             rules.append(_speak_symbols)
         if config.lowercase:
-            rules.append(str.lower)
-        if config.diacritics == "fold":
-            rules.append(_fold)
+            rules.append(_lower if normal_forms else str.lower)
         if config.punctuation:
             rules.append(_remove_punctuation)
         if config.apostrophes == "remove":
             rules.append(_remove_apostrophes)
+        if normal_forms:
+            rules.append(_drop_stray_marks)  # of letters that a number has taken: 80s
         return rules
 
     def _other_numbers(self, text: str) -> str:
-        return other_numbers(text, self.config.language)
+        spelled = other_numbers(text, self.config.language)
+        return _fold(spelled) if self.config.diacritics == "fold" else spelled  # fünf
 
 
 def _unicode(text: str) -> str:
-    return _EN_DASH.sub("-", unicodedata.normalize("NFKC", text.translate(_ONE_FORM)))
+    if text.isascii():
+        return text.replace("`", "'")
+    for _ in range(2):  # a compatibility form can hold a typographic one: ŉ is ʼn
+        text = unicodedata.normalize("NFKC", text.translate(_ONE_FORM))
+    return _drop_stray_marks(text)
+
+
+def _drop_stray_marks(text: str) -> str:
+    if text.isascii():
+        return text
+    return _MARKED.sub(lambda found: found[0] if _is_letter(found[1]) else found[1], text)
+
+
+def _lower(text: str) -> str:
+    lower = text.lower()
+    return lower if lower.isascii() else unicodedata.normalize("NFC", lower)
+
+
+def _is_letter(character: str) -> bool:
+    return bool(character) and unicodedata.category(character)[0] in "LM"  # M: marks of its own
+
+
+def _en_dash(text: str) -> str:
+    return text.replace("–", "-")
 
 
 def _speak_symbols(text: str) -> str:
@@ -155,7 +184,11 @@ def _fold(text: str) -> str:
     if text.isascii():
         return text
     decomposed = unicodedata.normalize("NFD", text.translate(_FOLDED))
-    return unicodedata.normalize("NFC", _LATIN_MARKS.sub("", decomposed))
+    folded = _MARKED.sub(
+        lambda found: found[0] if _is_letter(found[1]) and not found[1].isascii() else found[1],
+        decomposed,
+    )
+    return unicodedata.normalize("NFC", folded)
 
 
 def _remove_punctuation(text: str) -> str:

@@ -2,10 +2,10 @@
 
 English, in this order:
 
-    1,234           thousands separators mean nothing
-    $5, £2.50       five dollars, two pounds and fifty pence; $3.5 million, 5€
+    1,234           one thousand two hundred and thirty four
+    $5, £2.50       five dollars, two pounds and fifty pence; $3M, $3.5 million, 5€
     50%             fifty percent
-    5:30 pm, 5:00   five thirty p m, five o'clock; 5:05 is five oh five
+    5:30 pm, 5:00   five thirty p m, five o'clock; 5:05 is five oh five, 17:00 seventeen hundred
     21st            twenty first
     1980s, '80s     nineteen eighties, eighties
     5½, 3/4         five and one half, three quarters (denominators 2 to 10, below one)
@@ -27,8 +27,12 @@ from functools import lru_cache
 
 Spell = Callable[[re.Match[str]], str]
 
-_NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
-_SCALE = r"(?:hundred|thousand|million|billion|trillion)"
+_WHOLE = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
+_NUMBER = rf"(?:{_WHOLE}(?:\.[0-9]+)?|(?<![^\W_])\.[0-9]+)"
+#: The end of a word: no letter, digit or mark of its last letter follows.
+_END = "(?![^\\W_]|[\u0300-\u036f])"
+_SCALES = {"k": "thousand", "m": "million", "bn": "billion", "b": "billion"}
+_SCALE = rf"(?:hundred|thousand|million|billion|trillion|{'|'.join(_SCALES)})"
 #: Symbol, one and many of it, one and many of its hundredth.
 _MONEY = {
     "$": ("dollar", "dollars", "cent", "cents"),
@@ -83,7 +87,7 @@ def year(digits: str) -> str:
 
 def _number(text: str) -> str:
     """A cardinal or a decimal."""
-    whole, point, fraction = text.partition(".")
+    whole, point, fraction = text.replace(",", "").partition(".")
     if point:
         return f"{cardinal(whole) if whole else ''} point {_one_by_one(fraction)}".strip()
     return cardinal(whole)
@@ -112,8 +116,9 @@ def _money(found: re.Match[str]) -> str:
     amount, scale = found["amount"], found["scale"]
     one, many, small_one, small_many = _MONEY[found["before"] or found["after"]]
     if scale:
-        return f" {_number(amount)} {scale.strip()} {many} "
-    whole, _, fraction = amount.partition(".")
+        size = scale.strip(" -")
+        return f" {_number(amount)} {_SCALES.get(size.lower(), size)} {many} "
+    whole, _, fraction = amount.replace(",", "").partition(".")
     if len(fraction) != 2 or not small_one:
         return f" {_number(amount)} {one if amount == '1' else many} "
     parts = []
@@ -131,7 +136,7 @@ def _time(found: re.Match[str]) -> str:
     if int(minute) or second:
         parts.append(_minutes(minute))
     elif not half:
-        parts.append("o'clock")
+        parts.append("o'clock" if 1 <= int(hour) <= 12 else "hundred")
     if second:
         parts.append(_minutes(second))
     if half:
@@ -146,7 +151,7 @@ def _minutes(digits: str) -> str:
 
 
 def _ordinal(found: re.Match[str]) -> str:
-    digits = found["digits"]
+    digits = found["digits"].replace(",", "")
     if len(digits) > _LONGEST_CARDINAL:
         return f" {_one_by_one(digits)} {found['ending']} "
     return f" {_words(digits, 'ordinal')} "
@@ -185,38 +190,42 @@ def _spell_other(number: str, language: str) -> str:
 
 
 def _rule(pattern: str, spell: Spell) -> tuple[re.Pattern[str], Spell]:
-    return re.compile(pattern, re.IGNORECASE | re.ASCII), spell
+    return re.compile(pattern, re.IGNORECASE), spell
 
 
 _HAS_DIGIT = re.compile(r"[0-9]")
 _OTHER = re.compile(r"[0-9]{1,3}(?: [0-9]{3})+(?![0-9])|[0-9]+(?:[.,][0-9]+)*")
 _RULES = (
-    _rule(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d)", lambda found: found[0].replace(",", "")),
     _rule(
-        rf"(?P<before>{_SIGNS}) ?(?P<amount>{_NUMBER})(?P<scale>[ -]?{_SCALE}\b)?(?P<after>)",
+        rf"(?P<before>{_SIGNS}) ?(?P<amount>{_NUMBER})(?P<scale>[ -]?{_SCALE}{_END})?(?P<after>)",
         _money,
     ),
     _rule(rf"(?P<before>)(?P<amount>{_NUMBER})(?P<scale>) ?(?P<after>{_SIGNS})", _money),
     _rule(rf"(?P<number>{_NUMBER}) ?%", lambda found: f" {_number(found['number'])} percent "),
     _rule(
-        r"(?<![\d:.])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])"
-        r"(?: ?(?P<half>[ap])\.? ?m\b\.?)?",
+        r"(?<![0-9:.])(?P<hour>[01]?[0-9]|2[0-4]):(?P<minute>[0-5][0-9])"
+        r"(?::(?P<second>[0-5][0-9]))?(?![0-9:])"
+        rf"(?: ?(?P<half>[ap])\.? ?m{_END}\.?)?",
         _time,
     ),
     _rule(
-        r"\b(?P<hour>1[0-2]|[1-9])(?P<minute>) ?(?P<half>[ap])\.? ?m\b\.?",
+        rf"\b(?P<hour>1[0-2]|[1-9])(?P<minute>) ?(?P<half>[ap])\.? ?m{_END}\.?",
         lambda found: f" {cardinal(found['hour'])} {found['half']} m ",
     ),
-    _rule(r"(?<![\d.])(?P<digits>\d+)(?P<ending>st|nd|rd|th)\b", _ordinal),
-    _rule(r"(?<![\d.])'?(?P<digits>(?:1[1-9]|20)\d0|[2-9]0)'?s\b", _decade),
+    _rule(rf"(?<![0-9.])(?P<digits>{_WHOLE})(?P<ending>st|nd|rd|th){_END}", _ordinal),
+    _rule(rf"(?<![0-9.])'?(?P<digits>(?:1[1-9]|20)[0-9]0|[2-9]0)'?s{_END}", _decade),
     _rule(
-        r"(?<![\d./])(?:(?P<whole>\d+)(?: and)? +)?(?P<above>\d)/(?P<below>10|[2-9])"
-        r"(?![\d/]|\.\d)",
+        r"(?<![0-9./])(?:(?P<whole>[0-9]+)(?: and)? +)?(?P<above>[0-9])/(?P<below>10|[2-9])"
+        r"(?![0-9/]|\.[0-9])",
         _fraction,
     ),
-    _rule(r"(?:#|\bno\.) ?(?=\d)", lambda found: " number "),
-    _rule(r"(?<=\d) ?– ?(?=\d)", lambda found: " to "),
-    _rule(r"(?:(?<=\s)|^)[-−](?=\.?\d)", lambda found: " minus "),
-    _rule(r"\d*(?:\.\d+)+", lambda found: f" {_points(found[0])} "),
-    _rule(r"\d+", _plain),
+    _rule(r"(?:#|\bno\.) ?(?=[0-9])", lambda found: " number "),
+    _rule(r"(?<=[0-9]) ?– ?(?=[0-9])", lambda found: " to "),
+    _rule(r"(?:(?<=\s)|^)[-−](?=\.?[0-9])", lambda found: " minus "),
+    _rule(
+        r"(?<![0-9])[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])",
+        lambda found: f" {_number(found[0])} ",
+    ),
+    _rule(r"(?:[0-9]+|(?<![^\W_]))(?:\.[0-9]+)+", lambda found: f" {_points(found[0])} "),
+    _rule(r"[0-9]+", _plain),
 )
