@@ -1,7 +1,7 @@
 """The Transformer attention decoder (Vaswani et al. 2017), pre-norm, with rotary positions.
 
-Stepping keeps the keys and values of earlier labels per hypothesis and those of the memory once
-per utterance: hypotheses of an utterance share them, nothing is copied.
+Stepping keeps the keys and values of earlier labels in a tree that the hypotheses of an utterance
+share, and those of the memory once per utterance: following a hypothesis copies nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from asr.config import Config
 from asr.model.attention import Attention, within
 from asr.model.dropout import Dropout
+from asr.model.label_cache import LabelCache
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
 from asr.model.rotary import rotate
@@ -38,12 +39,11 @@ class TransformerDecoderConfig(Config):
 class DecoderState:
     """N hypotheses of B utterances, N / B rows each.
 
-    `past` (layers, 2, N, H, U, d): keys and values of the labels so far. `memory` holds for each
-    layer the keys and values (B, H, M, d) of the memory, `mask` (B, 1, 1, M) its real frames, or
-    None where all are.
+    `labels` holds the keys and values of the labels so far, `memory` for each layer the keys and
+    values (B, H, M, d) of the memory, `mask` (B, 1, 1, M) its real frames, or None where all are.
     """
 
-    past: Tensor
+    labels: LabelCache
     memory: tuple[tuple[Tensor, Tensor], ...]
     mask: Tensor | None
 
@@ -84,34 +84,37 @@ class TransformerDecoder(Decoder):
         """See `Decoder.initial_state`."""
         first = self.layers[0].self_attention
         head_dim = first.to_query.out_features // first.heads
-        past = memory.new_zeros(len(self.layers), 2, len(memory), first.heads, 0, head_dim)
+        labels = LabelCache.empty(len(self.layers), len(memory), first.heads, memory, head_dim)
         projected = tuple(layer.memory_attention.keys_values(memory) for layer in self.layers)
         mask = within(memory_lengths, memory.shape[1])
-        return DecoderState(past, projected, None if mask.all() else mask[:, None, None])
+        return DecoderState(labels, projected, None if mask.all() else mask[:, None, None])
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """See `Decoder.step`."""
-        labels = self._embed(tokens[:, None])
-        grown = []
-        for layer, past, memory in zip(self.layers, state.past, state.memory, strict=True):
-            labels, keys, values = layer.step(labels, past[0], past[1], memory, state.mask)
-            grown += [keys, values]
-        log_probs = self.to_logits(self.norm(labels[:, 0])).log_softmax(dim=-1)
-        past = torch.stack(grown).unflatten(0, (-1, 2))
-        return log_probs, replace(state, past=past)
+        # (B, R, D): the rows of an utterance stand where its labels would, and attend in one go
+        rows = self._embed(tokens).unflatten(0, (len(state.memory[0][0]), -1))
+        labels = state.labels.extended()
+        past, mask = labels.nodes, labels.mask()
+        # All rows stand at the same position: rotating (1, 0) gives its cosines and sines.
+        basis = past.new_zeros(1, past.shape[-1])
+        basis[:, : past.shape[-1] // 2] = 1.0
+        turn = rotate(basis, state.labels.labels)
+        for layer, nodes, memory in zip(self.layers, past, state.memory, strict=True):
+            rows = layer.step(rows, turn, nodes, mask, memory, state.mask)
+        log_probs = self.to_logits(self.norm(rows.flatten(0, 1))).log_softmax(dim=-1)
+        return log_probs, replace(state, labels=labels)
 
     def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
         """See `Decoder.reorder`."""
-        past = state.past.index_select(2, parents)
-        utterances = len(state.memory[0][0])
-        rows = state.past.shape[2] // utterances
+        utterances, rows, _ = state.labels.past.shape
         if len(parents) % utterances == 0:
             kept = parents[:: len(parents) // utterances] // rows
             if torch.equal(kept, torch.arange(utterances, device=kept.device)):
-                return replace(state, past=past)
+                return replace(state, labels=state.labels.reordered(parents, None))
         kept = torch.unique_consecutive(parents // rows)
         memory = tuple((keys[kept], values[kept]) for keys, values in state.memory)
-        return DecoderState(past, memory, None if state.mask is None else state.mask[kept])
+        mask = None if state.mask is None else state.mask[kept]
+        return DecoderState(state.labels.reordered(parents, kept), memory, mask)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         return self.dropout(self.embedding(tokens) * self.scale)
@@ -146,22 +149,30 @@ class DecoderLayer(nn.Module):
     def step(
         self,
         labels: Tensor,
-        past_keys: Tensor,
-        past_values: Tensor,
+        turn: Tensor,
+        nodes: Tensor,
+        past: Tensor | None,
         memory: tuple[Tensor, Tensor],
         mask: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One label (N, 1, D) for each hypothesis; returns it with the grown keys and values."""
-        normed = self.self_norm(labels)
-        position = past_keys.shape[2]
+    ) -> Tensor:
+        """One label for each of R hypotheses, (B, R, D).
+
+        Args:
+            labels: (B, R, D).
+            turn: (1, d), cosine and sine of the angles by which their position turns them.
+            nodes: (B, S, 2, H, d) keys and values of labels; those of `labels` are written into
+                the last R.
+            past: (B, 1, R, S) what to add to scores of nodes, None for nothing.
+            memory: keys and values (B, H, M, d). mask: (B, 1, 1, M) its real frames.
+        """
+        normed, rows = self.self_norm(labels), labels.shape[1]
         keys, values = self.self_attention.keys_values(normed)
-        keys = torch.cat((past_keys, rotate(keys, position)), dim=2)
-        values = torch.cat((past_values, values), dim=2)
-        query = rotate(self.self_attention.query(normed), position)
-        labels = labels + self.self_attention.attend(query, keys, values, None)
-        # the rows of an utterance stand where its labels would: they attend in one go
-        grouped = labels.reshape(len(memory[0]), -1, labels.shape[-1])
-        return self._rest(grouped, *memory, mask).reshape(labels.shape), keys, values
+        nodes[:, -rows:, 0] = _turned(keys, turn).transpose(1, 2)
+        nodes[:, -rows:, 1] = values.transpose(1, 2)
+        query = _turned(self.self_attention.query(normed), turn)
+        keys, values = nodes.permute(2, 0, 3, 1, 4).unbind(0)
+        labels = labels + self.self_attention.attend(query, keys, values, past)
+        return self._rest(labels, *memory, mask)
 
     def _self_attend(self, labels: Tensor) -> Tensor:
         normed = self.self_norm(labels)
@@ -176,3 +187,10 @@ class DecoderLayer(nn.Module):
         labels = labels + self.dropout(self.memory_attention.attend(query, keys, values, mask))
         inner = self.dropout(F.relu(self.widen(self.ff_norm(labels))))
         return labels + self.dropout(self.narrow(inner))
+
+
+def _turned(heads: Tensor, turn: Tensor) -> Tensor:
+    """`rotate` for heads (..., d) that all stand at the position of `turn` (1, d)."""
+    cos, sin = turn.chunk(2, dim=-1)
+    left, right = heads.chunk(2, dim=-1)
+    return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
