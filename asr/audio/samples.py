@@ -1,0 +1,148 @@
+"""Samples in memory, checked: what a decoded file gives, and what arrays are turned into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asr.audio.decoder import BLOCK_FRAMES
+from asr.audio.limits import MIN_RATE, AudioLimits
+from asr.audio.mix import Downmix, carrying_channels
+from asr.audio.resample import Resampler
+from asr.errors import AudioError
+
+#: No sound is as large, whatever unit it is in; features of more would overflow.
+MAX_SAMPLE = 2.0**32
+#: Floats that reach this were made from 16-bit integers without being scaled.
+_UNSCALED_PEAK = 64.0
+
+_FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
+_FLOATS = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Mono sound at `rate` samples a second.
+
+    Attributes:
+        samples: (N,) float32; full scale is 1, and floats beyond it are kept.
+        truncated: the second at which a damaged or cut input stopped, None for a whole one.
+        notes: sentences about the input that a person should read.
+    """
+
+    samples: np.ndarray
+    rate: int
+    truncated: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.samples) / self.rate
+
+
+def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
+    """Mixes and resamples an array of samples to mono at `rate`.
+
+    Args:
+        samples: (N,) or (N, channels): int16 or int32 (full scale is that of the type), float16,
+            float32 or float64 (full scale is 1); a numpy array, a torch tensor on the CPU, or a
+            list of floats. No float is clipped.
+        sample_rate: of `samples`, in Hz.
+        rate: of the result.
+
+    Raises:
+        AudioError: another type or shape, NaN or infinity (the second is named), a rate that no
+            speech has.
+    """
+    array = _as_array(samples)
+    source_rate = _checked_rate(sample_rate)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or not 0 < array.shape[1] <= AudioLimits.max_channels:
+        raise AudioError(
+            f"samples: shape {array.shape}; give (N,) or (N, channels) with at most "
+            f"{AudioLimits.max_channels} channels (transpose (channels, N))"
+        )
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: refused below
+        floats = array.astype(np.float32)
+    if array.dtype.name in _FULL_SCALE:
+        floats /= np.float32(_FULL_SCALE[array.dtype.name])
+    level = Level("samples")
+    for start in range(0, len(floats), BLOCK_FRAMES):
+        level.check(floats[start : start + BLOCK_FRAMES], source_rate)
+    channels = floats.shape[1]
+    carrying = 1 if channels == 1 else carrying_channels([floats] if len(floats) else [], channels)
+    mix = Downmix(channels, carrying)
+    mono = Resampler(source_rate, rate).step(mix(floats), final=True)
+    return Audio(mono, rate, notes=(*level.notes(), *mix.notes()))
+
+
+def _as_array(samples: Any) -> np.ndarray:
+    try:
+        array = np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise AudioError(
+            f"samples: {type(samples).__name__} that is no array of numbers ({error}); give a "
+            "numpy array, or a tensor that is detached and on the CPU"
+        ) from error
+    if array.dtype.name not in _FULL_SCALE and array.dtype.name not in _FLOATS:
+        raise AudioError(
+            f"samples: type {array.dtype} has no agreed full scale; "
+            "convert to int16, or to float32 with full scale 1"
+        )
+    return array
+
+
+def _checked_rate(sample_rate: Any) -> int:
+    whole = isinstance(sample_rate, int | np.integer) and not isinstance(sample_rate, bool)
+    if not whole or not MIN_RATE <= sample_rate <= AudioLimits.max_rate:
+        raise AudioError(
+            f"samples: a sample rate of {sample_rate!r}; give a whole number of Hz from "
+            f"{MIN_RATE} to {AudioLimits.max_rate}"
+        )
+    return int(sample_rate)
+
+
+class Level:
+    """Refuses samples that are no numbers, and remembers the loudest."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._frames = 0
+        self._peak = 0.0
+
+    def check(self, block: np.ndarray, rate: int) -> None:
+        """Looks at the next samples (n, channels), n > 0, of a recording at `rate`.
+
+        Raises:
+            AudioError: a sample is NaN, infinite or absurd; its second is named.
+        """
+        peak = float(np.maximum(block.max(), -block.min()))  # NaN wins
+        if not peak <= MAX_SAMPLE:
+            bad = ~(np.abs(block) <= MAX_SAMPLE).all(axis=1)
+            first = int(bad.argmax())
+            value = block[first][~(np.abs(block[first]) <= MAX_SAMPLE)][0]
+            raise AudioError(
+                f"{self._label}: a sample of {value:g} at {(self._frames + first) / rate:.3f} s "
+                "is no sound; make the recording or its conversion again"
+            )
+        self._peak = max(self._peak, peak)
+        self._frames += len(block)
+
+    def notes(self) -> list[str]:
+        """Says when the samples look like integers that nobody scaled."""
+        if self._peak < _UNSCALED_PEAK:
+            return []
+        return [
+            f"samples reach {self._peak:.0f} where full scale is 1; "
+            "if they were 16-bit integers, divide them by 32768"
+        ]
+
+
+def joined(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """The blocks (n,) as one array (N,) float32."""
+    return np.concatenate([np.zeros(0, np.float32), *blocks])

@@ -1,0 +1,116 @@
+"""What the first bytes of a file say it is, whatever its name ends in."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+#: How many bytes `sniff` wants to see.
+HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`key` names a sound format, or is "" for what is not sound; `text` is for messages."""
+
+    key: str
+    text: str
+
+
+UNKNOWN = Kind("unknown", "unknown data")
+
+#: (offset, magic, key, text); the first match counts.
+_MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
+    (8, b"WAVE", "wav", "a WAV file"),
+    (8, b"AVI ", "avi", "an AVI file"),
+    (0, b"riff\x2e\x91\xcf\x11", "w64", "a Wave64 file"),
+    (8, b"AIFF", "aiff", "an AIFF file"),
+    (8, b"AIFC", "aiff", "an AIFF file"),
+    (0, b".snd", "au", "an AU file"),
+    (0, b"dns.", "au", "an AU file"),
+    (0, b"caff", "caf", "a CAF file"),
+    (0, b"NIST_1A", "nist", "a NIST SPHERE file"),
+    (0, b"Creative Voice File", "voc", "a VOC file"),
+    (0, b"fLaC", "flac", "a FLAC file"),
+    (0, b"OggS", "ogg", "an Ogg file"),
+    (0, b"ID3", "mp3", "an MP3 file"),
+    (4, b"ftyp", "mp4", "an MP4 file"),
+    (4, b"moov", "mp4", "a QuickTime file"),
+    (4, b"mdat", "mp4", "a QuickTime file"),
+    (4, b"wide", "mp4", "a QuickTime file"),
+    (0, b"\x1aE\xdf\xa3", "matroska", "a Matroska or WebM file"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "asf", "a WMA file"),
+    (0, b"#!AMR", "amr", "an AMR file"),
+    (0, b"FLV\x01", "flv", "an FLV file"),
+    (0, b"MAC ", "ape", "a Monkey's Audio file"),
+    (0, b"wvpk", "wv", "a WavPack file"),
+    (0, b"TTA1", "tta", "a TTA file"),
+    (0, b"\xff\xd8\xff", "", "a JPEG picture"),
+    (0, b"\x89PNG", "", "a PNG picture"),
+    (0, b"GIF8", "", "a GIF picture"),
+    (8, b"WEBP", "", "a WebP picture"),
+    (0, b"BM", "", "a BMP picture"),
+    (0, b"II*\x00", "", "a TIFF picture"),
+    (0, b"MM\x00*", "", "a TIFF picture"),
+    (0, b"%PDF", "", "a PDF document"),
+    (0, b"{\\rtf", "", "an RTF document"),
+    (0, b"\xd0\xcf\x11\xe0", "", "an old Office document"),
+    (0, b"PK\x03\x04", "", "a zip archive or an Office document"),
+    (0, b"PK\x05\x06", "", "an empty zip archive"),
+    (0, b"\x1f\x8b", "", "a gzip archive"),
+    (0, b"BZh", "", "a bzip2 archive"),
+    (0, b"\xfd7zXZ", "", "an xz archive"),
+    (0, b"7z\xbc\xaf", "", "a 7z archive"),
+    (0, b"Rar!", "", "a RAR archive"),
+    (0, b"\x28\xb5\x2f\xfd", "", "a zstd archive"),
+    (257, b"ustar", "", "a tar archive"),
+    (0, b"\x7fELF", "", "a program"),
+    (0, b"\xcf\xfa\xed\xfe", "", "a program"),
+    (0, b"MThd", "", "a MIDI file (notes, not sound)"),
+    (0, b"SQLite format 3", "", "an SQLite database"),
+    (0, b"\x89HDF", "", "an HDF5 file"),
+    (0, b"\x93NUMPY", "", "a NumPy array"),
+    (0, b"version https://git-lfs", "", "a Git LFS pointer: the file itself was not fetched"),
+    (0, b"#EXTM3U", "", "a playlist"),
+    (0, b"[playlist]", "", "a playlist"),
+)
+
+#: Magic numbers that may as well begin a text.
+_WORDS = (b"BM", b"BZh", b"MAC ", b"ID3", b"Rar!", b"GIF8")
+
+
+def sniff(head: bytes) -> Kind:
+    """The kind of file that starts with `head` (`HEAD_BYTES` of it, or the whole file)."""
+    for offset, magic, key, text in _MAGIC:
+        if head.startswith(magic, offset) and not (magic in _WORDS and _is_text(head)):
+            return Kind(key, text)
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return Kind("aac", "an AAC file")
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and not _is_text(head):
+        return Kind("mp3", "an MP3 file")
+    if len(head) > 188 and head[0] == head[188] == 0x47:
+        return Kind("mpegts", "an MPEG transport stream")
+    if not head.strip(b"\0"):
+        return Kind("", "nothing but zero bytes: a copy or recording that failed")
+    return _text_kind(head) if _is_text(head) else UNKNOWN
+
+
+def _text_kind(head: bytes) -> Kind:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return Kind("", "a web page")
+    if start.startswith(b"<?xml") or start.startswith(b"<svg"):
+        return Kind("", "an XML document")
+    return Kind("", "text")
+
+
+def _is_text(head: bytes) -> bool:
+    """Unicode without control characters, but for those that texts have."""
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding = "utf-16" if head.startswith(marks) else "utf-8"
+    try:
+        # The head may end inside a character: an incremental decoder waits for its rest.
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(c >= " " or c in "\t\n\r\f\x1b" for c in text)
