@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -43,11 +44,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The items of batch number `index` (from 0) of an epoch."""
+    """The items of batch number `index` (from 0) of an epoch.
+
+    `rows` and `seconds` are the shape of its bucket, which the batch is padded to: oneDNN on CPUs
+    and compilers on GPUs prepare a kernel for each shape they meet, at up to seconds a shape.
+    """
 
     epoch: int
     index: int
     items: tuple[Item, ...]
+    rows: int
+    seconds: float
 
 
 #: Makes the items of an epoch of its cuts, in the order given.
@@ -119,7 +126,13 @@ class BatchSampler(Sampler[Plan]):
         """Batches of the current epoch that are not done yet."""
         epoch, start = self.epoch, self._done
         for index, group in enumerate(islice(self._groups(epoch), start, None), start=start):
-            yield Plan(epoch, index, group[self.rank])
+            yield self._plan(epoch, index, group[self.rank])
+
+    def _plan(self, epoch: int, index: int, items: tuple[Item, ...]) -> Plan:
+        longest = max(item.duration for item in items)
+        bucket = min(bisect_left(self.bounds, longest), len(self.bounds) - 1)
+        rows = max(len(items), self.sizes[bucket])
+        return Plan(epoch, index, items, rows, max(longest, self.bounds[bucket]))
 
     def set_epoch(self, epoch: int) -> None:
         """Goes to the start of `epoch`, or stays where it is if this is the current one."""

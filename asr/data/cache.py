@@ -19,8 +19,10 @@ class SampleCache:
     which lossy formats decode to now and then, become full scale, as in any 16-bit file.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, damaged: bool = False) -> None:
+        """A cache for samples at `rate`; `damaged` as in `decode`."""
         self.rate = rate
+        self.damaged = damaged
         self._samples: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -73,5 +75,5 @@ class SampleCache:
         return failed
 
     def _decode(self, path: str) -> np.ndarray:
-        samples = np.rint(decode(path, self.rate) * 32768)
+        samples = np.rint(decode(path, self.rate, self.damaged) * 32768)
         return np.clip(samples, -32768, 32767, out=samples).astype(np.int16)

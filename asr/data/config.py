@@ -2,18 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from asr.config import Config
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"the lower limit comes first: [{limits[1]:g}, {limits[0]:g}]")
+    return limits
+
+
+Decibels = Annotated[
+    tuple[Annotated[float, Field(ge=-100, le=100)], Annotated[float, Field(ge=-100, le=100)]],
+    AfterValidator(_ordered),
+]
+
+
+class SpeedConfig(Config):
+    """Plays an utterance at one of `factors`, drawn anew each epoch; pitch changes with it.
+
+    Ko et al. 2015, "Audio augmentation for speech recognition".
+    """
+
+    factors: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
+        (0.9, 1.0, 1.1), min_length=1
+    )
+
+
+class VolumeConfig(Config):
+    """Changes the level by a gain drawn from `gain_db`; never beyond full scale."""
+
+    probability: Probability = 0.5
+    gain_db: Decibels = (-20.0, 6.0)
+
+
+class NoiseConfig(Config):
+    """Adds a stretch of a random clip of `manifest`, at a ratio drawn from `snr_db`.
+
+    All clips are kept in memory, 115 MB an hour at 16 kHz.
+    """
+
+    manifest: str = Field(min_length=1)
+    probability: Probability = 0.5
+    snr_db: Decibels = (0.0, 30.0)
+
+
+class RoomConfig(Config):
+    """Puts the speaker into a room: convolution with a random response (file) of `folder`."""
+
+    folder: str = Field(min_length=1)
+    probability: Probability = 0.3
+
+
+class TelephoneConfig(Config):
+    """Sends speech through a telephone: 300 to 3400 Hz, 8 kHz, companded to 8 bits."""
+
+    probability: Probability = 0.1
+    laws: tuple[Literal["mu", "a"], ...] = Field(("mu", "a"), min_length=1)
+
+
+class CodecConfig(Config):
+    """Encodes and decodes with a lossy codec at a low rate.
+
+    On one core mp3 and gsm run at about 300 times real time, vorbis at 450, opus at 70: rare
+    (`probability`), or with more workers.
+    """
+
+    probability: Probability = 0.1
+    codecs: tuple[Literal["mp3", "vorbis", "gsm", "opus"], ...] = Field(
+        ("mp3", "vorbis", "gsm"), min_length=1
+    )
+
+
+class AugmentConfig(Config):
+    """Changes of the sound, in the order in which sound meets them; None leaves one out."""
+
+    speed: SpeedConfig | None = None
+    room: RoomConfig | None = None
+    noise: NoiseConfig | None = None
+    volume: VolumeConfig | None = None
+    telephone: TelephoneConfig | None = None
+    codec: CodecConfig | None = None
+
+    @property
+    def slowest(self) -> float:
+        """The speed factor that makes utterances longest."""
+        return min(self.speed.factors) if self.speed is not None else 1.0
 
 
 class Source(Config):
     """A corpus and how often each of its utterances is heard in an epoch.
 
     A recipe may write the path alone. `repeat: 3` hears each utterance three times an epoch,
-    `repeat: 0.5` another half of them each epoch.
+    `repeat: 0.5` another random half of them each epoch.
     """
 
     manifest: str = Field(min_length=1)
@@ -21,7 +107,25 @@ class Source(Config):
 
 
 class DataConfig(Config):
-    """Corpora, and how batches are made of them."""
+    """Corpora, and how batches are made of them.
+
+    Attributes:
+        train: corpora to train on; a path, a `Source`, or a list of these.
+        dev: corpora to validate on.
+        batch_seconds: hard cap on the audio of a batch, padding included.
+        batch_utterances: hard cap on the rows of a batch.
+        min_seconds, max_seconds: other utterances are left out of training, and listed.
+        buckets: batches hold utterances of about the same length, from one of so many buckets.
+        buffer: utterances that buckets hold; corpora read lazily are shuffled within it.
+        workers: processes that decode and augment; 0 does it in the training process.
+        cache: `memory` decodes everything once, at the start (115 MB an hour at 16 kHz).
+        augment: changes of the sound, see `AugmentConfig`.
+        concatenate_seconds: joins random utterances up to a random length below this; 0 is off.
+        sample_tokens: draw one of many ways to cut words into labels (subword regularisation).
+        no_speech: allow utterances whose text is empty: the model learns to stay silent.
+        missing_audio: what to do about audio that is missing or unreadable.
+        leakage: what to do about audio that is both in `train` and in `dev`.
+    """
 
     train: tuple[Source, ...] = ()
     dev: tuple[Source, ...] = ()
@@ -33,6 +137,12 @@ class DataConfig(Config):
     buffer: int = Field(20000, ge=1)
     workers: int = Field(2, ge=0, le=256)
     cache: Literal["none", "memory"] = "none"
+    augment: AugmentConfig = AugmentConfig()
+    concatenate_seconds: float = Field(0.0, ge=0)
+    sample_tokens: bool = False
+    no_speech: bool = False
+    missing_audio: Literal["refuse", "leave_out"] = "refuse"
+    leakage: Literal["refuse", "allow"] = "refuse"
 
     @field_validator("train", "dev", mode="before")
     @classmethod
@@ -41,3 +151,28 @@ class DataConfig(Config):
         if not isinstance(values, list | tuple):
             return value
         return tuple({"manifest": one} if isinstance(one, str) else one for one in values)
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> DataConfig:
+        if self.min_seconds >= self.max_seconds:
+            raise ValueError(
+                f"min_seconds ({self.min_seconds:g}) must be below max_seconds "
+                f"({self.max_seconds:g})"
+            )
+        if self.concatenate_seconds > self.max_seconds:
+            raise ValueError(
+                f"concatenate_seconds ({self.concatenate_seconds:g}) must not be above "
+                f"max_seconds ({self.max_seconds:g})"
+            )
+        if self.longest > self.batch_seconds:
+            raise ValueError(
+                f"batch_seconds ({self.batch_seconds:g}) is less than the longest utterance may "
+                f"be ({self.longest:.4g} s: max_seconds at the slowest speed); raise it or lower "
+                f"max_seconds"
+            )
+        return self
+
+    @property
+    def longest(self) -> float:
+        """No row of a training batch is longer than so many seconds."""
+        return self.max_seconds / min(1.0, self.augment.slowest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,13 @@ from asr.data.batches import Item, Plan
 from asr.data.decode import cut_samples
 
 if TYPE_CHECKING:
+    from asr.data.augment import Augmenter
     from asr.data.cache import SampleCache
 
 #: Pads rows of tokens; the blank label, which no text contains.
 TOKEN_PADDING = 0
+#: Tokens are padded to a multiple of this, so that few widths occur (see `Plan`).
+TOKEN_STEP = 16
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Batch:
     `samples` (B, N) float32 and `lengths` (B,); what stands beyond a row's length is zero.
     `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
+    Rows beyond `ids` are padding of length 0, see `Plan`.
     """
 
     ids: tuple[str, ...]
@@ -69,9 +74,11 @@ class SpeechDataset(Dataset[Batch]):
         *,
         normalise: Callable[[str], str] | None = None,
         tokenise: Tokenise | None = None,
+        augmenter: Augmenter | None = None,
         cache: SampleCache | None = None,
     ) -> None:
         self.sample_rate = sample_rate
+        self.augmenter = augmenter
         self.normalise = normalise
         self.tokenise = tokenise
         self.cache = cache
@@ -84,7 +91,7 @@ class SpeechDataset(Dataset[Batch]):
         """
         rows = [self._samples(item, plan.epoch) for item in plan.items]
         texts = tuple(self._text(item) for item in plan.items)
-        samples, lengths = _padded(rows)
+        samples, lengths = _padded(rows, plan, self.sample_rate)
         tokens, token_lengths = self._tokens(plan, texts)
         return Batch(
             ids=tuple(item.id for item in plan.items),
@@ -100,7 +107,10 @@ class SpeechDataset(Dataset[Batch]):
 
     def _samples(self, item: Item, epoch: int) -> np.ndarray:
         parts = [cut_samples(cut, self.sample_rate, self.cache) for cut in item.cuts]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.augmenter is None:
+            return samples
+        return self.augmenter(samples, epoch, item.id, item.speed)
 
     def _text(self, item: Item) -> str:
         texts = (text_of(cut) for cut in item.cuts)
@@ -115,9 +125,11 @@ class SpeechDataset(Dataset[Batch]):
             torch.tensor(self.tokenise(text, plan.epoch, item.id), dtype=torch.int64)
             for text, item in zip(texts, plan.items, strict=True)
         ]
-        lengths = torch.tensor([len(row) for row in rows])
-        padded = torch.full((len(rows), int(lengths.max())), TOKEN_PADDING)
-        for row, target in zip(rows, padded, strict=True):
+        lengths = torch.zeros(plan.rows, dtype=torch.int64)
+        lengths[: len(rows)] = torch.tensor([len(row) for row in rows])
+        width = max(-(-int(lengths.max()) // TOKEN_STEP) * TOKEN_STEP, TOKEN_STEP)
+        padded = torch.full((plan.rows, width), TOKEN_PADDING)
+        for row, target in zip(rows, padded, strict=False):
             target[: len(row)] = row
         return padded, lengths
 
@@ -128,9 +140,11 @@ def text_of(cut: Any) -> str:
     return " ".join(text.strip() for text in texts if text and text.strip())
 
 
-def _padded(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(row) for row in rows])
-    samples = torch.zeros(len(rows), int(lengths.max()))
-    for row, target in zip(rows, samples, strict=True):
+def _padded(rows: Sequence[np.ndarray], plan: Plan, sample_rate: int) -> tuple[Tensor, Tensor]:
+    lengths = torch.zeros(plan.rows, dtype=torch.int64)
+    lengths[: len(rows)] = torch.tensor([len(row) for row in rows])
+    width = max(int(lengths.max()), math.ceil(plan.seconds * sample_rate))
+    samples = torch.zeros(plan.rows, width)
+    for row, target in zip(rows, samples, strict=False):
         target[: len(row)] = torch.from_numpy(row)
     return samples, lengths

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from asr.audio import from_samples, load_audio
 from asr.errors import AudioError
 
 if TYPE_CHECKING:
@@ -19,18 +20,20 @@ if TYPE_CHECKING:
 DURATION_TOLERANCE = 0.05
 
 
-def decode(source: str | Path | BinaryIO, rate: int) -> np.ndarray:
+def decode(source: str | Path | BinaryIO, rate: int, damaged: bool = False) -> np.ndarray:
     """A whole file as float32 mono samples (N,) at `rate`.
 
-    Raises:
-        AudioError: the file is missing, unreadable or cut off in the middle.
-    """
-    import soundfile  # until asr.audio has landed
-    import soxr
+    Args:
+        damaged: take what there is of a file that is cut off: noise needs no end, speech does.
 
-    samples, native = soundfile.read(source, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    return mono if native == rate else soxr.resample(mono, native, rate).astype(np.float32)
+    Raises:
+        AudioError: the file is missing, unreadable or (unless `damaged`) cut off.
+    """
+    audio = load_audio(source, rate)
+    if audio.truncated is not None and not damaged:
+        name = source if isinstance(source, str | Path) else "audio in a shard"
+        raise AudioError(f"{name}: cut off, it stops at {audio.truncated:.2f} s; replace it")
+    return audio.samples
 
 
 def cut_samples(cut: Cut, rate: int, cache: SampleCache | None = None) -> np.ndarray:
@@ -80,8 +83,6 @@ def _source(cut: Any) -> str | BinaryIO:
 
 
 def _through_lhotse(cut: Cut, rate: int) -> np.ndarray:
-    from asr.audio import from_samples
-
     try:
         samples = cut.load_audio()
     except Exception as error:  # Lhotse raises whatever its backends raise

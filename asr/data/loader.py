@@ -2,38 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from torch.utils.data import DataLoader
 
+from asr.data.augment import Augmenter
 from asr.data.batches import BatchSampler
 from asr.data.cache import SampleCache
 from asr.data.config import DataConfig
-from asr.data.dataset import Batch, SpeechDataset, Tokenise
+from asr.data.corpus import within_seconds
+from asr.data.dataset import Batch, SpeechDataset
 from asr.data.decode import audio_file
+from asr.data.plan import EpochPlanner
+from asr.errors import ManifestError
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
+
+log = logging.getLogger(__name__)
+
+#: What is told the files decoded and the files there are.
+Progress = Callable[[int, int], None]
+
+
+class Encoder(Protocol):
+    """The part of a tokenizer (`asr.text.Tokenizer`) that training needs."""
+
+    def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
+        """The labels of a text."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Tokenise:
+    """Writes texts as labels; where it samples, the draw is named by seed, epoch and item."""
+
+    tokenizer: Encoder
+    sample: bool
+    seed: int
+
+    def __call__(self, text: str, epoch: int, name: str) -> Sequence[int]:
+        if not self.sample:
+            return self.tokenizer.encode(text)
+        draw = random.Random(f"{self.seed}/{epoch}/tokens/{name}")
+        return self.tokenizer.encode(text, sample=draw)
 
 
 def training_batches(
     cuts: Iterable[Cut],
     config: DataConfig,
-    tokenizer: Any = None,
+    tokenizer: Encoder | None = None,
     normalizer: Callable[[str], str] | None = None,
     *,
     sample_rate: int = 16000,
     rank: int = 0,
     world_size: int = 1,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[DataLoader[Batch], BatchSampler]:
-    """Batches of an epoch in random order, augmented; and the sampler that knows the place."""
-    kept = [cut for cut in cuts if config.min_seconds <= cut.duration <= config.max_seconds]
+    """Batches of an epoch in random order, augmented; and the sampler that knows the place.
+
+    After a step, `sampler.done(batch.epoch, batch.index)`; at the end of an epoch,
+    `sampler.set_epoch(epoch + 1)`. `sampler.state_dict()` in a checkpoint makes a new loader, of
+    the same arguments, go on with the batch after the last one done: same batches, same sound,
+    same labels, to the bit, with any number of workers.
+
+    Args:
+        cuts: of `load_corpus` (or of `read_manifest`); a list, or an iterable read each epoch.
+        tokenizer: makes `Batch.tokens`; None leaves them out.
+        normalizer: applied to each text before.
+        sample_rate: of the model.
+        rank, world_size: of this process; all processes get the same number of batches.
+        seed: of order, augmentation and sampled tokens; the same in all processes.
+        progress: is told how many files the cache has decoded, and of how many.
+
+    Raises:
+        ManifestError: nothing to train on; audio cannot be decoded.
+        ConfigError: the limits do not go together; noise or rooms are missing.
+    """
+    cache: SampleCache | None = None
+    if isinstance(cuts, Sequence) or getattr(cuts, "is_lazy", None) is False:
+        kept, outside = within_seconds(cuts, config)
+        if outside:
+            log.warning("%d utterances left out, %s", len(outside), outside[0].reason)
+        cuts, cache = _cached(kept, config, sample_rate, progress)
+        if not cuts:
+            raise ManifestError("nothing to train on: no utterance is left of the corpus")
+    elif config.cache != "none":
+        log.warning("corpora that are read lazily are not kept in memory: cache has no effect")
     sampler = BatchSampler(
-        kept,
+        cuts,
         batch_seconds=config.batch_seconds,
-        longest=config.max_seconds,
+        longest=config.longest,
+        planner=EpochPlanner(seed, config.augment.speed, config.concatenate_seconds),
         buckets=config.buckets,
         batch_items=config.batch_utterances,
         buffer=config.buffer,
@@ -44,8 +109,9 @@ def training_batches(
     dataset = SpeechDataset(
         sample_rate,
         normalise=normalizer,
-        tokenise=_tokenise(tokenizer),
-        cache=_cache(kept, config, sample_rate),
+        tokenise=_Tokenise(tokenizer, config.sample_tokens, seed) if tokenizer else None,
+        augmenter=Augmenter(config.augment, sample_rate, seed),
+        cache=cache,
     )
     return _loader(dataset, sampler, config.workers), sampler
 
@@ -53,18 +119,21 @@ def training_batches(
 def validation_batches(
     cuts: Iterable[Cut],
     config: DataConfig,
-    tokenizer: Any = None,
+    tokenizer: Encoder | None = None,
     normalizer: Callable[[str], str] | None = None,
     *,
     sample_rate: int = 16000,
     rank: int = 0,
     world_size: int = 1,
 ) -> DataLoader[Batch]:
-    """Batches of every cut, unchanged, in an order that never varies."""
-    kept = list(cuts)
-    longest = max((cut.duration for cut in kept), default=1.0)
+    """Batches of every cut, unchanged, in an order that never varies; arguments as in training.
+
+    An utterance longer than `batch_seconds` is a batch of its own: nothing is left out.
+    """
+    known = list(cuts)
+    longest = max((cut.duration for cut in known), default=1.0)
     sampler = BatchSampler(
-        kept,
+        known,
         batch_seconds=max(config.batch_seconds, longest),
         longest=longest,
         buckets=config.buckets,
@@ -73,22 +142,32 @@ def validation_batches(
         world_size=world_size,
         shuffle=False,
     )
-    dataset = SpeechDataset(sample_rate, normalise=normalizer, tokenise=_tokenise(tokenizer))
+    dataset = SpeechDataset(
+        sample_rate,
+        normalise=normalizer,
+        tokenise=_Tokenise(tokenizer, False, 0) if tokenizer else None,
+    )
     return _loader(dataset, sampler, config.workers)
 
 
-def _tokenise(tokenizer: Any) -> Tokenise | None:
-    if tokenizer is None:
-        return None
-    return lambda text, epoch, name: tokenizer.encode(text)
-
-
-def _cache(cuts: Iterable[Cut], config: DataConfig, sample_rate: int) -> SampleCache | None:
+def _cached(
+    cuts: list[Cut], config: DataConfig, sample_rate: int, progress: Progress | None
+) -> tuple[list[Cut], SampleCache | None]:
+    """A cache of all files, where one is wanted, and the cuts whose audio could be decoded."""
     if config.cache == "none":
-        return None
+        return cuts, None
     cache = SampleCache(sample_rate)
-    cache.fill(path for cut in cuts if (path := audio_file(cut)) is not None)
-    return cache
+    paths = [name for cut in cuts if (name := audio_file(cut)) is not None]
+    failed = cache.fill(paths, jobs=max(2, config.workers), progress=progress)
+    if not failed:
+        return cuts, cache
+    if config.missing_audio == "refuse":
+        raise ManifestError(
+            f"{len(failed)} files cannot be decoded, the first: {next(iter(failed.values()))} "
+            f"(`asr validate` lists them all; data.missing_audio: leave_out trains without them)"
+        )
+    log.warning("%d files cannot be decoded and are left out", len(failed))
+    return [cut for cut in cuts if audio_file(cut) not in failed], cache
 
 
 def _loader(dataset: SpeechDataset, sampler: BatchSampler, workers: int) -> DataLoader[Batch]:

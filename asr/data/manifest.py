@@ -1,37 +1,192 @@
-"""Reads a corpus in any form that corpora come in, as Lhotse cuts."""
+"""Reads a corpus in any form that corpora come in, as Lhotse cuts.
+
+What form it is, is seen from the files themselves; nobody has to say.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.data.entry import Entry, entry_of
-from asr.errors import ManifestError
+from asr.data.entry import Entry
+from asr.data.folder import folder_entries
+from asr.data.headers import all_seconds, audio_below
+from asr.data.kaldi import kaldi_entries
+from asr.data.lines import delimiter_of, json_entries, table_entries, text_lines
+from asr.errors import AudioError, ManifestError
 
 if TYPE_CHECKING:
     from lhotse import CutSet
 
+_Entries = Callable[[Path, bool], Iterator[Entry | ManifestError]]
 
-def read_manifest(path: str | Path) -> CutSet:
-    """The cuts of a corpus."""
+#: A file of Lhotse cuts above this size (compressed) is read anew each epoch, not kept in memory.
+LAZY_BYTES = 256 * 1024 * 1024
+
+_FORMS = (
+    "a JSON object a line with audio_filepath, duration and text; a table (CSV, TSV) with these "
+    "columns; a Kaldi data folder (wav.scp); Lhotse cuts (.jsonl or .jsonl.gz); a Lhotse Shar "
+    "folder; a folder with manifest.jsonl in it, or with audio files and a .txt beside each"
+)
+
+
+def read_manifest(path: str | Path, texts: bool = True) -> CutSet:
+    """The cuts of a corpus, in its own order.
+
+    Args:
+        path: JSON lines (`audio_filepath`, `duration`, `text`, and where known `speaker`, `id`,
+            `offset`, `language`; other fields are kept in the cut's `custom`), a CSV or TSV
+            table with these columns, a Kaldi data folder, Lhotse cuts, a Lhotse Shar folder, or
+            a folder of audio with texts. Paths are relative to the manifest.
+        texts: False for noise: texts may be missing.
+
+    Returns:
+        cuts with one supervision each. Durations are those that the manifest gives; recordings
+        of files whose header was not read carry a nominal 16 kHz. Shar folders and very large
+        cut sets are read lazily.
+
+    Raises:
+        ManifestError: it cannot be read, an entry is wrong (file, line, field), an id is there
+            twice, or there is nothing in it.
+    """
+    cuts, problems = scan_manifest(path, texts)
+    if problems:
+        more = f" (and {len(problems) - 1} more; `asr validate` lists them)"
+        raise ManifestError(str(problems[0]) + (more if len(problems) > 1 else ""))
+    return cuts
+
+
+def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[ManifestError]]:
+    """The cuts of a corpus as in `read_manifest`, and everything that is wrong with the rest.
+
+    Raises:
+        ManifestError: nothing can be read at all.
+    """
     from lhotse import CutSet
 
-    return CutSet.from_cuts(entry.cut() for entry in json_lines(Path(path)))
+    place = Path(path)
+    if not place.exists():
+        raise ManifestError(f"{place}: no such file or folder; correct the path")
+    entries = _form_of(place)
+    if entries is None:
+        return _lhotse_cuts(place)
+    found = list(entries(place, texts))
+    problems = [one for one in found if isinstance(one, ManifestError)]
+    good = [one for one in found if isinstance(one, Entry)]
+    if not found:
+        raise ManifestError(f"{place}: no utterance in it")
+    problems += _twice((entry.id, entry.where) for entry in good)
+    return CutSet.from_cuts(entry.cut() for entry in _with_totals(good)), problems
 
 
-def json_lines(path: Path) -> Iterator[Entry]:
-    """Entries of a manifest with a JSON object a line."""
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}, line {number}"
-            try:
-                values = json.loads(line)
-            except ValueError as error:
-                raise ManifestError(f"{where}: not JSON ({error})") from None
-            if not isinstance(values, dict):
-                raise ManifestError(f"{where}: not a JSON object")
-            yield entry_of(values, path.parent, where)
+def _form_of(place: Path) -> _Entries | None:
+    """The reader of a corpus by what it looks like; None for what Lhotse reads."""
+    if place.is_dir():
+        return _folder_form(place)
+    with place.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    first = next((line for _, line in text_lines(place)), None)
+    if first is None:
+        raise ManifestError(f"{place}: empty; what can be read is {_FORMS}")
+    if isinstance(first, ManifestError):
+        raise first
+    endings = [ending.lower() for ending in place.suffixes]
+    if first.lstrip().startswith("{") or ".jsonl" in endings or ".json" in endings:
+        return None if _is_cut(first) else json_entries
+    columns = [name.strip().strip('"') for name in first.split(delimiter_of(first))]
+    if "audio_filepath" in columns and not zipped:
+        return table_entries
+    if zipped or len(columns) < 2:
+        raise ManifestError(
+            f"{place}, line 1: not JSON, nor the header of a table; what can be read is {_FORMS}"
+        )
+    raise ManifestError(
+        f"{place}, line 1: field 'audio_filepath' is not among the columns "
+        f"({', '.join(columns[:8])}); what can be read is {_FORMS}"
+    )
+
+
+def _folder_form(place: Path) -> _Entries | None:
+    if any(place.glob("cuts.*.jsonl*")):
+        return None
+    if (place / "wav.scp").is_file():
+        return kaldi_entries
+    if (place / "manifest.jsonl").is_file():
+        return lambda folder, texts: json_entries(folder / "manifest.jsonl", texts)
+    if audio_below(place):
+        return folder_entries
+    raise ManifestError(f"{place}: no corpus in this folder; what can be read is {_FORMS}")
+
+
+def _is_cut(line: str) -> bool:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and str(values.get("type", "")).endswith("Cut")
+
+
+def _lhotse_cuts(place: Path) -> tuple[CutSet, list[ManifestError]]:
+    from lhotse import CutSet
+
+    try:
+        if place.is_dir():
+            return CutSet.from_shar(in_dir=place), []
+        if place.stat().st_size > LAZY_BYTES:
+            return CutSet.from_jsonl_lazy(place), []
+        cuts = _decoded_cuts(place)
+    except ManifestError:
+        raise
+    except Exception as error:  # Lhotse raises whatever a broken set leads to
+        raise ManifestError(f"{place}: not a Lhotse cut set that can be read: {error!r}") from None
+    return cuts, _twice((cut.id, f"{place}, cut {n}") for n, cut in enumerate(cuts, start=1))
+
+
+def _decoded_cuts(place: Path) -> CutSet:
+    from lhotse import CutSet
+    from lhotse.serialization import deserialize_item
+
+    cuts = []
+    for number, line in text_lines(place):
+        if isinstance(line, ManifestError):
+            raise line
+        try:
+            cuts.append(deserialize_item(json.loads(line)))
+        except Exception as error:  # a field that is missing or wrong, in Lhotse's own words
+            raise ManifestError(f"{place}, line {number}: not a Lhotse cut: {error!r}") from None
+    found = CutSet.from_cuts(cuts)
+    first = next((cut.recording for cut in cuts if getattr(cut, "recording", None)), None)
+    source = first.sources[0] if first is not None else None
+    if source is not None and source.type == "file":
+        beside = place.parent / source.source
+        if not Path(source.source).exists() and beside.exists():
+            found = found.with_recording_path_prefix(place.parent).to_eager()
+    return found
+
+
+def _twice(named: Iterable[tuple[str, str]]) -> list[ManifestError]:
+    first: dict[str, str] = {}
+    problems = []
+    for name, where in named:
+        if name in first:
+            problems.append(
+                ManifestError(f"{where}: id '{name}' is also at {first[name]}; give each its own")
+            )
+        else:
+            first[name] = where
+    return problems
+
+
+def _with_totals(entries: list[Entry]) -> list[Entry]:
+    """Entries that are parts of a file with the length of that file, where it can be read."""
+    parts = {entry.audio for entry in entries if entry.offset is not None and entry.total is None}
+    seconds = all_seconds(sorted(parts))
+    return [
+        entry
+        if isinstance(length := seconds.get(entry.audio), AudioError) or length is None
+        else replace(entry, total=length)
+        for entry in entries
+    ]
