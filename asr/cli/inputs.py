@@ -57,17 +57,15 @@ def _file(path: Path) -> Input | AsrError:
 
 
 def _pattern(pattern: str, endings: tuple[str, ...], recursive: bool) -> Iterator[Input | AsrError]:
-    seen: set[str] = set()  # a link to a folder above would be matched again and again by **
-    for match in sorted(glob.glob(pattern, recursive=True)):
-        real = os.path.realpath(match)
-        if real in seen:
-            continue
-        seen.add(real)
+    shortest: dict[str, str] = {}  # through a link to a folder above ** matches a file many times
+    for match in sorted(glob.glob(pattern, recursive=True), key=lambda path: (len(path), path)):
+        shortest.setdefault(os.path.realpath(match), match)
+    for match in sorted(shortest.values()):
         if not os.path.isdir(match):
             yield _file(Path(match))
         elif "**" not in pattern:  # ** has the contents of its folders among its matches
             yield from _folder(Path(match), endings, recursive)
-    if not seen:
+    if not shortest:
         yield AudioError(f"{pattern}: no file matches this pattern")
 
 

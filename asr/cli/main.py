@@ -33,6 +33,10 @@ COMMANDS = {
 }
 
 
+class _InterruptedError(Exception):
+    """Ctrl-C or SIGTERM came while a command ran."""
+
+
 def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Console).debug = True
@@ -83,6 +87,13 @@ class Program(click.Group):
             raise click.UsageError(f"there is no command '{name}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; Ctrl-C passes click, which would print an empty line for it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptedError from None
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -114,7 +125,7 @@ def _status(run: Any, console: Console) -> int:
     except click.ClickException as error:
         console.say(error.format_message())
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (_InterruptedError, KeyboardInterrupt, click.Abort):
         console.say("interrupted")
         return INTERRUPTED
     except AsrError as error:
@@ -168,6 +179,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 
 @click.command(
+    "asr",
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=True,

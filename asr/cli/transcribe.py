@@ -114,10 +114,12 @@ def run(
             for job, (_, result) in zip(jobs, results, strict=True):
                 delivery.deliver(job, result)
                 shown_progress.input_done()
-        except (KeyboardInterrupt, AsrError):
-            left = len(jobs) - delivery.count
-            delivery.console.say(f"stopped: {delivery.count} inputs are done, {left} are not")
+        except KeyboardInterrupt:
+            delivery.stopped(len(jobs))
             raise
+        except AsrError as error:
+            delivery.console.problem(error)
+            delivery.stopped(len(jobs))
 
 
 @dataclass
@@ -151,6 +153,11 @@ class Delivery:
         if not job.files:
             self._print(job, result)
         self.count += 1
+
+    def stopped(self, jobs: int) -> None:
+        """Says how far a run of so many jobs has come that ends here."""
+        self.failed += jobs - self.count
+        self.console.say(f"stopped: {self.count} of {jobs} inputs are done")
 
     def _print(self, job: Job, transcript: Transcript) -> None:
         if self.printed != "txt":

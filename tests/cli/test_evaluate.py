@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.conftest import SAMPLES
+
+MANIFEST = SAMPLES / "manifest.jsonl"
+
+
+@pytest.fixture
+def evaluate(run: Run, tiny_model: Path) -> Run:
+    def call(*arguments: object) -> object:
+        return run("evaluate", "-m", tiny_model, "--device", "cpu", *arguments)
+
+    return call  # type: ignore[return-value]
+
+
+def test_json_has_the_counts(evaluate: Run, tmp_path: Path) -> None:
+    result = evaluate(MANIFEST, "--json", "-o", tmp_path / "hypotheses.jsonl")
+    assert (result.exit_code, result.stderr) == (0, "")
+    values = json.loads(result.stdout)
+    errors = values["substitutions"] + values["deletions"] + values["insertions"]
+    assert values["wer"] == pytest.approx(errors / values["words"])
+    assert (values["words"], values["utterances"]) == (68, 6)
+    assert values["cer"] > 0
+    assert values["rtf"] > 0
+    assert set(values["worst"][0]) == {"id", "reference", "hypothesis", "errors"}
+    lines = [json.loads(one) for one in (tmp_path / "hypotheses.jsonl").read_text().splitlines()]
+    references = [json.loads(one) for one in MANIFEST.read_text().splitlines()]
+    assert [line["id"] for line in lines] == [one["id"] for one in references]
+    assert sum(line["errors"] for line in lines) == errors
+    assert lines[0]["reference"] == references[0]["text"].lower()
+
+
+def test_the_table_has_rates_and_the_worst(evaluate: Run) -> None:
+    result = evaluate(MANIFEST, "--beam", 1, "--ctc-weight", 1, "--chunk-ms", 640)
+    assert result.exit_code == 0
+    assert "errors in 68 words" in result.stdout
+    assert "utterances  6, 0.4 minutes" in result.stdout
+    assert "  said   the queen gazed" in result.stdout
+
+
+def test_audio_that_fails_is_status_1(evaluate: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text('{"audio_filepath": "gone.wav", "duration": 1, "text": "x"}\n')
+    result = evaluate(manifest, "--json")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("asr: gone: not counted: ")
+    values = json.loads(result.stdout)
+    assert values["wer"] is None
+    assert [one["id"] for one in values["failed"]] == ["gone"]
+
+
+def test_a_manifest_that_is_not_there_is_one_line(evaluate: Run, tmp_path: Path) -> None:
+    result = evaluate(tmp_path / "gone.jsonl")
+    assert result.exit_code == 1
+    assert result.stderr == f"asr: {tmp_path / 'gone.jsonl'}: no such manifest; check the path\n"
+
+
+def test_where_lhotse_is_missing_json_lines_still_work(
+    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "lhotse"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lhotse", None)
+    assert evaluate(MANIFEST).exit_code == 0
+    table = tmp_path / "table.csv"
+    table.write_text("audio_filepath,duration,text\na.wav,1,x\n")
+    result = evaluate(table)
+    assert result.exit_code == 2
+    assert "lhotse is not installed; install it with: pip install 'asr[train]'" in result.stderr

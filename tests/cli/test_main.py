@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+import asr
+from asr.cli import main as module
+from asr.cli.main import COMMANDS
+from asr.errors import ConfigError, ManifestError, ModelError, TrainingError
+from tests.cli.conftest import PROGRAM, Run, start
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after `code`."""
+    report = "import sys; print('\\n'.join(sys.modules), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import asr; asr.AsrError; asr.Transcript",
+        "from asr.cli.main import program\ntry: program(['--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_importing_and_help_load_nothing_heavy(code: str) -> None:
+    heavy = {"torch", "lightning", "numpy", "pydantic", "lhotse", "soundfile", "rich", "yaml"}
+    assert modules_after(code) & heavy == set()
+
+
+def test_transcribing_needs_nothing_of_what_training_needs(run: Run) -> None:
+    loaded = modules_after("import asr.transcribe.recognizer, asr.evaluate.evaluation, asr.output")
+    assert loaded & {"torchaudio", "lightning", "lhotse", "matplotlib", "rich", "jiwer"} == set()
+
+
+def test_help_lists_every_command_and_fits_the_table(run: Run) -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name}" in result.stdout
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_loaded(run: Run, name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"Usage: asr {name}")
+    assert "--debug" in result.stdout
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"asr {asr.__version__}\n"
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "Commands:" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["transcibe"], "did you mean 'transcribe'?"),
+        (["frobnicate"], "the commands are transcribe, evaluate"),
+        (["transcribe"], "missing argument 'PATH...'"),
+        (["transcribe", "--baem", "3", "a.wav"], "--beam"),
+        (["transcribe", "--beam", "0", "a.wav"], "0 is not in the range"),
+        (["--quiet"], "no such option"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_status_2(run: Run, arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("asr: ")
+    assert result.stderr.count("\n") == 1
+    assert said.lower() in result.stderr.lower()
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Makes `asr info` raise `error`."""
+
+    @click.command()
+    def info() -> None:
+        raise error
+
+    monkeypatch.setattr(module, "import_module", lambda _: type("Module", (), {"info": info}))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("x"), 2),
+        (ModelError("x"), 2),
+        (ManifestError("x"), 1),
+        (TrainingError("x"), 1),
+        (ZeroDivisionError("x"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_errors_become_statuses(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int
+) -> None:
+    raising(monkeypatch, error)
+    result = run("info")
+    assert result.exit_code == status
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, ZeroDivisionError("division\nby zero"))
+    assert run("info").stderr == (
+        "asr: ZeroDivisionError: division by zero; this is a bug in asr: "
+        "run again with --debug and report what it prints\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "info"], ["info", "--debug"]])
+def test_debug_adds_the_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    raising(monkeypatch, ModelError("a model: is damaged"))
+    lines = run(*arguments).stderr.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1] == "asr: a model: is damaged"
+
+
+def test_a_message_stays_on_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, ManifestError("a\nb\x1b[31m.wav: ü \udcff"))
+    assert run("info").stderr == "asr: a\\nb\\x1b[31m.wav: ü \\udcff\n"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    process = start(
+        "import sys; sys.stdin.read(); from asr.cli.main import main; main()",
+        "--help",
+        stdin=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stdin
+    assert process.stderr
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
+def test_the_program_runs_as_installed() -> None:
+    process = start(PROGRAM, "--version")
+    out, _ = process.communicate(timeout=60)
+    assert (out, process.returncode) == (f"asr {asr.__version__}\n", 0)

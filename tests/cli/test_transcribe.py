@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr.transcribe.recognizer import load_model
+from tests.cli.conftest import Run
+from tests.conftest import SAMPLES
+
+
+def test_one_input_prints_its_text(transcribe: Run, recordings: Path, tiny_model: Path) -> None:
+    result = transcribe(recordings / "one.wav")
+    expected = load_model(tiny_model, "cpu").transcribe(recordings / "one.wav").text
+    assert expected
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{expected}\n", "")
+
+
+def test_several_inputs_are_named_and_in_order(transcribe: Run, recordings: Path) -> None:
+    result = transcribe(recordings / "two.flac", recordings / "one.wav", "--batch-seconds", 0.5)
+    assert result.exit_code == 0
+    names = [line.split(": ")[0] for line in result.stdout.splitlines()]
+    assert names == [str(recordings / "two.flac"), str(recordings / "one.wav")]
+    assert transcribe(recordings).stdout.splitlines() == result.stdout.splitlines()[::-1]
+
+
+def test_files_are_written_in_every_format(
+    transcribe: Run, recordings: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    result = transcribe(recordings, "-o", out, "-f", "txt,json,jsonl")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    endings = ("json", "jsonl", "txt")
+    names = sorted(f"{stem}.{ending}" for stem in ("one", "two") for ending in endings)
+    assert sorted(path.name for path in out.iterdir()) == names
+    values = json.loads((out / "one.json").read_text())
+    assert values["source"] == str(recordings / "one.wav")
+    assert values["model"] == "tiny"
+    assert values["duration"] == 1.0
+    assert values["truncated"] is None
+    [segment] = values["segments"]
+    assert set(segment) == {"start", "end", "text", "score", "scores", "tokens"}
+    assert json.loads((out / "one.jsonl").read_text()) == values
+    assert (out / "one.txt").read_text() == values["text"] + "\n"
+    assert values["text"] in transcribe(recordings / "one.wav").stdout
+
+
+def test_json_can_be_printed(transcribe: Run, recordings: Path) -> None:
+    values = [
+        json.loads(line) for line in transcribe(recordings, "-f", "jsonl").stdout.split("\n")[:2]
+    ]
+    assert [Path(value["source"]).name for value in values] == ["one.wav", "two.flac"]
+    assert json.loads(transcribe(recordings / "one.wav", "-f", "json").stdout) == values[0]
+
+
+def test_recursive_keeps_folders(transcribe: Run, recordings: Path, tmp_path: Path) -> None:
+    result = transcribe(tmp_path, "--recursive", "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "out" / "talks").iterdir()) == [
+        "one.txt",
+        "two.txt",
+    ]
+
+
+def test_skip_existing_does_only_the_rest(
+    transcribe: Run, recordings: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "one.txt").write_text("kept")
+    result = transcribe(recordings, "-o", out, "--skip-existing")
+    assert (result.exit_code, result.stderr) == (0, "asr: 1 of 2 inputs are done already\n")
+    assert (out / "one.txt").read_text() == "kept"
+    assert (out / "two.txt").read_text() not in ("", "kept")
+    result = transcribe(recordings, "-o", out, "--skip-existing")
+    assert (result.exit_code, result.stderr) == (0, "asr: 2 of 2 inputs are done already\n")
+    result = transcribe(recordings, "-o", out)
+    assert result.exit_code == 0
+    assert (out / "one.txt").read_text() != "kept"
+
+
+def test_search_options_reach_the_search(transcribe: Run, recordings: Path) -> None:
+    one = recordings / "one.wav"
+
+    def scores(*options: object) -> set[str]:
+        printed = transcribe(one, "-f", "json", *options).stdout
+        return set(json.loads(printed)["segments"][0]["scores"])
+
+    assert scores() == {"attention", "ctc"}
+    assert scores("--ctc-weight", 0) == {"attention"}
+    narrow, wide = transcribe(recordings, "--beam", 1), transcribe(recordings, "--beam", 8)
+    assert narrow.stdout != wide.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--skip-existing"], "--skip-existing needs a folder to write to: add -o DIR"),
+        (["-f", "txt,json"], "more than one format needs a folder to write to: add -o DIR"),
+        (["-f", "text"], "'text' is not known; did you mean 'txt'?"),
+        (["-f", ","], "no name given; known: txt,json,jsonl"),
+        (["--device", "gpu"], "there are auto, cpu, cuda"),
+        (["-m", "nowhere"], "nowhere: no such model folder"),
+        (["--max-hours", "0"], "0.0 is not in the range"),
+    ],
+)
+def test_a_wrong_call_is_told_before_anything_is_done(
+    transcribe: Run, recordings: Path, options: list[str], said: str
+) -> None:
+    result = transcribe(recordings / "one.wav", *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert said in result.stderr
+
+
+def test_the_samples_are_transcribed(transcribe: Run) -> None:
+    result = transcribe(SAMPLES)
+    assert result.exit_code == 0, result.stderr
+    lines = (SAMPLES / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    names = sorted(json.loads(line)["audio_filepath"] for line in lines)
+    assert [Path(line.split(": ")[0]).name for line in result.stdout.splitlines()] == names

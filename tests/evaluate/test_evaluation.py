@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.errors import ManifestError
+from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.error_rate import Scored, score
+from asr.evaluate.evaluation import Evaluation, evaluate
+from asr.transcribe.recognizer import Recognizer, load_model
+from tests.conftest import RATE
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Recognizer:
+    return load_model(tiny_model, "cpu")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, sound: np.ndarray) -> Write:
+    """Writes a.wav (1 s), b.wav (2 s), all.wav (both) and a manifest of the lines given."""
+    soundfile.write(tmp_path / "a.wav", sound[:RATE], RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "b.wav", sound[RATE:], RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "all.wav", sound, RATE, subtype="FLOAT")
+
+    def write(*lines: dict[str, Any]) -> Path:
+        path = tmp_path / "manifest.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return path
+
+    return write
+
+
+def line(audio: str, text: str, duration: float = 1.0, **more: Any) -> dict[str, Any]:
+    return {"audio_filepath": audio, "duration": duration, "text": text, **more}
+
+
+def test_the_models_own_words_have_no_errors(
+    model: Recognizer, manifest: Write, tmp_path: Path
+) -> None:
+    """Both sides are normalised: case and punctuation of the reference count for nothing."""
+    said = [model.transcribe(tmp_path / name).text for name in ("a.wav", "b.wav")]
+    path = manifest(line("a.wav", said[0].upper() + "!"), line("b.wav", said[1], 2.0))
+    found = evaluate(model, read_utterances(path))
+    values = found.to_dict()
+    assert (values["wer"], values["cer"], values["worst"]) == (0.0, 0.0, [])
+    assert values["words"] == sum(len(text.split()) for text in said) > 0
+    assert (values["utterances"], values["seconds"], values["failed"]) == (2, 3.0, [])
+    assert values["rtf"] == pytest.approx(found.wall_seconds / 3.0)
+
+
+def test_parts_of_a_file_are_what_they_are_alone(model: Recognizer, manifest: Write) -> None:
+    whole = evaluate(model, read_utterances(manifest(line("a.wav", "x"), line("b.wav", "y", 2.0))))
+    path = manifest(line("all.wav", "x", 1.0, offset=0.0), line("all.wav", "y", 2.0, offset=1.0))
+    parts = evaluate(model, read_utterances(path))
+    assert [one.hypothesis for one in parts.scored] == [one.hypothesis for one in whole.scored]
+    assert parts.audio_seconds == whole.audio_seconds == 3.0
+
+
+def test_lhotse_reads_the_same_utterances(model: Recognizer, manifest: Write) -> None:
+    pytest.importorskip("lhotse")
+    from asr.data.manifest import read_manifest
+
+    path = manifest(line("a.wav", "x", id="one"), line("all.wav", "y", 2.0, offset=1.0, id="two"))
+    cuts = path.with_name("cuts.jsonl.gz")
+    read_manifest(path).to_file(cuts)
+    found = read_utterances(cuts)
+    plain = read_utterances(path)
+    assert [(one.id, one.text) for one in found] == [(one.id, one.text) for one in plain]
+    said = [evaluate(model, utterances).scored for utterances in (found, plain)]
+    assert said[0] == said[1]
+
+
+def test_audio_that_fails_is_listed_and_not_counted(
+    model: Recognizer, manifest: Write, tmp_path: Path
+) -> None:
+    path = manifest(
+        line("gone.wav", "x", id="gone"),
+        line("a.wav", "x y", id="good"),
+        line("all.wav", "z", offset=99.0, id="late"),
+        line("manifest.jsonl", "w", id="text"),
+    )
+    found = evaluate(model, read_utterances(path))
+    assert [one.id for one in found.scored] == ["good"]
+    assert found.words.length == 2
+    assert set(found.failed) == {"gone", "late", "text"}
+    assert "no such file" in found.failed["gone"]
+    assert "asks for 99 s and on, the audio ends at 3 s" in found.failed["late"]
+    assert "not audio" in found.failed["text"]
+
+
+def test_references_without_words_count_insertions(model: Recognizer, manifest: Write) -> None:
+    found = evaluate(model, read_utterances(manifest(line("a.wav", "...!"))))
+    values = found.to_dict()
+    assert values["words"] == 0
+    assert values["insertions"] > 0
+    assert values["wer"] is None
+    assert values["worst"][0]["reference"] == ""
+
+
+def test_options_reach_the_search(model: Recognizer, manifest: Write) -> None:
+    utterances = read_utterances(manifest(line("all.wav", "x", 3.0)))
+    said = {
+        evaluate(model, utterances, **options).scored[0].hypothesis
+        for options in ({}, {"beam": 8}, {"ctc_weight": 1.0}, {"chunk_ms": 80, "left_ms": 0})
+    }
+    assert len(said) >= 3
+
+
+def test_nothing_that_could_be_used(model: Recognizer, manifest: Write) -> None:
+    values = evaluate(model, read_utterances(manifest(line("gone.wav", "x")))).to_dict()
+    assert (values["wer"], values["cer"], values["rtf"]) == (None, None, None)
+
+
+def test_worst_are_the_most_errors_then_the_highest_rate() -> None:
+    def one(id: str, reference: str, hypothesis: str) -> Scored:
+        return score(id, reference, hypothesis)
+
+    scored = [
+        one("right", "a b", "a b"),
+        one("two of four", "a b c d", "a b"),
+        one("two of two", "a b", "x y"),
+        one("three", "a b c", ""),
+        *(one(f"one {n}", "a", "b") for n in range(20)),
+    ]
+    worst = Evaluation(tuple(scored), {}, 1.0, 1.0).worst()
+    assert [w.id for w in worst[:4]] == ["three", "two of two", "two of four", "one 0"]
+    assert len(worst) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"audio_filepath": "a.wav"\n', "line 1: not JSON"),
+        ('{"audio_filepath": "a.wav", "duration": 1}\n', "line 1: field 'text' is missing"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=said):
+        read_utterances(path)
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="no such manifest"):
+        read_utterances(tmp_path / "gone.jsonl")
+
+
+def test_a_folder_with_a_manifest_in_it(manifest: Write) -> None:
+    path = manifest(line("a.wav", "x"))
+    assert read_utterances(path.parent) == [Utterance("a", "x", str(path.parent / "a.wav"))]
