@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from io import BytesIO
 from itertools import groupby
@@ -127,6 +127,7 @@ def train_pieces(lines: Sequence[str], config: TokenizerConfig) -> PieceTokenize
             model_type=config.type,
             vocab_size=config.size,
             character_coverage=config.character_coverage,
+            required_chars=_all_characters(lines) if config.character_coverage == 1 else "",
             normalization_rule_name="identity",  # TextNormalizer has done it
             pad_id=BLANK,
             unk_id=UNK,
@@ -145,6 +146,18 @@ def train_pieces(lines: Sequence[str], config: TokenizerConfig) -> PieceTokenize
     return PieceTokenizer(model.getvalue(), config)
 
 
+def _all_characters(lines: Iterable[str]) -> str:
+    """Every character of `lines`, once.
+
+    SentencePiece adds its coverage up in float32, so in a long text it takes 1 for reached before
+    the rarest characters.
+    """
+    found: set[str] = set()
+    for line in lines:
+        found.update(line)
+    return "".join(sorted(found - {" "}))
+
+
 def _advice(message: str, config: TokenizerConfig) -> str:
     """What SentencePiece's error means for the settings."""
     if found := re.search(r"Vocabulary size too high .* <= (\d+)", message):
@@ -155,7 +168,7 @@ def _advice(message: str, config: TokenizerConfig) -> str:
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return (
             f"size {config.size} is too small to write every character of the text; set size to "
-            f"more than {found[1]}, or lower character_coverage"
+            f"{found[1]} or more, or lower character_coverage"
         )
     return f"SentencePiece could not train on this text ({message})"
 
