@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import load_file, save
@@ -25,19 +25,21 @@ class Snapshots:
         self.by = by
         self.kept: dict[int, float] = {}  # step: dev loss
 
-    def add(self, module: nn.Module, step: int, loss: float) -> None:
+    def add(self, module: nn.Module, step: int, loss: float | None) -> None:
         """Writes the weights that `module` has now, and removes what is one too many.
+
+        `loss` is None where there is no dev set; then `best` keeps nothing.
 
         Raises:
             TrainingError: it cannot be written.
         """
-        if self.by == "none" or loss != loss:
+        if self.by == "none" or (self.by == "best" and loss is None):
             return
         weights = {name: tensor.contiguous() for name, tensor in _unique(module).items()}
-        write_whole(self._path(step), lambda file: file.write(save(weights)) and None)
-        self.kept[step] = loss
-        key = (lambda at: -at) if self.by == "last" else (lambda at: self.kept[at])
-        for gone in sorted(self.kept, key=key)[self.keep :]:
+        write_whole(self._path(step), lambda file: _fill(file, save(weights)))
+        self.kept[step] = float("inf") if loss is None or loss != loss else loss
+        best_first = sorted(self.kept, key=lambda at: self.kept[at] if self.by == "best" else -at)
+        for gone in best_first[self.keep :]:
             del self.kept[gone]
             self._path(gone).unlink(missing_ok=True)
 
@@ -67,6 +69,10 @@ class Snapshots:
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08}.safetensors"
+
+
+def _fill(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
 
 
 def _unique(module: nn.Module) -> dict[str, Tensor]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,12 @@ import lightning.pytorch as pl
 import torch
 
 from asr.data.batches import BatchSampler
+from asr.data.dataset import text_of
 from asr.data.loader import training_batches, validation_batches
 from asr.frontend import FeatureStatistics, LogMel
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.train.checkpoint import write_whole
-from asr.train.corpora import read_corpora
+from asr.train.corpora import Corpora, read_corpora, sample
 from asr.train.feed import Feed
 from asr.train.position import Position
 from asr.train.recipe import Recipe
@@ -32,40 +32,50 @@ class RunData(pl.LightningDataModule):
     """Makes, once and on the first process, what a run needs besides its recipe; then feeds it.
 
     `folder` keeps the tokenizer and the statistics for resuming and for the other processes.
+    `position` is where training goes on.
     """
 
+    corpora: Corpora
     tokenizer: Tokenizer
     sampler: BatchSampler
-    train_cuts: list[Cut]
-    dev_cuts: list[Cut]
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         super().__init__()
         self.prepare_data_per_node = False
         self.recipe = recipe
         self.folder = folder
-        self.normalizer = TextNormalizer(recipe.normalizer)
         self.position = Position()
+        self.normalizer = TextNormalizer(recipe.normalizer)
         self._read = False
 
-    def read(self) -> None:
-        """Reads the corpora, once."""
+    def read(self) -> Corpora:
+        """Reads and checks the corpora, once.
+
+        Raises:
+            ManifestError, TrainingError: they cannot be trained on.
+        """
         if not self._read:
-            self.train_cuts, self.dev_cuts = read_corpora(self.recipe.data)
+            self.corpora = read_corpora(self.recipe.data)
             self._read = True
+        return self.corpora
 
     def prepare_data(self) -> None:
-        """Trains or copies the tokenizer and gathers statistics, unless that is done already."""
+        """Trains or copies the tokenizer and gathers statistics, unless that is done already.
+
+        Raises:
+            AsrError: the data, the tokenizer or the disk does not allow it.
+        """
         if (self.folder / STATISTICS).exists():
             return
-        self.read()
+        train = self.read().train
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.recipe.tokenizer
         if isinstance(config, TokenizerConfig):
-            train_tokenizer(self.texts(self.train_cuts), config, self.folder)
+            texts = (self.normalizer(text_of(cut)) for cut in train)
+            train_tokenizer(texts, config, self.folder)
         else:
             load_tokenizer(config).save(self.folder)
-        mean, inverse_std = self._statistics()
+        mean, inverse_std = self._statistics(train)
         state = {"mean": mean, "inverse_std": inverse_std}
         write_whole(self.folder / STATISTICS, lambda file: torch.save(state, file))
 
@@ -76,11 +86,9 @@ class RunData(pl.LightningDataModule):
         sampling = config if isinstance(config, TokenizerConfig) else None
         self.tokenizer = load_tokenizer(self.folder, sampling)
 
-    def texts(self, cuts: Sequence[Cut]) -> list[str]:
-        """The normalised texts of `cuts`."""
-        from asr.data.dataset import text_of
-
-        return [self.normalizer(text_of(cut)) for cut in cuts]
+    def encode(self, text: str) -> list[int]:
+        """The labels of a text of the corpus."""
+        return self.tokenizer.encode(self.normalizer(text))
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and inverse standard deviation of the training data's features, (mels,) each."""
@@ -90,9 +98,8 @@ class RunData(pl.LightningDataModule):
     def train_dataloader(self) -> Feed:
         """Training batches from `position` on, this process' part of them."""
         assert self.trainer is not None
-        at = self.position
         loader, self.sampler = training_batches(
-            self.train_cuts,
+            self.corpora.train,
             self.recipe.data,
             self.tokenizer,
             self.normalizer,
@@ -101,18 +108,23 @@ class RunData(pl.LightningDataModule):
             world_size=self.trainer.world_size,
             seed=self.recipe.training.seed,
         )
-        self.sampler.set_epoch(at.epoch)
+        at = self.position
         if at.batch:
-            self.sampler.done(at.epoch, at.batch - 1)
+            self.sampler.load_state_dict({"epoch": at.epoch, "done": at.batch, "order": at.order})
+        self.sampler.set_epoch(at.epoch)
+        at.order = self.sampler.state_dict()["order"]
         return Feed(loader, self.sampler, self.recipe.training.epochs)
 
     def dev_batches(
-        self, cuts: Sequence[Cut], rank: int = 0, world_size: int = 1
+        self, cuts: Iterable[Cut], rank: int = 0, world_size: int = 1, workers: int | None = None
     ) -> DataLoader[Any]:
         """Batches of `cuts`, always the same."""
+        config = self.recipe.data
+        if workers is not None:
+            config = config.model_copy(update={"workers": workers})
         return validation_batches(
             cuts,
-            self.recipe.data,
+            config,
             self.tokenizer,
             self.normalizer,
             sample_rate=self.recipe.model.frontend.sample_rate,
@@ -120,18 +132,14 @@ class RunData(pl.LightningDataModule):
             world_size=world_size,
         )
 
-    def sample(self, cuts: Sequence[Cut], size: int) -> list[Cut]:
-        """A sample of `cuts` that is always the same, in its order."""
-        chosen = random.Random("sample").sample(range(len(cuts)), min(size, len(cuts)))
-        return [cuts[index] for index in sorted(chosen)]
-
-    def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _statistics(self, cuts: Iterable[Cut]) -> tuple[torch.Tensor, torch.Tensor]:
         """From up to `recipe.statistics` utterances, as they are (without augmentation)."""
         frontend = LogMel(self.recipe.model.frontend)
         found = FeatureStatistics(self.recipe.model.frontend.mels)
-        cuts = self.sample(self.train_cuts, self.recipe.statistics)
         batches = validation_batches(
-            cuts, self.recipe.data, sample_rate=self.recipe.model.frontend.sample_rate
+            sample(cuts, self.recipe.statistics),
+            self.recipe.data,
+            sample_rate=self.recipe.model.frontend.sample_rate,
         )
         with torch.inference_mode():
             for batch in batches:

@@ -2,28 +2,88 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from asr.model.folder import save_model_folder
-from asr.train.loop import TrainingLoop
+from asr.train.averaging import Snapshots, put_weights
+from asr.train.card import Facts, write_card
+from asr.train.decode import search_settings
 from asr.train.module import SpeechTraining
-from asr.train.recipe import Recipe
+from asr.train.pictures import draw_attention, draw_curves
+from asr.train.validation import DevResult
 
 
-def export(
-    recipe: Recipe, folder: Path, module: SpeechTraining, loop: TrainingLoop, command: str
-) -> Path:
-    """Writes `folder/model`."""
-    model = folder / "model"
+@dataclass(frozen=True)
+class Exported:
+    """The weights that were chosen, in words, and what validation measured on exactly them."""
+
+    weights: str
+    result: DevResult | None
+
+
+@contextmanager
+def chosen_weights(
+    module: SpeechTraining,
+    snapshots: Snapshots,
+    measure: Callable[[str, bool], DevResult | None],
+) -> Iterator[Exported]:
+    """Puts the best weights of the run into the model: the final ones, or the snapshots' mean.
+
+    Args:
+        measure: validates the weights that the model has; it is told in words what they are, and
+            whether they are the ones that all validations of the run measure.
+    """
+    final = "moving average of the weights" if module.ema else "weights of the last step"
     with module.ema.swapped_in() if module.ema else nullcontext():
+        result = measure(final, True)
+        mean = snapshots.average()
+        if mean is None:
+            yield Exported(final, result)
+            return
+        kept = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}
+        put_weights(module.model, mean)
+        what = f"mean of the {len(snapshots.kept)} {snapshots.by} snapshots"
+        averaged = measure(what, False)
+        if result is None or averaged is None or averaged.loss < result.loss:
+            chosen = Exported(what, averaged)
+        else:
+            put_weights(module.model, kept)
+            chosen = Exported(final, result)
+        try:
+            yield chosen
+        finally:
+            put_weights(module.model, kept)
+
+
+def export(folder: Path, module: SpeechTraining, exported: Exported, command: str) -> Path:
+    """Writes `folder/model` with the weights that the model has now.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    recipe, data = module.recipe, module.data
+    training, passing = folder / "training", folder / "checkpoints" / "report"
+    draw_curves(training / "log.csv", training / "curves.png")
+    draw_attention(module, training / "attention.png")
+    shutil.rmtree(passing, ignore_errors=True)
+    shutil.copytree(training, passing, ignore=shutil.ignore_patterns("tensorboard"))
+    facts = Facts.of(module, exported)
+    try:
         save_model_folder(
-            model,
+            folder / "model",
             module.model,
-            module.data.tokenizer,
+            data.tokenizer,
             name=folder.name,
             normalizer=recipe.normalizer,
-            card="",
-            training=folder / "training",
+            card=write_card(folder.name, facts, recipe, command),
+            search=search_settings(module.model),
+            facts=facts.for_config(),
+            training=passing,
         )
-    return model
+    finally:
+        shutil.rmtree(passing, ignore_errors=True)
+    return folder / "model"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,6 +16,7 @@ import lightning.pytorch as pl
 from asr.errors import TrainingError
 from asr.train.averaging import Snapshots
 from asr.train.checkpoint import save_checkpoint
+from asr.train.export import chosen_weights, export
 from asr.train.feed import Fed
 from asr.train.log import TrainingLog
 from asr.train.module import SpeechTraining, StepResult
@@ -37,11 +40,15 @@ class TrainingLoop(pl.Callback):
         folder: Path,
         progress: Progress | None,
         snapshots: Snapshots,
+        command: str,
     ) -> None:
         self.recipe = recipe
         self.folder = folder
         self.progress = progress
         self.snapshots = snapshots
+        self.command = command
+        self.model_folder: Path | None = None
+        self._measured: tuple[int, DevResult | None] | None = None
         self.ended = "epochs"
         self.validator: Validator | None = None
         self.log: TrainingLog | None = None
@@ -57,6 +64,23 @@ class TrainingLoop(pl.Callback):
         self._marks = [(self._started, module.position.audio_seconds)]
         if self._reached_end(module):
             trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """The state is kept, the best weights are measured and become the model folder."""
+        assert isinstance(module, SpeechTraining)
+        if module.position.step == 0:
+            return
+        self.checkpoint(module)
+
+        def measure(what: str, same: bool) -> DevResult | None:
+            known = (
+                same and self._measured is not None and self._measured[0] == module.position.step
+            )
+            return self._measured[1] if known and self._measured else self.measure(module, what)
+
+        with chosen_weights(module, self.snapshots, measure) as exported:
+            if trainer.is_global_zero:
+                self.model_folder = export(self.folder.parent, module, exported, self.command)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Fed, index: int
@@ -88,31 +112,33 @@ class TrainingLoop(pl.Callback):
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def validate(self, module: SpeechTraining) -> DevResult | None:
+    def validate(self, module: SpeechTraining) -> None:
         """Measures the averaged weights (the plain ones without `training.ema`) and keeps them."""
+        with module.ema.swapped_in() if module.ema else nullcontext():
+            result = self.measure(module)
+            self._measured = (module.position.step, result)
+            if module.trainer.is_global_zero:
+                loss = result.loss if result else None
+                self.snapshots.add(module.model, module.position.step, loss)
+
+    def measure(self, module: SpeechTraining, what: str = "") -> DevResult | None:
+        """Validates the weights that the model has and prints that; None without dev set.
+
+        `what` names weights other than those that are validated all along, which alone are logged.
+        """
         if self.validator is None:
             return None
-        with module.ema.swapped_in() if module.ema else nullcontext():
-            result = self.validator.run(module)
-            at = module.position
-            if module.trainer.is_global_zero:
-                self.snapshots.add(module.model, at.step, result.loss)
-        self.report(module, result)
-        return result
-
-    def report(self, module: SpeechTraining, result: DevResult, what: str = "") -> None:
-        """Prints and logs a validation."""
-        at = module.position
-        if self.log is not None:
+        result, at = self.validator.run(module), module.position
+        if self.log is not None and not what:
             figures = {n: v for n, v in result.figures().items() if v == v}
             self.log.write("dev", at.step, epoch=at.epoch, **figures)
-        if self.progress is None:
-            return
-        self.progress.say(f"dev at step {at.step}{what}: {result}")
-        if shown := side_by_side(result.sample, self.recipe.validation.show):
-            self.progress.say(shown)
-            if self.log is not None:
-                self.log.text("sample", shown, at.step)
+        if self.progress is not None:
+            self.progress.say(f"dev at step {at.step}{what and f', {what}'}: {result}")
+            if not what and (shown := side_by_side(result.sample, self.recipe.validation.show)):
+                self.progress.say(shown)
+                if self.log is not None:
+                    self.log.text("sample", shown, at.step)
+        return result
 
     def checkpoint(self, module: SpeechTraining) -> None:
         """Writes the state to resume from."""
@@ -223,13 +249,20 @@ class TrainingLoop(pl.Callback):
     def interruptible(self, module: SpeechTraining) -> Iterator[None]:
         """Ctrl-C or SIGTERM ends the run after the step; a second one at once."""
 
+        process = os.getpid()
+
         def stop(*_: Any) -> None:
+            if os.getpid() != process:  # a worker that loads data: it ends with its parent
+                return
             if module.stop_wanted and self.ended == "interrupted":
                 raise KeyboardInterrupt
             self._want_stop(module, "interrupted")
             if self.progress is not None:
                 self.progress.say("stopping after this step; once more to stop at once")
 
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {sign: signal.signal(sign, stop) for sign in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

@@ -18,15 +18,17 @@ from asr.model.protocols import BLANK, EOS
 IGNORED = -100
 
 
-def teacher_forcing(tokens: Tensor, token_lengths: Tensor) -> tuple[Tensor, Tensor]:
+def teacher_forcing(tokens: Tensor, token_lengths: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """Decoder inputs and targets of labels (B, U): EOS + labels, and labels + EOS.
 
-    Both are (B, U + 1); targets beyond a row's EOS are `IGNORED`.
+    Both are (B, U + 1); targets beyond a row's EOS are `IGNORED`, and so are all of the rows
+    after the first `rows`, which are padding.
     """
     places = torch.arange(tokens.shape[1] + 1, device=tokens.device)
     lengths = token_lengths.to(tokens.device)[:, None]
     padded = F.pad(tokens, (0, 1), value=EOS)
     targets = padded.masked_fill(places == lengths, EOS).masked_fill(places > lengths, IGNORED)
+    targets[rows:] = IGNORED
     inputs = F.pad(tokens, (1, 0), value=EOS).masked_fill(places > lengths, EOS)
     return inputs, targets
 

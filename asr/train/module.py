@@ -25,7 +25,6 @@ from asr.train.memory import out_of_memory
 from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
 from asr.train.recipe import Recipe
-from asr.train.schedules import Schedule
 from asr.train.seeds import derive, draw_context
 
 #: What a batch's losses are, in the order of the tensor that sums them.
@@ -59,7 +58,7 @@ class SpeechTraining(pl.LightningModule):
     model: SpeechModel
 
     def __init__(
-        self, recipe: Recipe, data: RunData, resumed: Path | None, init: Init | None
+        self, recipe: Recipe, data: RunData, resumed: Path | None = None, init: Init | None = None
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -164,8 +163,10 @@ class SpeechTraining(pl.LightningModule):
         memory, lengths, taps = self.model.encode_tapped(features, lengths, context)
         zero = features.new_zeros(())
         attention, right, ctc, intermediate = zero, zero, zero, zero
+        assert batch.tokens is not None
+        assert batch.token_lengths is not None
         if self.model.decoder is not None and config.ctc_weight < 1:
-            inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths)
+            inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
             logits = self.model.decoder(inputs, memory, lengths)
             attention, right = attention_loss(logits, targets, config.label_smoothing)
         if self.model.ctc is not None and config.ctc_weight > 0:
@@ -226,9 +227,7 @@ class SpeechTraining(pl.LightningModule):
 
     def learning_rate(self) -> float:
         """Of the next step."""
-        schedule = self.recipe.schedule
-        assert isinstance(schedule, Schedule)
-        factor = schedule.factor(self.position.step + 1, self.progress)
+        factor = self.recipe.schedule.factor(self.position.step + 1, self.progress)
         return self.recipe.optimizer.lr * factor
 
     def culprits(self) -> list[str]:
@@ -253,10 +252,13 @@ class SpeechTraining(pl.LightningModule):
         self._sums = torch.zeros_like(self._sums)
 
     def _ctc(self, memory: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
+        assert batch.tokens is not None
+        assert batch.token_lengths is not None
         return ctc_loss(
             self.model.ctc_log_probs(memory),
             lengths,
             batch.tokens,
             batch.token_lengths,
-            self.recipe.loss.leave_out_too_long,
+            # a dev loss is a mean over what can be measured; training data was checked before
+            self.recipe.loss.leave_out_too_long or not self.model.training,
         )

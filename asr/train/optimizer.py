@@ -11,7 +11,8 @@ from asr.train.recipe import OptimizerConfig
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
     """Fused AdamW; only matrices and kernels are decayed, not norms, biases and embeddings."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for one in model.parameters():
         (decayed if one.ndim > 1 and id(one) not in embeddings else kept).append(one)
     groups = [

@@ -16,11 +16,11 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from asr.config import Config, parse
 from asr.data.config import DataConfig, Source
 from asr.data.specaugment import SpecAugmentConfig
-from asr.errors import ConfigError
+from asr.errors import ConfigError, OutputError
 from asr.model import ModelConfig
 from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.duration import seconds_of
-from asr.train.schedules import schedule_config
+from asr.train.schedules import Noam, Schedule, schedule_config
 
 
 class LossConfig(Config):
@@ -155,9 +155,7 @@ class Recipe(Config):
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: Annotated[SerializeAsAny[Config], BeforeValidator(schedule_config)] = Field(
-        default={"type": "noam"}  # type: ignore[arg-type]
-    )
+    schedule: Annotated[SerializeAsAny[Schedule], BeforeValidator(schedule_config)] = Noam()
     chunks: ChunkConfig = ChunkConfig()
     training: TrainingConfig
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -172,11 +170,11 @@ class Recipe(Config):
             raise ValueError("loss.ctc_weight must be 0 where model.ctc is false")
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
-        if getattr(self.schedule, "needs_end", False) and not (
-            self.training.epochs or self.training.max_steps
-        ):
-            name = getattr(self.schedule, "type", "")
-            raise ValueError(f"schedule '{name}' needs training.epochs or training.max_steps")
+        ends = self.training.epochs or self.training.max_steps
+        if self.schedule.needs_end and not ends:
+            raise ValueError(
+                f"schedule '{self.schedule.type}' needs training.epochs or training.max_steps"
+            )
         return self
 
 
@@ -247,3 +245,17 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
     if recipe.output is not None:
         changed["output"] = folder / recipe.output
     return recipe.model_copy(update=changed)
+
+
+def write_recipe(recipe: Recipe, folder: Path) -> None:
+    """Writes the resolved recipe, which can be trained with as it is, as `folder/recipe.yaml`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from None

@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-import yaml
 from lightning.pytorch.strategies import DDPStrategy
 
 from asr.errors import TrainingError
 from asr.train.averaging import Snapshots
+from asr.train.card import shown
 from asr.train.checkpoint import LAST, load_checkpoint
+from asr.train.checks import check_texts
+from asr.train.corpora import sample, size
 from asr.train.data import RunData, forget
-from asr.train.devices import Devices, choose_devices
-from asr.train.export import export
+from asr.train.devices import Devices, choose_devices, prepare_cpu
 from asr.train.initialise import Init
 from asr.train.log import TrainingLog
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.progress import Progress
 from asr.train.quiet import quiet
-from asr.train.recipe import Recipe
+from asr.train.recipe import Recipe, write_recipe
 from asr.train.validation import Validator
 
 
@@ -54,8 +54,7 @@ def train(recipe: Recipe, folder: Path, start: Start = Start(), command: str = "
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
     quiet()
-    if recipe.training.threads:
-        torch.set_num_threads(recipe.training.threads)
+    prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
     data = RunData(recipe, folder / "checkpoints" / "prepared")
     loop = TrainingLoop(
@@ -63,6 +62,7 @@ def train(recipe: Recipe, folder: Path, start: Start = Start(), command: str = "
         folder / "checkpoints",
         None,
         Snapshots(folder / "checkpoints", recipe.checkpoint.keep, recipe.checkpoint.average),
+        command,
     )
     trainer = _trainer(recipe, devices, loop, folder)
     first = trainer.is_global_zero
@@ -70,40 +70,41 @@ def train(recipe: Recipe, folder: Path, start: Start = Start(), command: str = "
     loop.progress = progress
     say = progress.say if progress is not None else _silent
     resumed = _resume_from(folder, start, first)
+    notes: list[str] = []
     if first:
-        _write_recipe(recipe, folder / "training")
         data.prepare_data()
+        data.setup()
+        notes = check_texts(recipe, data)
+        write_recipe(recipe, folder / "training")
     init = Init(start.init, start.init_partial, say) if start.init and resumed is None else None
     module = SpeechTraining(recipe, data, resumed, init)
     if module.state is not None:
         loop.snapshots.restore(module.state["snapshots"])
-    setup = Setup(loop, devices, folder, first, say)
+    setup = Setup(loop, devices, folder, notes, say)
     trainer.callbacks.insert(0, setup)  # type: ignore[attr-defined]
     try:
         with loop.interruptible(module):
             trainer.fit(module, datamodule=data)
-            loop.checkpoint(module)
-            model = export(recipe, folder, module, loop, command) if module.position.step else None
     finally:
         if progress is not None:
             progress.close()
         if loop.log is not None:
             loop.log.close()
-    if model is None:
-        raise TrainingError("no step was taken before the run ended; give it more time")
-    return Outcome(model, loop.ended)
+    if module.position.step == 0:
+        raise TrainingError("the run ended before its first step; give it more time")
+    return Outcome(loop.model_folder, loop.ended)
 
 
 class Setup(pl.Callback):
     """Says what is about to happen, and gives the loop its log and its dev set."""
 
     def __init__(
-        self, loop: TrainingLoop, devices: Devices, folder: Path, first: bool, say: Any
+        self, loop: TrainingLoop, devices: Devices, folder: Path, notes: list[str], say: Any
     ) -> None:
         self.loop = loop
         self.devices = devices
         self.folder = folder
-        self.first = first
+        self.notes = notes
         self.say = say
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -111,15 +112,16 @@ class Setup(pl.Callback):
         assert isinstance(module, SpeechTraining)
         recipe, data = module.recipe, module.data
         rank, world = trainer.global_rank, trainer.world_size
-        if data.dev_cuts:
-            sample = data.sample(data.dev_cuts, recipe.validation.decode)
+        dev = data.corpora.dev
+        if any(True for _ in dev):
+            chosen = sample(dev, recipe.validation.decode)
             self.loop.validator = Validator(
-                data.dev_batches(data.dev_cuts, rank, world),
-                data.dev_batches(sample, rank, world) if sample else (),
+                data.dev_batches(dev, rank, world),
+                data.dev_batches(chosen, rank, world, workers=0) if chosen else (),
                 data.tokenizer,
                 recipe.validation.batches,
             )
-        if self.first:
+        if trainer.is_global_zero:
             log = recipe.log
             training = self.folder / "training"
             self.loop.log = TrainingLog(training, module.position.step, log.tensorboard)
@@ -130,16 +132,16 @@ class Setup(pl.Callback):
         data, at = module.data, module.position
         batches = data.sampler.count(at.epoch)
         self.loop.set_epoch_batches(batches, module)
-        seconds = sum(cut.duration for cut in data.train_cuts)
-        dev = sum(cut.duration for cut in data.dev_cuts)
+        if not trainer.is_global_zero:
+            return
+        train, dev = (shown(size(cuts)) for cuts in (data.corpora.train, data.corpora.dev))
+        self.say(f"data: {train}; dev: {dev}; {data.tokenizer.size} labels")
         weights = sum(one.numel() for one in module.model.parameters())
-        self.say(
-            f"data: {len(data.train_cuts)} utterances, {seconds / 3600:.2f} h; "
-            f"dev: {len(data.dev_cuts)}, {dev / 3600:.2f} h; {data.tokenizer.size} labels"
-        )
         self.say(f"model: {weights / 1e6:.2f} million parameters; {self.devices.shown}")
         self.say(f"batches per epoch: {batches if batches is not None else 'not known'}")
         self.say(f"writes to {self.folder}")
+        for note in (*data.corpora.notes, *self.notes):
+            self.say(note)
         if at.step:
             self.say(f"goes on after step {at.step}, in epoch {at.epoch + 1}")
 
@@ -183,12 +185,6 @@ def _resume_from(folder: Path, start: Start, first: bool) -> Path | None:
     if found is None:
         raise TrainingError(f"--resume {path}: no checkpoint there; name a file or a run's folder")
     return found
-
-
-def _write_recipe(recipe: Recipe, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    (folder / "recipe.yaml").write_text(text, encoding="utf-8")
 
 
 def _silent(_: str) -> None:

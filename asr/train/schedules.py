@@ -104,7 +104,7 @@ class Constant(Schedule):
         return 1.0
 
 
-def schedule_config(values: Any) -> Config:
+def schedule_config(values: Any) -> Schedule:
     """The schedule that a mapping with a `type` key describes.
 
     Raises:

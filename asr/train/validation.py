@@ -34,10 +34,11 @@ class DevResult:
     intermediate: float
     accuracy: float
     wer: float
+    decoded: int
     sample: tuple[Decoded, ...]
 
     def __str__(self) -> str:
-        wer = f", WER {self.wer:.1%} of {len(self.sample)} decoded" if self.wer == self.wer else ""
+        wer = f", WER {self.wer:.1%} of {self.decoded} decoded" if self.wer == self.wer else ""
         return f"loss {self.loss:.3f}, accuracy {self.accuracy:.1%}{wer}"
 
     def figures(self) -> dict[str, float]:
@@ -77,16 +78,16 @@ class Validator:
             decoded, errors, words = self._decode(module)
         finally:
             module.model.train()
-        totals = torch.cat((sums, sums.new_tensor([errors, words])))
+        totals = torch.cat((sums, sums.new_tensor([errors, words, len(decoded)])))
         if module.trainer.world_size > 1:
             torch.distributed.all_reduce(totals)
-        told = dict(zip((*SUMS, "errors", "words"), totals.tolist(), strict=True))
+        told = dict(zip((*SUMS, "errors", "words", "decoded"), totals.tolist(), strict=True))
         labels = told["labels"] or float("nan")
-        words = told["words"] or float("nan")
         return DevResult(
             **{name: told[name] / labels for name in ("loss", "ctc", "attention", "intermediate")},
             accuracy=told["right"] / labels,
-            wer=told["errors"] / words,
+            wer=told["errors"] / (told["words"] or float("nan")),
+            decoded=int(told["decoded"]),
             sample=tuple(decoded),
         )
 
@@ -99,9 +100,11 @@ class Validator:
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], int, int]:
         import jiwer
 
-        decoded = []
+        decoded: list[Decoded] = []
         for batch in self.sample:
-            samples, lengths = batch.samples.to(module.device), batch.lengths.to(module.device)
+            rows = len(batch.ids)  # the rest is padding
+            samples = batch.samples[:rows].to(module.device)
+            lengths = batch.lengths[:rows].to(module.device)
             texts = decode_batch(module.model, samples, lengths, self.tokenizer)
             decoded += map(Decoded, batch.ids, batch.texts, texts)
         errors = words = 0

@@ -1,0 +1,137 @@
+"""The model card: what a model was trained on, what it can do, and how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.train.corpora import size
+from asr.train.duration import written
+from asr.train.module import SpeechTraining
+from asr.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from asr.train.export import Exported
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Figures of a run for people."""
+
+    parameters: int
+    labels: int
+    train: tuple[int, float] | None
+    dev: tuple[int, float] | None
+    steps: int
+    audio_hours: float
+    clock: float
+    skipped: int
+    weights: str
+    figures: dict[str, float]
+    decoded: int
+
+    @classmethod
+    def of(cls, module: SpeechTraining, exported: Exported) -> Facts:
+        """Collects them at the end of a run."""
+        data, at, result = module.data, module.position, exported.result
+        return cls(
+            parameters=sum(one.numel() for one in module.model.parameters()),
+            labels=data.tokenizer.size,
+            train=size(data.corpora.train),
+            dev=size(data.corpora.dev),
+            steps=at.step,
+            audio_hours=at.audio_seconds / 3600,
+            clock=at.clock,
+            skipped=at.skipped,
+            weights=exported.weights,
+            figures={n: v for n, v in result.figures().items() if v == v} if result else {},
+            decoded=result.decoded if result else 0,
+        )
+
+    def for_config(self) -> dict[str, Any]:
+        """The same as plain values, rounded for reading."""
+        return {
+            "parameters": self.parameters,
+            **(
+                {"utterances": self.train[0], "hours": round(self.train[1] / 3600, 2)}
+                if self.train
+                else {}
+            ),
+            "steps": self.steps,
+            "weights": self.weights,
+            "dev": {name: round(value, 4) for name, value in self.figures.items()},
+        }
+
+
+def shown(counted: tuple[int, float] | None) -> str:
+    """Utterances and hours, in words."""
+    if counted is None:
+        return "utterances that were read one after the other"
+    utterances, seconds = counted
+    return f"{utterances} utterances, {seconds / 3600:.2f} hours" if utterances else "none"
+
+
+def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
+    """The card as Markdown."""
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"A speech recognition model of {facts.parameters / 1e6:.2f} million parameters and "
+            f"{facts.labels} labels, for audio at {recipe.model.frontend.sample_rate} Hz.",
+            "",
+            "## Use",
+            "",
+            f"    asr transcribe -m {name} recording.wav",
+            "",
+            "## Training data",
+            "",
+            f"{shown(facts.train)}, of:",
+            "",
+            *(f"- `{_named(one.manifest)}`{_repeat(one.repeat)}" for one in recipe.data.train),
+            "",
+            "## Figures",
+            "",
+            *_figures(facts),
+            "",
+            "## Training",
+            "",
+            f"    {command}",
+            "",
+            f"{facts.steps} steps over {facts.audio_hours:.1f} hours of audio (utterances that "
+            f"were heard again count again) in {written(facts.clock)}; {facts.skipped} steps "
+            f"were skipped because of a loss or gradient that was not finite. The weights are "
+            f"the {facts.weights}. `training/` has the resolved recipe, the log, the learning "
+            "curves and a picture of the attention.",
+            "",
+        ]
+    )
+
+
+def _named(manifest: str) -> str:
+    """The end of a path: where a corpus lies on the machine it was trained on helps nobody."""
+    return "/".join(Path(manifest).parts[-2:])
+
+
+def _repeat(times: float) -> str:
+    return "" if times == 1 else f", {times:g} times an epoch"
+
+
+def _figures(facts: Facts) -> list[str]:
+    if not facts.figures:
+        return ["There was no dev set: how well this model works was not measured."]
+    lines = [
+        f"Measured on exactly these weights, on a dev set that was not trained on "
+        f"({shown(facts.dev)}):",
+        "",
+        "| figure | value |",
+        "|---|---|",
+        f"| loss per label | {facts.figures['loss']:.4f} |",
+    ]
+    if "accuracy" in facts.figures and facts.figures["attention"]:
+        lines.append(f"| labels right, given those before | {facts.figures['accuracy']:.2%} |")
+    if "wer" in facts.figures:
+        wer = facts.figures["wer"]
+        lines.append(f"| word error rate, greedy, {facts.decoded} utterances | {wer:.2%} |")
+    return lines

@@ -1,0 +1,133 @@
+"""What the tokenizer and CTC say about the texts of a run, before it starts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from asr.data.dataset import text_of
+from asr.errors import TrainingError
+from asr.model import SpeechModel
+from asr.text import Tokenizer
+from asr.train.corpora import size
+from asr.train.data import RunData
+from asr.train.losses import frames_needed
+from asr.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+#: How many examples a message shows.
+SHOWN = 5
+#: Frames by which a count from the length alone may be wrong.
+MARGIN = 4
+
+
+def check_texts(recipe: Recipe, data: RunData) -> list[str]:
+    """Lines about texts that cannot be written or learned; corpora read lazily are not looked at.
+
+    Raises:
+        TrainingError: utterances have more labels than frames (see `check_lengths`).
+    """
+    notes, train = [], data.corpora.train
+    for name, cuts in (("train", train), ("dev", data.corpora.dev)):
+        if size(cuts) is not None and (line := unwritable(cuts, data.normalizer, data.tokenizer)):
+            notes.append(f"{name}: {line}")
+    if recipe.model.ctc and recipe.loss.ctc_weight > 0 and size(train) is not None:
+        speed = recipe.data.augment.speed
+        fastest = max(speed.factors) if speed else 1.0
+        frames = FrameCount(SpeechModel(recipe.model, data.tokenizer.size).eval())
+        leave_out = recipe.loss.leave_out_too_long
+        line = check_lengths(train, data.encode, frames, fastest, leave_out)
+        notes += [line] if line else []
+    return notes
+
+
+class FrameCount:
+    """How many frames a model's encoder makes of sound."""
+
+    def __init__(self, model: SpeechModel) -> None:
+        self.model = model
+        self._known: dict[int, int] = {}
+
+    def about(self, seconds: float) -> float:
+        """Within a few frames, at once."""
+        return seconds / self.model.encoder.frame_seconds
+
+    @torch.no_grad()
+    def exactly(self, seconds: float) -> int:
+        """By letting the encoder count, with no more than one run for each length."""
+        samples = torch.tensor([round(seconds * self.model.sample_rate)])
+        features = int(self.model.frontend.frames(samples))
+        if features not in self._known:
+            size = (1, features, self.model.config.frontend.mels)
+            like = next(self.model.parameters())
+            silence, lengths = like.new_zeros(size), torch.tensor([features], device=like.device)
+            counted = int(self.model.encode(silence, lengths)[1]) if features > 0 else 0
+            self._known[features] = counted
+        return self._known[features]
+
+
+def unwritable(
+    cuts: Iterable[Cut], normalizer: Callable[[str], str], tokenizer: Tokenizer
+) -> str | None:
+    """A line about the characters that the tokenizer cannot write; None if there are none."""
+    counts: Counter[str] = Counter()
+    example: tuple[str, str] | None = None
+    for cut in cuts:
+        text = normalizer(text_of(cut))
+        found = tokenizer.unknown(text)
+        counts.update(found)
+        if found and example is None:
+            example = (cut.id, text)
+    if example is None:
+        return None
+    shown = ", ".join(f"{char!r} {count} times" for char, count in counts.most_common(SHOWN))
+    return (
+        f"{len(counts)} characters cannot be written by the tokenizer: {shown}; "
+        f"first in {example[0]}: {example[1]!r}"
+    )
+
+
+def check_lengths(
+    cuts: Iterable[Cut],
+    encode: Callable[[str], list[int]],
+    frames: FrameCount,
+    fastest: float,
+    leave_out: bool,
+) -> str | None:
+    """Finds utterances with more labels than encoder frames, which CTC cannot learn from.
+
+    Args:
+        encode: text as it stands in the corpus to labels.
+        fastest: the greatest speed that sound is played at in training.
+        leave_out: `loss.leave_out_too_long`.
+
+    Returns:
+        a line about what is left out of the CTC loss, None for nothing.
+
+    Raises:
+        TrainingError: there are some, and they are not to be left out.
+    """
+    found: list[tuple[Any, int, int]] = []
+    for cut in cuts:
+        needed, seconds = frames_needed(encode(text_of(cut))), cut.duration / fastest
+        if needed > frames.about(seconds) - MARGIN and needed > (exact := frames.exactly(seconds)):
+            found.append((cut.id, needed, exact))
+    if not found:
+        return None
+    shown = ", ".join(f"{name} ({needed} of {there})" for name, needed, there in found[:SHOWN])
+    at = f" when played {fastest:g} times as fast" if fastest > 1 else ""
+    told = (
+        f"{len(found)} utterances need more frames for their labels than the encoder has{at}: "
+        f"{shown}{' ...' if len(found) > SHOWN else ''}"
+    )
+    if not leave_out:
+        raise TrainingError(
+            f"{told}; correct their texts, use a larger tokenizer or less subsampling, or leave "
+            "them out of the CTC loss with loss.leave_out_too_long=true"
+        )
+    return f"{told}; they are left out of the CTC loss"

@@ -1,0 +1,98 @@
+"""Learning curves and a look at the attention, as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from asr.train.corpora import sample
+from asr.train.log import read_log
+from asr.train.losses import teacher_forcing
+
+if TYPE_CHECKING:
+    from asr.train.module import SpeechTraining
+
+#: Labels beyond this many are too narrow to be read on the picture's axis.
+READABLE = 80
+
+
+def draw_curves(log: Path, picture: Path) -> None:
+    """Draws loss, accuracy, word error rate and learning rate over the steps of a `log.csv`."""
+    figure, axes = _figure(2, 2, (11, 7))
+    panels = (
+        ("loss", "loss per label"),
+        ("accuracy", "labels right, given those before"),
+        ("wer", "word error rate of the dev sample"),
+        ("lr", "learning rate"),
+    )
+    rows = read_log(log)
+    for axis, (name, title) in zip(axes.flat, panels, strict=True):
+        for kind in ("train", "dev"):
+            mine = [row for row in rows if row["kind"] == kind and row[name]]
+            if mine:
+                steps = [int(row["step"]) for row in mine]
+                values = [float(row[name]) for row in mine]
+                style = {"marker": "."} if kind == "dev" else {"linewidth": 0.8}
+                axis.plot(steps, values, label=kind, **style)
+        axis.set_title(title)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend()
+    _write(figure, picture)
+
+
+@torch.no_grad()
+def draw_attention(module: SpeechTraining, picture: Path) -> None:
+    """Draws where each label of one utterance looks, layer by layer, mean over the heads.
+
+    The utterance is the first dev one, or the first of training where there is no dev set. A
+    decoder without `attention` has no picture.
+    """
+    data, model = module.data, module.model
+    look = getattr(model.decoder, "attention", None)
+    cuts = sample(data.corpora.dev, 1) or sample(data.corpora.train, 1)
+    if look is None or not cuts:
+        return
+    batch = next(iter(data.dev_batches(cuts, workers=0))).to(module.device)
+    rows = len(batch.ids)
+    model.eval()
+    memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
+    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows)
+    size, frames = int(batch.token_lengths[0]), int(lengths[0])
+    weights = look(inputs, memory, lengths)[0].mean(dim=1).float().cpu()  # (layers, U, M)
+    weights = weights[:, : size + 1, :frames]
+    labels = [data.tokenizer.piece(int(one)) for one in batch.tokens[0, :size]] + ["<eos>"]
+    seconds = frames * model.encoder.frame_seconds
+    layers = len(weights)
+    figure, axes = _figure(layers, 1, (10, 1 + 2.2 * layers))
+    for layer, (axis, shown) in enumerate(zip(axes.flat, weights, strict=True), start=1):
+        axis.imshow(
+            shown,
+            aspect="auto",
+            origin="lower",
+            interpolation="nearest",
+            extent=(0, seconds, -0.5, len(labels) - 0.5),
+        )
+        axis.set_ylabel(f"layer {layer}")
+        if len(labels) <= READABLE:
+            axis.set_yticks(range(len(labels)), labels, fontsize=5)
+    axes.flat[-1].set_xlabel("seconds")
+    figure.suptitle(f"{batch.ids[0]}: which sound each label looks at", fontsize=9)
+    _write(figure, picture)
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # without pyplot: no display, no global state
+
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _write(figure: Any, picture: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    figure.savefig(picture, dpi=110)
