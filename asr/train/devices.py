@@ -54,6 +54,8 @@ def prepare_cpu(threads: int) -> None:
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
     if threads:
+        # Lightning divides the cores among its processes unless this variable is set
+        os.environ["OMP_NUM_THREADS"] = str(threads)
         torch.set_num_threads(threads)
 
 
