@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asr.data.config import DataConfig
 from asr.data.corpus import Corpus
-from asr.data.decode import audio_file, is_whole
+from asr.data.decode import audio_file
 from asr.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -43,23 +43,43 @@ def check_leakage(train: Corpus, dev: Corpus, config: DataConfig) -> list[str]:
 
 
 def same_audio(one: Sequence[Cut], other: Sequence[Cut]) -> list[tuple[str, str]]:
-    """Pairs of ids whose audio is the same part of the same file, by name or by bytes."""
-    known: dict[Any, str] = {}
-    sizes: defaultdict[int, list[Cut]] = defaultdict(list)
+    """Pairs of ids that share audio: overlapping parts of one file, or of files of equal bytes.
+
+    Files are read only where both sides have one of the same size.
+    """
+    spans: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for cut in one:
-        known.setdefault(_span(cut, os.path.realpath(str(audio_file(cut)))), cut.id)
-        if (size := _size(cut)) is not None:
-            sizes[size].append(cut)
+        if (path := _real_path(cut)) is not None:
+            spans[path].append((cut.start, cut.start + cut.duration, cut.id))
+    of_size: defaultdict[int, list[str]] = defaultdict(list)
+    for path in spans:
+        of_size[_size(path)].append(path)
+    contents: dict[int, dict[str, str]] = {}  # size -> digest -> path
+    twins: dict[str, str | None] = {}
     pairs = []
     for cut in other:
-        match = known.get(_span(cut, os.path.realpath(str(audio_file(cut)))))
-        alike = sizes.get(size, []) if (size := _size(cut)) is not None else []
-        if match is None and alike:  # read only what has the same number of bytes
-            content = _span(cut, _digest(cut))
-            match = next((c.id for c in alike if _span(c, _digest(c)) == content), None)
-        if match is not None:
-            pairs.append((match, cut.id))
+        path = _real_path(cut)
+        if path is None:
+            continue
+        if path not in twins:
+            twins[path] = path if path in spans else _twin(path, of_size, contents)
+        for start, end, name in spans.get(twins[path] or "", []):
+            shared = min(end, cut.start + cut.duration) - max(start, cut.start)
+            if shared > min(0.5, cut.duration / 2):
+                pairs.append((name, cut.id))
+                break
     return pairs
+
+
+def _twin(
+    path: str, of_size: Mapping[int, list[str]], contents: dict[int, dict[str, str]]
+) -> str | None:
+    size = _size(path)
+    if size <= 0 or size not in of_size:
+        return None
+    if size not in contents:
+        contents[size] = {_digest(known): known for known in of_size[size]}
+    return contents[size].get(_digest(path))
 
 
 def speakers(cuts: Iterable[Cut]) -> set[str]:
@@ -67,18 +87,18 @@ def speakers(cuts: Iterable[Cut]) -> set[str]:
     return {part.speaker for cut in cuts for part in cut.supervisions if part.speaker}
 
 
-def _span(cut: Any, content: str) -> tuple[str, int, int]:
-    return content, round(cut.start * 100), 0 if is_whole(cut) else round(cut.duration * 100)
-
-
-def _size(cut: Any) -> int | None:
+def _real_path(cut: Any) -> str | None:
     name = audio_file(cut)
+    return os.path.realpath(name) if name is not None else None
+
+
+def _size(path: str) -> int:
     try:
-        return os.stat(name).st_size if name is not None else None
-    except OSError:
-        return None
+        return os.stat(path).st_size
+    except OSError:  # in a shard, or missing
+        return -1
 
 
-def _digest(cut: Any) -> str:
-    with open(str(audio_file(cut)), "rb") as file:
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
         return hashlib.blake2b(file.read(), digest_size=16).hexdigest()
