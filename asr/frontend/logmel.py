@@ -18,6 +18,9 @@ PRE_EMPHASIS = 0.97
 #: Energies below this count as this: the log of digital silence is -15.94.
 ENERGY_FLOOR = torch.finfo(torch.float32).eps
 
+#: Frames computed in one go: few enough for a core's cache, and for hours in one call.
+FRAMES_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class LogMelState:
@@ -111,18 +114,26 @@ class LogMel(Float32Buffers):
         if samples.size(1) < config.window_samples:
             return self.window.new_zeros(samples.size(0), 0, config.mels)
         with torch.autocast(samples.device.type, enabled=False):
-            windows = (samples.float() * KALDI_SCALE).unfold(
-                1, config.window_samples, config.hop_samples
-            )
-            if self.training and config.dither > 0:
-                windows = windows + config.dither * torch.randn_like(windows)
-            windows = windows - windows.mean(dim=2, keepdim=True)
-            emphasised = torch.empty_like(windows)
-            emphasised[..., 1:] = windows[..., 1:] - PRE_EMPHASIS * windows[..., :-1]
-            emphasised[..., 0] = windows[..., 0] * (1 - PRE_EMPHASIS)
-            spectrum = torch.fft.rfft(emphasised * self.window, n=config.fft_size)
-            power = spectrum.real.square() + spectrum.imag.square()
-            return (power @ self.filters).clamp(min=ENERGY_FLOOR).log()
+            windows = samples.float().unfold(1, config.window_samples, config.hop_samples)
+            blocks = windows.split(FRAMES_AT_ONCE, dim=1)
+            return torch.cat([self._log_energies(block) for block in blocks], dim=1)
+
+    def _log_energies(self, windows: Tensor) -> Tensor:
+        """(B, t, window) -> (B, t, mels)."""
+        windows = windows * KALDI_SCALE
+        if self.training and self.config.dither > 0:
+            windows = windows + self.config.dither * torch.randn_like(windows)
+        windows = windows - windows.mean(dim=2, keepdim=True)
+        emphasised = torch.empty_like(windows)
+        emphasised[..., 1:] = windows[..., 1:] - PRE_EMPHASIS * windows[..., :-1]
+        emphasised[..., 0] = windows[..., 0] * (1 - PRE_EMPHASIS)
+        spectrum = torch.fft.rfft(emphasised * self.window, n=self.config.fft_size)
+        power = spectrum.real.square() + spectrum.imag.square()
+        # Products of float32 may be rounded to 10 bits or less where a trainer has asked torch for
+        # speed (TF32, bfloat16); those of float64 never are. Apple's GPUs have neither.
+        exact = torch.float32 if power.device.type == "mps" else torch.float64
+        energies = (power.to(exact) @ self.filters.to(exact)).float()
+        return energies.clamp(min=ENERGY_FLOOR).log()
 
 
 def _checked(samples: Tensor) -> Tensor:
