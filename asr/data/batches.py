@@ -116,9 +116,10 @@ class BatchSampler(Sampler[Plan]):
         self.epoch = 0
         self._done = 0
         first = islice(planner(cuts, 0), BOUNDS_FROM)
-        self.bounds = bucket_bounds([item.duration for item in first], buckets, longest)
+        # sums of durations are not exact: the last bucket takes what is longest by rounding
+        self.bounds = bucket_bounds([item.duration for item in first], buckets, longest + 1e-6)
         self.sizes = [
-            max(1, min(batch_items, math.floor(batch_seconds / bound + 1e-9)))
+            max(1, min(batch_items, math.floor(batch_seconds / bound + 1e-6)))
             for bound in self.bounds
         ]
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from asr.data.cache import SampleCache
 
-#: How far a manifest's duration may be from the audio's before it counts as wrong, in seconds.
-DURATION_TOLERANCE = 0.05
-
 
 def decode(source: str | Path | BinaryIO, rate: int, damaged: bool = False) -> np.ndarray:
     """A whole file as float32 mono samples (N,) at `rate`.

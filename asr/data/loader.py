@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch.utils.data import DataLoader
 
 from asr.data.augment import Augmenter
@@ -177,5 +178,6 @@ def _loader(dataset: SpeechDataset, sampler: BatchSampler, workers: int) -> Data
         batch_size=None,  # the sampler yields whole batches
         num_workers=workers,
         persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
     )

@@ -16,6 +16,7 @@ from asr.data.folder import folder_entries
 from asr.data.headers import all_seconds, audio_below
 from asr.data.kaldi import kaldi_entries
 from asr.data.lines import delimiter_of, json_entries, table_entries, text_lines
+from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[Ma
 
     Raises:
         ManifestError: nothing can be read at all.
+        DependencyError: Lhotse is not installed.
     """
+    need("lhotse", "train")
     from lhotse import CutSet
 
     place = Path(path)

@@ -1,0 +1,166 @@
+"""`asr validate`: check a corpus before training on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from asr.cli.console import DONE, SOME_FAILED, WRONG_CALL, Console, shown
+from asr.cli.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asr.data.findings import Finding
+    from asr.data.validate import Report
+
+#: Findings of a kind that are printed without --all.
+_SHOWN = 10
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--tokenizer",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Tokenizer or model folder: check that it can write every text.",
+)
+@click.option(
+    "--no-normalize", is_flag=True, help="Check the texts as they are, without the normaliser."
+)
+@click.option(
+    "--against",
+    metavar="MANIFEST",
+    type=click.Path(path_type=Path),
+    help="Another corpus (the dev set) that must share no audio with this one.",
+)
+@click.option(
+    "--frames-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    default=25.0,
+    show_default=True,
+    metavar="F",
+    help="Frames that the encoder gives: a text must not have more labels.",
+)
+@click.option("--no-speech", is_flag=True, help="Allow empty texts: nobody speaks.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: one for each core]"
+)
+@click.option("--all", "everything", is_flag=True, help="List every problem, however many.")
+@click.pass_obj
+def validate(
+    console: Console,
+    manifest: Path,
+    as_json: bool,
+    tokenizer: Path | None,
+    no_normalize: bool,
+    against: Path | None,
+    frames_per_second: float,
+    no_speech: bool,
+    jobs: int | None,
+    everything: bool,
+) -> int:
+    """Check a corpus: every line, every recording, every text.
+
+    MANIFEST is JSON lines with audio_filepath, duration, text and speaker; a CSV or TSV table with
+    these columns; a Kaldi data folder; Lhotse cuts or a Shar folder; or a folder of audio files
+    with a .txt beside each. Nothing is changed.
+
+    Exit status: 0 nothing wrong, 1 problems were found, 2 the call is wrong, 130 interrupted.
+    """
+    from asr.data.validate import validate_corpus
+    from asr.text import load_tokenizer
+
+    for path in (manifest, against):
+        if path is not None and not path.exists():
+            console.say(f"{path}: no such file or folder; correct the path")
+            return WRONG_CALL
+    with progress(None) as bar:
+        count = 0
+
+        def start(total: int | None) -> None:
+            if bar.bar is not None:
+                bar.bar.update(bar.task, total=total)
+
+        def done(seconds: float) -> None:
+            nonlocal count
+            count += 1
+            bar.heard(seconds)
+            bar.input_done()
+
+        report = validate_corpus(
+            manifest,
+            tokenizer=load_tokenizer(tokenizer) if tokenizer is not None else None,
+            normalise=str if no_normalize else _normalizer(tokenizer),
+            against=against,
+            frames_per_second=frames_per_second,
+            no_speech=no_speech,
+            jobs=jobs,
+            start=start,
+            progress=done,
+        )
+    if as_json:
+        console.print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n")
+    else:
+        console.print(_text(report, None if everything else _SHOWN))
+    return DONE if report.clean else SOME_FAILED
+
+
+def _normalizer(folder: Path | None) -> Callable[[str], str]:
+    """That of the model folder, where it is one; else the usual one."""
+    from asr.text import TextNormalizer
+
+    if folder is not None and (folder / "config.yaml").exists():
+        from asr.model.folder import read_folder_config
+
+        return TextNormalizer(read_folder_config(folder).normalizer)
+    return TextNormalizer()
+
+
+def _text(report: Report, limit: int | None) -> str:
+    """The report for people."""
+    from asr.data.histogram import histogram
+
+    lines = [
+        f"manifest    {shown(report.manifest)}",
+        f"utterances  {report.utterances}",
+        f"hours       {report.hours:.2f}",
+        f"speakers    {report.speakers or 'not named'}",
+    ]
+    for title, values in (
+        ("seconds an utterance", report.seconds),
+        ("characters a second", report.rates),
+    ):
+        if values:
+            lines += ["", title, *(f"  {line}" for line in histogram(values))]
+    lines += ["", *_findings(report, limit)]
+    return "\n".join(lines) + "\n"
+
+
+def _findings(report: Report, limit: int | None) -> list[str]:
+    from asr.data.findings import KINDS
+
+    counts = report.counts()
+    lines: list[str] = []
+    for kind, (title, unfit) in KINDS.items():
+        if counts[kind]:
+            mark = "problem" if unfit else "look at"
+            found = [one for one in report.findings if one.kind == kind]
+            lines += [f"{mark}: {title}: {counts[kind]}", *_rows(found, limit), ""]
+    if not lines:
+        return ["nothing wrong"]
+    bad = sum(counts[kind] for kind, (_, unfit) in KINDS.items() if unfit)
+    return [*lines, f"{bad} problems, {sum(counts.values()) - bad} things to look at"]
+
+
+def _rows(found: list[Finding], limit: int | None) -> list[str]:
+    kept = found if limit is None else found[:limit]
+    wide = min(40, max(len(shown(one.id)) for one in kept))
+    rows = [f"  {shown(one.id):<{wide}}{'  ' if wide else ''}{shown(one.detail)}" for one in kept]
+    rest = len(found) - len(kept)
+    return [*rows, f"  ... and {rest} more (--all lists them)"] if rest else rows

@@ -1,0 +1,168 @@
+"""What can be wrong with a corpus, and how each is told from what was heard."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from asr.data.hearing import Heard
+
+#: Seconds by which the manifest's duration may differ from the audio's.
+DURATION_TOLERANCE = 0.1
+#: A recording whose largest sample is below this (-60 dB of full scale) is silent.
+SILENT_PEAK = 1e-3
+#: A recording with a larger share of samples at full scale is clipped.
+CLIPPED_SHARE = 1e-3
+#: Speaking rates are suspicious beyond this factor of the median (or five times its spread).
+RATE_FACTOR = 3.0
+#: Fewer utterances than these say nothing about what rate is usual.
+_RATES_NEEDED = 20
+
+#: kind: (title, whether it makes a corpus unfit; the others are only worth a look)
+KINDS: Mapping[str, tuple[str, bool]] = {
+    "line": ("lines of the manifest that cannot be used", True),
+    "audio": ("audio missing or unreadable", True),
+    "duration": (f"duration differs from the audio by more than {DURATION_TOLERANCE:g} s", True),
+    "text": ("no text, or only punctuation", True),
+    "characters": ("characters that the tokenizer cannot write", True),
+    "labels": ("more labels than the encoder has frames", True),
+    "silent": ("a text, but no sound", True),
+    "leak": ("the same audio in the other manifest", True),
+    "speakers": ("speakers who are in both manifests", False),
+    "twice": ("the same audio under several ids", False),
+    "clipped": (f"more than {CLIPPED_SHARE:.1%} of the samples at full scale", False),
+    "rate": ("unusual speaking rate: is it the right text?", False),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what kind (of `KINDS`), with what, and how."""
+
+    kind: str
+    id: str
+    detail: str
+
+
+class Labels(Protocol):
+    """The part of a tokenizer (`asr.text.Tokenizer`) that checks need."""
+
+    def encode(self, text: str) -> list[int]:
+        """The labels of a text."""
+        ...
+
+    def unknown(self, text: str) -> Counter[str]:
+        """Characters that cannot be written, with counts."""
+        ...
+
+
+def too_many_labels(labels: Sequence[int], seconds: float, frames_per_second: float) -> bool:
+    """Whether CTC has no way to write `labels`: each needs a frame, a repeated one a blank more."""
+    repeated = sum(one == other for one, other in pairwise(labels))
+    return len(labels) + repeated > math.floor(seconds * frames_per_second)
+
+
+def single_findings(
+    heard: Heard,
+    normalise: Callable[[str], str],
+    tokenizer: Labels | None,
+    frames_per_second: float,
+    no_speech: bool,
+) -> Iterator[Finding]:
+    """What is wrong with one utterance on its own, characters aside."""
+    text = normalise(heard.text)
+    spoken = any(map(str.isalnum, text))
+    if not spoken and not no_speech:
+        yield Finding("text", heard.id, f"text is {heard.text!r}")
+    if heard.problem is not None:
+        yield Finding("audio", heard.id, heard.problem)
+        return
+    if abs(heard.declared - heard.seconds) > DURATION_TOLERANCE:
+        detail = f"manifest {heard.declared:.3f} s, audio {heard.seconds:.3f} s"
+        yield Finding("duration", heard.id, detail)
+    if spoken and heard.peak < SILENT_PEAK:
+        yield Finding("silent", heard.id, f"{heard.seconds:.2f} s, text is {_short(heard.text)!r}")
+    if heard.clipped > CLIPPED_SHARE:
+        yield Finding("clipped", heard.id, f"{heard.clipped:.2%} of {heard.seconds:.2f} s")
+    if tokenizer is not None:
+        labels = tokenizer.encode(text)
+        if too_many_labels(labels, heard.seconds, frames_per_second):
+            frames = math.floor(heard.seconds * frames_per_second)
+            yield Finding("labels", heard.id, f"{len(labels)} labels in {frames} frames")
+
+
+class UnknownCharacters:
+    """Counts what a tokenizer cannot write, with the first text of each."""
+
+    def __init__(self, tokenizer: Labels | None) -> None:
+        self.tokenizer = tokenizer
+        self.counts: Counter[str] = Counter()
+        self.examples: dict[str, tuple[str, str]] = {}
+
+    def add(self, name: str, text: str) -> None:
+        """Looks at one normalised text."""
+        if self.tokenizer is None:
+            return
+        for character, count in self.tokenizer.unknown(text).items():
+            self.counts[character] += count
+            self.examples.setdefault(character, (name, text))
+
+    def findings(self) -> Iterator[Finding]:
+        """A finding for each character, the most frequent first."""
+        for character, count in self.counts.most_common():
+            name, text = self.examples[character]
+            at = text.find(character)
+            around = text[max(0, at - 20) : at + 20]
+            shown = f"{character!r} (U+{ord(character):04X})"
+            yield Finding("characters", shown, f"{count} times, first in {name}: ...{around}...")
+
+
+def same_twice(everything: Iterable[Heard]) -> Iterator[Finding]:
+    """Utterances whose decoded sound is that of an earlier one; silence is not compared."""
+    first: dict[str, str] = {}
+    for heard in everything:
+        if heard.problem is None and heard.peak >= SILENT_PEAK:
+            known = first.setdefault(heard.digest, heard.id)
+            if known != heard.id:
+                yield Finding("twice", heard.id, f"same as {known}")
+
+
+def leaks(one: Iterable[Heard], other: Iterable[Heard]) -> Iterator[Finding]:
+    """Utterances of `one` whose decoded sound is also in `other`, and speakers in both."""
+    known = {h.digest: h.id for h in other if h.problem is None and h.peak >= SILENT_PEAK}
+    for heard in one:
+        if heard.digest in known:
+            yield Finding("leak", heard.id, f"is {known[heard.digest]} there")
+    here = Counter(speaker for heard in one for speaker in heard.speakers)
+    there = Counter(speaker for heard in other for speaker in heard.speakers)
+    for speaker in sorted(here.keys() & there.keys()):
+        counts = f"{here[speaker]} utterances here, {there[speaker]} there"
+        yield Finding("speakers", speaker, counts)
+
+
+def unusual_rates(rates: Mapping[str, float]) -> Iterator[Finding]:
+    """Utterances spoken far faster or slower than the corpus usually is.
+
+    Compared on a logarithmic scale with the median and the median distance from it, which a few
+    wrong texts do not move.
+    """
+    if len(rates) < _RATES_NEEDED:
+        return
+    logs = {name: math.log(rate) for name, rate in rates.items() if rate > 0}
+    middle = statistics.median(logs.values())
+    spread = statistics.median(abs(value - middle) for value in logs.values())
+    limit = max(math.log(RATE_FACTOR), 5 * 1.4826 * spread)
+    for name, value in logs.items():
+        if abs(value - middle) > limit:
+            usual = math.exp(middle)
+            detail = f"{rates[name]:.1f} characters a second, usual are {usual:.1f}"
+            yield Finding("rate", name, detail)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."

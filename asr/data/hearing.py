@@ -1,0 +1,119 @@
+"""What listening to every recording of a corpus tells, in parallel."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asr.data.cache import SampleCache
+from asr.data.dataset import text_of
+from asr.data.decode import audio_file, cut_samples
+from asr.errors import AudioError
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+#: Everything is heard at this rate: that of the models that ship.
+RATE = 16000
+#: Samples at or beyond this are at full scale.
+FULL_SCALE = 0.999
+#: Cuts of one long file that are heard in one task at most.
+_TOGETHER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One utterance: what the manifest says, and what was heard.
+
+    `seconds` is the length of the audio, 0 where `problem` says why there is none; `declared` that
+    of the manifest. `peak` is the largest sample, `clipped` the share of samples at full scale,
+    `digest` tells decoded sound from other sound.
+    """
+
+    id: str
+    text: str
+    speakers: tuple[str, ...]
+    declared: float
+    seconds: float = 0.0
+    peak: float = 0.0
+    clipped: float = 0.0
+    digest: str = ""
+    problem: str | None = None
+
+
+def hear(
+    cuts: Iterable[Cut], jobs: int | None = None, progress: Callable[[float], None] | None = None
+) -> Iterator[Heard]:
+    """Decodes every cut, in order, in `jobs` threads (decoders run outside the lock).
+
+    Bounded memory: a few files a thread, whatever the size of the corpus. `progress` is told the
+    seconds of each cut as it is done.
+    """
+    workers = max(1, jobs or os.cpu_count() or 1)
+    waiting: deque[Future[list[Heard]]] = deque()
+
+    def finished() -> Iterator[Heard]:
+        for one in waiting.popleft().result():
+            if progress is not None:
+                progress(one.seconds)
+            yield one
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for group in _by_file(cuts):
+                waiting.append(pool.submit(_hear_file, group))
+                if len(waiting) > 4 * workers:
+                    yield from finished()
+            while waiting:
+                yield from finished()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _by_file(cuts: Iterable[Cut]) -> Iterator[list[Cut]]:
+    """Cuts that follow each other in one file together, so that it is decoded once."""
+    for name, same in groupby(cuts, key=audio_file):
+        group = []
+        for cut in same:
+            group.append(cut)
+            if name is None or len(group) == _TOGETHER:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def _hear_file(cuts: list[Any]) -> list[Heard]:
+    cache = SampleCache(RATE)
+    if len(cuts) > 1:
+        cache.fill([str(audio_file(cuts[0]))], jobs=1)
+    return [_hear(cut, cache) for cut in cuts]
+
+
+def _hear(cut: Any, cache: SampleCache) -> Heard:
+    said = {
+        "id": cut.id,
+        "text": text_of(cut),
+        "speakers": tuple(part.speaker for part in cut.supervisions if part.speaker),
+        "declared": float(cut.duration),
+    }
+    try:
+        samples = cut_samples(cut, RATE, cache)
+    except AudioError as error:
+        return Heard(**said, problem=str(error))
+    size = np.abs(samples)
+    return Heard(
+        **said,
+        seconds=len(samples) / RATE,
+        peak=float(size.max(initial=0.0)),
+        clipped=float(np.mean(size >= FULL_SCALE)) if len(size) else 0.0,
+        digest=hashlib.blake2b(samples.tobytes(), digest_size=16).hexdigest(),
+    )
