@@ -88,8 +88,8 @@ def train_characters(lines: Iterable[str], config: TokenizerConfig) -> Character
     needed = len(kept) + len(SPECIAL_PIECES)
     if needed > config.size:
         raise ConfigError(
-            f"tokenizer: size {config.size} is too small, the text has {len(kept)} different "
-            f"characters; set size to {needed} or more, or lower character_coverage"
+            f"tokenizer: size {config.size} is too small for the {len(kept)} characters of the "
+            f"text; set size to {needed} or more, or lower character_coverage"
         )
     return CharacterTokenizer(sorted(kept))
 

@@ -41,8 +41,7 @@ def read_texts(path: Path) -> Iterator[str]:
                     yield _text_of(text, f"{path}, line {number}") if kind in _MANIFESTS else text
     except UnicodeDecodeError as error:
         raise ManifestError(
-            f"{path}, line {number + 1}: not UTF-8 text; name a text file or a manifest, saved as "
-            "UTF-8"
+            f"{path}, line {number}: not UTF-8 text; name a text file or a manifest, saved as UTF-8"
         ) from error
     except (OSError, EOFError, lzma.LZMAError) as error:
         reason = getattr(error, "strerror", None) or error
