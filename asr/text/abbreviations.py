@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 
 #: Never a word of their own, so the full stop may be missing.
-_BARE = {"mr": "mister", "mrs": "missus", "messrs": "messieurs", "dr": "doctor"}
+_BARE = {
+    "mr": "mister",
+    "mrs": "missus",
+    "messrs": "messieurs",
+    "mme": "madame",
+    "mlle": "mademoiselle",
+    "dr": "doctor",
+}
 #: With a full stop.
 _DOTTED = {
     "prof": "professor",

@@ -102,6 +102,7 @@ def test_writing(text: str, expected: str) -> None:
         ("Mr. and Mrs. Smith", "mister and missus smith"),
         ("mr smith and dr who", "mister smith and doctor who"),
         ("MR.SMITH", "mister smith"),
+        ("Mme. d'Albany", "madame d'albany"),
         ("Dr's orders", "doctor's orders"),
         ("Prof. Lee vs. Capt. Orr, Jr., etc.", "professor lee versus captain orr junior et cetera"),
         ("St. Paul is on Main St. in town", "saint paul is on main street in town"),
