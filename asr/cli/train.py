@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -54,6 +55,18 @@ def train(
     extra = [] if max_time is None else [f"training.max_time={max_time}"]
     loaded = load_recipe(recipe, [*overrides, *extra])
     folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
-    outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), "asr train")
-    click.echo(f"model: {outcome.model}")
+    command = _command(recipe, overrides, max_time, init)
+    outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), command)
+    if outcome.model is not None:  # None in processes that another one has started
+        click.echo(f"model: {outcome.model}")
     return INTERRUPTED if outcome.ended == "interrupted" else DONE
+
+
+def _command(
+    recipe: Path, overrides: tuple[str, ...], max_time: str | None, init: Path | None
+) -> str:
+    """The call as a model card shows it, without the folders of this machine."""
+    words = ["asr", "train", recipe.name, *overrides]
+    words += ["--max-time", max_time] if max_time is not None else []
+    words += ["--init", init.name] if init is not None else []
+    return shlex.join(words)

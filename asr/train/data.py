@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,8 +144,3 @@ class RunData(pl.LightningDataModule):
             for batch in batches:
                 found.update(*frontend(batch.samples, batch.lengths))
         return found.finish()
-
-
-def forget(folder: Path) -> None:
-    """Removes what an earlier run prepared."""
-    shutil.rmtree(folder, ignore_errors=True)

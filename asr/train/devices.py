@@ -36,7 +36,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
         raise ConfigError(f"training.devices: {count} GPUs asked for, {found} are visible")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and _native_bf16(on_gpu))
     name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
-    threads = "" if on_gpu else f", {config.threads or torch.get_num_threads()} threads"
+    threads = "" if on_gpu else f" (threads: {config.threads or torch.get_num_threads()})"
     nodes = f" on each of {config.nodes} nodes" if config.nodes > 1 else ""
     return Devices(
         accelerator="gpu" if on_gpu else "cpu",

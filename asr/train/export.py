@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.model.folder import save_model_folder
-from asr.train.averaging import Snapshots, put_weights
+from asr.train.averaging import Snapshots
 from asr.train.card import Facts, write_card
 from asr.train.decode import search_settings
 from asr.train.module import SpeechTraining
@@ -40,23 +40,22 @@ def chosen_weights(
     final = "moving average of the weights" if module.ema else "weights of the last step"
     with module.ema.swapped_in() if module.ema else nullcontext():
         result = measure(final, True)
-        mean = snapshots.average()
-        if mean is None:
+        kept = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}
+        first, world = module.trainer.is_global_zero, module.trainer.world_size
+        if not snapshots.average_into(module.model, first, world):
             yield Exported(final, result)
             return
-        kept = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}
-        put_weights(module.model, mean)
         what = f"mean of the {len(snapshots.kept)} {snapshots.by} snapshots"
         averaged = measure(what, False)
         if result is None or averaged is None or averaged.loss < result.loss:
             chosen = Exported(what, averaged)
         else:
-            put_weights(module.model, kept)
+            module.model.load_state_dict(kept)
             chosen = Exported(final, result)
         try:
             yield chosen
         finally:
-            put_weights(module.model, kept)
+            module.model.load_state_dict(kept)
 
 
 def export(folder: Path, module: SpeechTraining, exported: Exported, command: str) -> Path:

@@ -38,20 +38,19 @@ class TrainingLoop(pl.Callback):
         self,
         recipe: Recipe,
         folder: Path,
-        progress: Progress | None,
         snapshots: Snapshots,
         command: str,
     ) -> None:
         self.recipe = recipe
         self.folder = folder
-        self.progress = progress
+        self.progress: Progress | None = None
         self.snapshots = snapshots
         self.command = command
         self.model_folder: Path | None = None
-        self._measured: tuple[int, DevResult | None] | None = None
+        self._measured: tuple[int, DevResult | None] = (-1, None)
         self.ended = "epochs"
         self.validator: Validator | None = None
-        self.log: TrainingLog | None = None
+        self.records: TrainingLog | None = None  # `log` is a name that Lightning takes
         self._epoch_batches: int | None = None
 
     # -- Lightning's hooks -------------------------------------------------------------------------
@@ -68,16 +67,16 @@ class TrainingLoop(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """The state is kept, the best weights are measured and become the model folder."""
         assert isinstance(module, SpeechTraining)
-        if module.position.step == 0:
+        at = module.position
+        if at.step == 0:
             return
         self.checkpoint(module)
 
         def measure(what: str, same: bool) -> DevResult | None:
-            known = (
-                same and self._measured is not None and self._measured[0] == module.position.step
-            )
-            return self._measured[1] if known and self._measured else self.measure(module, what)
+            step, result = self._measured
+            return result if same and step == at.step else self.measure(module, what)
 
+        self._say_why()
         with chosen_weights(module, self.snapshots, measure) as exported:
             if trainer.is_global_zero:
                 self.model_folder = export(self.folder.parent, module, exported, self.command)
@@ -117,9 +116,8 @@ class TrainingLoop(pl.Callback):
         with module.ema.swapped_in() if module.ema else nullcontext():
             result = self.measure(module)
             self._measured = (module.position.step, result)
-            if module.trainer.is_global_zero:
-                loss = result.loss if result else None
-                self.snapshots.add(module.model, module.position.step, loss)
+            loss, first = result.loss if result else None, module.trainer.is_global_zero
+            self.snapshots.add(module.model, module.position.step, loss, write=first)
 
     def measure(self, module: SpeechTraining, what: str = "") -> DevResult | None:
         """Validates the weights that the model has and prints that; None without dev set.
@@ -129,15 +127,15 @@ class TrainingLoop(pl.Callback):
         if self.validator is None:
             return None
         result, at = self.validator.run(module), module.position
-        if self.log is not None and not what:
+        if self.records is not None and not what:
             figures = {n: v for n, v in result.figures().items() if v == v}
-            self.log.write("dev", at.step, epoch=at.epoch, **figures)
+            self.records.write("dev", at.step, epoch=at.epoch, **figures)
         if self.progress is not None:
             self.progress.say(f"dev at step {at.step}{what and f', {what}'}: {result}")
             if not what and (shown := side_by_side(result.sample, self.recipe.validation.show)):
                 self.progress.say(shown)
-                if self.log is not None:
-                    self.log.text("sample", shown, at.step)
+                if self.records is not None:
+                    self.records.text("sample", shown, at.step)
         return result
 
     def checkpoint(self, module: SpeechTraining) -> None:
@@ -145,6 +143,22 @@ class TrainingLoop(pl.Callback):
         self._checkpointed = time.monotonic()
         if module.trainer.is_global_zero:
             save_checkpoint(self.folder, module.run_state() | {"snapshots": self.snapshots.state()})
+            self.snapshots.prune()
+
+    def close(self) -> None:
+        """Ends the log and the display."""
+        if self.progress is not None:
+            self.progress.close()
+        if self.records is not None:
+            self.records.close()
+
+    def _say_why(self) -> None:
+        reasons = {
+            "max_time": "training.max_time is over",
+            "interrupted": "interrupted",
+        }
+        if self.progress is not None and self.ended in reasons:
+            self.progress.say(f"{reasons[self.ended]}; the same command goes on from here")
 
     def _tell(self, module: SpeechTraining, result: StepResult) -> None:
         at, now = module.position, time.monotonic()
@@ -156,8 +170,8 @@ class TrainingLoop(pl.Callback):
         if self.progress is not None:
             done, left = self._time_left(module.progress, now)
             self.progress.step(result, at, speed, done, left)
-        if self.log is not None and at.step % self.recipe.log.steps == 0:
-            self.log.write(
+        if self.records is not None and at.step % self.recipe.log.steps == 0:
+            self.records.write(
                 "train",
                 at.step,
                 epoch=at.epoch,

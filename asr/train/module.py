@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 from asr.data.dataset import Batch
 from asr.data.specaugment import SpecAugment
 from asr.model import FULL_CONTEXT, ChunkContext, SpeechModel
-from asr.train.checkpoint import load_checkpoint
 from asr.train.data import RunData
 from asr.train.ema import Ema
 from asr.train.feed import Fed
@@ -58,14 +56,18 @@ class SpeechTraining(pl.LightningModule):
     model: SpeechModel
 
     def __init__(
-        self, recipe: Recipe, data: RunData, resumed: Path | None = None, init: Init | None = None
+        self,
+        recipe: Recipe,
+        data: RunData,
+        state: dict[str, Any] | None = None,
+        init: Init | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.recipe = recipe
         self.data = data
         self.init = init
-        self.state = load_checkpoint(resumed) if resumed is not None else None
+        self.state = state
         self.position = Position.of(self.state["position"]) if self.state else Position()
         data.position = self.position
         self.spec_augment = SpecAugment(recipe.spec_augment) if recipe.spec_augment else None
@@ -106,6 +108,7 @@ class SpeechTraining(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         return {
+            "recipe": self.recipe.model_dump(mode="json"),
             "position": self.position.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": optimizer.state_dict(),

@@ -78,7 +78,7 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
         )
         axis.set_ylabel(f"layer {layer}")
         if len(labels) <= READABLE:
-            axis.set_yticks(range(len(labels)), labels, fontsize=5)
+            axis.set_yticks(range(len(labels)), labels, fontsize=max(4, min(8, 300 / len(labels))))
     axes.flat[-1].set_xlabel("seconds")
     figure.suptitle(f"{batch.ids[0]}: which sound each label looks at", fontsize=9)
     _write(figure, picture)

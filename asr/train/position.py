@@ -31,4 +31,4 @@ class Position:
     @classmethod
     def of(cls, state: dict[str, Any]) -> Position:
         """From what `state_dict` gave."""
-        return cls(**{one.name: state[one.name] for one in fields(cls)})
+        return cls(**{one.name: state[one.name] for one in fields(cls) if one.name in state})

@@ -41,7 +41,7 @@ class Progress:
         self._shown_at = time.monotonic()
         remaining = f", {written(left)} left" if left == left else ""
         text = (
-            f"step {at.step}, epoch {at.epoch + 1}: loss {result.loss:.3f}, "
+            f"step {at.step}, epoch {at.epoch + bool(at.batch)}: loss {result.loss:.3f}, "
             f"accuracy {result.accuracy:.1%}, lr {result.lr:.2g}, {speed:.0f}x real time{remaining}"
         )
         if self._bar is None:

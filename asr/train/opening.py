@@ -1,0 +1,76 @@
+"""The first lines of a run: what is about to happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lightning.pytorch as pl
+
+from asr.train.card import shown
+from asr.train.corpora import sample, size
+from asr.train.devices import Devices
+from asr.train.log import TrainingLog
+from asr.train.loop import TrainingLoop
+from asr.train.module import SpeechTraining
+from asr.train.validation import Validator
+
+
+class Opening(pl.Callback):
+    """Gives the loop its dev set and its log, and says what a person should know first.
+
+    Args:
+        notes: lines about the data and the recipe. say: prints a line.
+    """
+
+    def __init__(
+        self,
+        loop: TrainingLoop,
+        devices: Devices,
+        folder: Path,
+        notes: Sequence[str],
+        say: Callable[[str], None],
+    ) -> None:
+        self.loop = loop
+        self.devices = devices
+        self.folder = folder
+        self.notes = notes
+        self.say = say
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Model, data and devices are there; nothing has been trained on yet."""
+        assert isinstance(module, SpeechTraining)
+        recipe, data = module.recipe, module.data
+        rank, world = trainer.global_rank, trainer.world_size
+        dev = data.corpora.dev
+        if any(True for _ in dev):
+            chosen = sample(dev, recipe.validation.decode)
+            self.loop.validator = Validator(
+                data.dev_batches(dev, rank, world),
+                data.dev_batches(chosen, rank, world, workers=0) if chosen else (),
+                data.tokenizer,
+                recipe.validation.batches,
+            )
+        if trainer.is_global_zero:
+            training, at = self.folder / "training", module.position
+            self.loop.records = TrainingLog(training, at.step, recipe.log.tensorboard)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """The batches of an epoch can be counted now."""
+        assert isinstance(module, SpeechTraining)
+        data, at = module.data, module.position
+        batches = data.sampler.count(at.epoch)
+        self.loop.set_epoch_batches(batches, module)
+        if not trainer.is_global_zero:
+            return
+        train, dev = (shown(size(cuts)) for cuts in (data.corpora.train, data.corpora.dev))
+        self.say(f"data: {train}; dev: {dev}; {data.tokenizer.size} labels")
+        weights = sum(one.numel() for one in module.model.parameters())
+        self.say(f"model: {weights / 1e6:.2f} million parameters; {self.devices.shown}")
+        each = f" for each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
+        self.say(f"batches per epoch: {batches if batches is not None else 'not known'}{each}")
+        self.say(f"writes to {self.folder}")
+        for note in self.notes:
+            self.say(note)
+        if at.step:
+            self.say(f"goes on after step {at.step}, in epoch {at.epoch + 1}")
