@@ -45,7 +45,7 @@ def read_utterances(path: Path) -> list[Utterance]:
         raise ManifestError(f"{path}: no such manifest; check the path")
     lines = path / "manifest.jsonl" if path.is_dir() else path
     if _is_plain_manifest(lines):
-        return [_of_entry(entry) for entry in json_entries(lines, True)]
+        return _unlike([_of_entry(entry) for entry in json_entries(lines, True)], lines)
     need("lhotse", "train")
     from asr.data.manifest import read_manifest
 
@@ -57,6 +57,16 @@ def _is_plain_manifest(path: Path) -> bool:
         return False
     first = next((line for _, line in text_lines(path)), None)
     return isinstance(first, str) and '"audio_filepath"' in first
+
+
+def _unlike(utterances: list[Utterance], path: Path) -> list[Utterance]:
+    """The same utterances, if each has an id of its own."""
+    seen: set[str] = set()
+    for utterance in utterances:
+        if utterance.id in seen:
+            raise ManifestError(f"{path}: id '{utterance.id}' is there twice; give each its own")
+        seen.add(utterance.id)
+    return utterances
 
 
 def _of_entry(entry: Entry | ManifestError) -> Utterance:

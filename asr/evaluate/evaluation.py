@@ -106,6 +106,11 @@ def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options:
         if isinstance(result, AsrError):
             failed[utterance.id] = str(result)
             continue
+        if result.truncated is not None:  # the reference tells of words that are not there
+            failed[utterance.id] = (
+                f"{result.source}: cut off, it stops at {result.truncated:.2f} s; replace it"
+            )
+            continue
         audio_seconds += result.duration
         scored.append(score(utterance.id, normalize(utterance.text), normalize(result.text)))
     return Evaluation(tuple(scored), failed, audio_seconds, time.perf_counter() - began)

@@ -87,14 +87,17 @@ def test_audio_that_fails_is_listed_and_not_counted(
         line("a.wav", "x y", id="good"),
         line("all.wav", "z", offset=99.0, id="late"),
         line("manifest.jsonl", "w", id="text"),
+        line("half.wav", "v", id="half"),
     )
+    (tmp_path / "half.wav").write_bytes((tmp_path / "all.wav").read_bytes()[:50_000])
     found = evaluate(model, read_utterances(path))
     assert [one.id for one in found.scored] == ["good"]
     assert found.words.length == 2
-    assert set(found.failed) == {"gone", "late", "text"}
+    assert set(found.failed) == {"gone", "late", "text", "half"}
     assert "no such file" in found.failed["gone"]
     assert "asks for 99 s and on, the audio ends at 3 s" in found.failed["late"]
     assert "not audio" in found.failed["text"]
+    assert "half.wav: cut off, it stops at 0.7" in found.failed["half"]
 
 
 def test_references_without_words_count_insertions(model: Recognizer, manifest: Write) -> None:
@@ -147,6 +150,12 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_text(text)
     with pytest.raises(ManifestError, match=said):
+        read_utterances(path)
+
+
+def test_an_id_that_is_there_twice_is_named(manifest: Write) -> None:
+    path = manifest(line("a.wav", "x", id="one"), line("b.wav", "y", id="one"))
+    with pytest.raises(ManifestError, match="id 'one' is there twice"):
         read_utterances(path)
 
 
