@@ -47,7 +47,8 @@ class Plan:
     """The items of batch number `index` (from 0) of an epoch.
 
     `rows` and `seconds` are the shape of its bucket, which the batch is padded to: oneDNN on CPUs
-    and compilers on GPUs prepare a kernel for each shape they meet, at up to seconds a shape.
+    and compilers on GPUs prepare a kernel for each shape they meet, at up to seconds a shape. A
+    batch with less than half of its bucket's rows is padded to half of them, or a quarter ...
     """
 
     epoch: int
@@ -133,6 +134,8 @@ class BatchSampler(Sampler[Plan]):
         longest = max(item.duration for item in items)
         bucket = min(bisect_left(self.bounds, longest), len(self.bounds) - 1)
         rows = max(len(items), self.sizes[bucket])
+        while (half := -(-rows // 2)) >= len(items) and half < rows:
+            rows = half
         return Plan(epoch, index, items, rows, max(longest, self.bounds[bucket]))
 
     def set_epoch(self, epoch: int) -> None:

@@ -32,10 +32,11 @@ def histogram(values: Sequence[float], bins: int = 12) -> list[str]:
         limits[-1] = f"{ordered[-1]:.{digits}f}"
     wide = max(map(len, limits))
     most, figures = max(counts), len(str(max(counts)))
-    return [
-        f"{limits[i]:>{wide}} - {limits[i + 1]:>{wide}}  {count:>{figures}}  {_bar(count / most)}".rstrip()
-        for i, count in enumerate(counts)
-    ]
+    lines = []
+    for low_end, high_end, count in zip(limits, limits[1:], counts, strict=False):
+        span = f"{low_end:>{wide}} - {high_end:>{wide}}"
+        lines.append(f"{span}  {count:>{figures}}  {_bar(count / most)}".rstrip())
+    return lines
 
 
 def _bar(share: float) -> str:
