@@ -24,10 +24,8 @@ from pathlib import Path
 import soundfile
 
 HERE = Path(__file__).parent
-DIGITS = "zero one two three four five six seven eight nine".split()
-SOURCE = (
-    "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
-)
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 
 
 def main() -> None:
