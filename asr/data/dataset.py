@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,10 +15,13 @@ from torch.utils.data import Dataset
 
 from asr.data.batches import Item, Plan
 from asr.data.decode import cut_samples
+from asr.errors import AudioError
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
     from asr.data.cache import SampleCache
+
+log = logging.getLogger(__name__)
 
 #: Pads rows of tokens; the blank label, which no text contains.
 TOKEN_PADDING = 0
@@ -32,7 +36,8 @@ class Batch:
     `samples` (B, N) float32 and `lengths` (B,); what stands beyond a row's length is zero.
     `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
-    Rows beyond `ids` are padding of length 0, see `Plan`.
+    Rows beyond `ids` are padding of length 0, see `Plan`. `left_out` says which utterances could
+    not be decoded and are missing here, where that is allowed.
     """
 
     ids: tuple[str, ...]
@@ -44,6 +49,7 @@ class Batch:
     token_lengths: Tensor | None = None
     epoch: int = 0
     index: int = 0
+    left_out: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -76,8 +82,10 @@ class SpeechDataset(Dataset[Batch]):
         tokenise: Tokenise | None = None,
         augmenter: Augmenter | None = None,
         cache: SampleCache | None = None,
+        leave_out: bool = False,
     ) -> None:
         self.sample_rate = sample_rate
+        self.leave_out = leave_out
         self.augmenter = augmenter
         self.normalise = normalise
         self.tokenise = tokenise
@@ -87,9 +95,10 @@ class SpeechDataset(Dataset[Batch]):
         """Decodes, augments and pads.
 
         Raises:
-            AudioError: the audio of an item cannot be read.
+            AudioError: the audio of an item cannot be read, and `leave_out` does not allow that;
+                or that of no item can.
         """
-        rows = [self._samples(item, plan.epoch) for item in plan.items]
+        plan, rows, left_out = self._heard(plan)
         texts = tuple(self._text(item) for item in plan.items)
         samples, lengths = _padded(rows, plan, self.sample_rate)
         tokens, token_lengths = self._tokens(plan, texts)
@@ -103,7 +112,23 @@ class SpeechDataset(Dataset[Batch]):
             token_lengths=token_lengths,
             epoch=plan.epoch,
             index=plan.index,
+            left_out=left_out,
         )
+
+    def _heard(self, plan: Plan) -> tuple[Plan, list[np.ndarray], tuple[str, ...]]:
+        """The items that can be decoded, their samples, and which cannot."""
+        rows, kept, left_out = [], [], []
+        for item in plan.items:
+            try:
+                rows.append(self._samples(item, plan.epoch))
+            except AudioError as error:
+                left_out.append(f"{item.id}: {error}")
+                if not self.leave_out or len(left_out) == len(plan.items):
+                    raise
+                log.warning("left out: %s", left_out[-1])
+            else:
+                kept.append(item)
+        return replace(plan, items=tuple(kept)), rows, tuple(left_out)
 
     def _samples(self, item: Item, epoch: int) -> np.ndarray:
         parts = [cut_samples(cut, self.sample_rate, self.cache) for cut in item.cuts]

@@ -113,6 +113,7 @@ def training_batches(
         tokenise=_Tokenise(tokenizer, config.sample_tokens, seed) if tokenizer else None,
         augmenter=Augmenter(config.augment, sample_rate, seed),
         cache=cache,
+        leave_out=config.missing_audio == "leave_out",
     )
     return _loader(dataset, sampler, config.workers), sampler
 

@@ -91,9 +91,12 @@ def test_epochs_differ_and_repeat_exactly():
     assert names(sampler(fakes(SPREAD), seed=1)) != first
 
 
-@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("cuts_are", ["planned whole", "large", "lazy"])
 @pytest.mark.parametrize("world", [1, 2])
-def test_resuming_after_any_batch_gives_the_rest(lazy, world):
+def test_resuming_after_any_batch_gives_the_rest(cuts_are, world, monkeypatch):
+    if cuts_are == "large":
+        monkeypatch.setattr("asr.data.batches.PLANNED_WHOLE", 100)
+
     class Lazy:
         def __iter__(self):
             return iter(fakes(SPREAD))
@@ -101,7 +104,7 @@ def test_resuming_after_any_batch_gives_the_rest(lazy, world):
     def make():
         planner = EpochPlanner(3, SpeedConfig(), 12.0)
         return sampler(
-            Lazy() if lazy else fakes(SPREAD),
+            Lazy() if cuts_are == "lazy" else fakes(SPREAD),
             planner=planner,
             longest=30 / 0.9,
             rank=world - 1,

@@ -177,6 +177,17 @@ def test_audio_that_vanishes_is_named_while_training(tmp_path):
         list(loader)
 
 
+def test_audio_that_vanishes_may_be_left_out_and_is_counted(tmp_path):
+    manifest = corpus(tmp_path, [1.0, 1.0, 1.0])
+    settings = config(manifest, missing_audio="leave_out")
+    loader, _ = training_batches(read_manifest(manifest), settings, Letters())
+    (tmp_path / "audio" / "u1.wav").unlink()
+    (batch,) = loader
+    assert sorted(batch.ids) == ["u0", "u2"]
+    assert len(batch.texts) == int((batch.lengths > 0).sum()) == 2
+    assert batch.left_out[0].startswith("u1: ")
+
+
 def test_parts_of_a_file_are_cut_out(tmp_path):
     path = write(tmp_path / "a.wav", 3.0)
     entry = {"audio_filepath": "a.wav", "text": "x"}
