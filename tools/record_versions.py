@@ -3,7 +3,7 @@
     .venv/bin/python tools/record_versions.py > constraints.txt
 
 Libraries that a GPU build of torch brings along are left out: other builds have others, and torch
-pins its own. What pyproject.toml pins itself is not repeated.
+pins its own. torch itself is here because older versions of pip would try the newest one first.
 """
 
 from __future__ import annotations
@@ -40,21 +40,11 @@ def closure(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[st
             closure(canonicalize_name(requirement.name), frozenset(requirement.extras), seen)
 
 
-def pinned_by_us() -> set[str]:
-    """What pyproject.toml pins to one version."""
-    requirements = map(Requirement, distribution("asr").requires or [])
-    return {
-        canonicalize_name(requirement.name)
-        for requirement in requirements
-        if str(requirement.specifier).startswith("==")
-    }
-
-
 def lines() -> Iterator[str]:
     """The constraints, with a marker where a version does not run on the oldest Python we do."""
     seen: set[tuple[str, frozenset[str]]] = set()
     closure("asr", frozenset({"dev"}), seen)
-    for name in sorted({name for name, _ in seen} - pinned_by_us()):
+    for name in sorted({name for name, _ in seen}):
         if LEFT_OUT.match(name):
             continue
         found = distribution(name)
