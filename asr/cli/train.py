@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def train(
     Any key of the recipe can be set on the command line: optimizer.lr=0.001. Run the same command
     again to go on after an interruption.
     """
+    # before torch is loaded: what its C++ side warns about is decided here, not by the user
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
     from asr.train.recipe import load_recipe
     from asr.train.run import Start, train
 

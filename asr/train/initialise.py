@@ -61,11 +61,10 @@ class Init:
 
 def _label_differences(own: Tokenizer, theirs: Tokenizer) -> list[str]:
     size = min(own.size, theirs.size)
-    other = [i for i in range(size) if own.piece(i) != theirs.piece(i)]
-    if not other:
+    other = next((i for i in range(size) if own.piece(i) != theirs.piece(i)), None)
+    if other is None and own.size == theirs.size:
         return []
-    first = other[0]
-    return [
-        f"the tokenizers differ in {len(other)} labels (label {first} is "
-        f"'{theirs.piece(first)}' there, '{own.piece(first)}' here; set tokenizer: {{folder}})"
-    ]
+    told = f"the tokenizers differ: {theirs.size} labels there, {own.size} here"
+    if other is not None:
+        told += f", label {other} is '{theirs.piece(other)}' there, '{own.piece(other)}' here"
+    return [f"{told} (set 'tokenizer' to the model's folder)"]

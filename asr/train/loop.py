@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -88,6 +89,9 @@ class TrainingLoop(pl.Callback):
         assert isinstance(module, SpeechTraining)
         place = batch.batch
         at = module.position
+        for line in place.left_out:
+            at.left_out += 1
+            self._warn(f"left out of epoch {place.epoch + 1}: {line}")
         at.epoch, at.batch = (place.epoch + 1, 0) if batch.last else (place.epoch, place.index + 1)
         if not module.completes_step(batch):
             return
@@ -152,6 +156,13 @@ class TrainingLoop(pl.Callback):
         if self.records is not None:
             self.records.close()
 
+    def _warn(self, text: str) -> None:
+        """Any process may have to say something; only the first one has a display."""
+        if self.progress is not None:
+            self.progress.say(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
     def _say_why(self) -> None:
         reasons = {
             "max_time": "training.max_time is over",
@@ -193,8 +204,10 @@ class TrainingLoop(pl.Callback):
         if self.progress is not None:
             self.progress.say(
                 f"after step {at.step}: loss or gradient is not finite; the batch is skipped "
-                f"({at.skipped} so far): {shown}"
+                f"({at.skipped} so far, all in training/skipped.txt): {shown}"
             )
+            with (self.folder.parent / "training" / "skipped.txt").open("a") as file:
+                print(f"after step {at.step}:", *names, file=file)
         if at.skipped_in_row >= self.recipe.training.bad_steps:
             at.skipped_in_row = 0  # whoever resumes gets as many tries again
             self.checkpoint(module)

@@ -70,7 +70,7 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     figure, axes = _figure(layers, 1, (10, 1 + 2.2 * layers))
     for layer, (axis, shown) in enumerate(zip(axes.flat, weights, strict=True), start=1):
         axis.imshow(
-            shown,
+            shown.numpy(),
             aspect="auto",
             origin="lower",
             interpolation="nearest",

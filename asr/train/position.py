@@ -12,7 +12,8 @@ class Position:
 
     `step` counts optimizer steps; `epoch` and `batch` (from 0) are the next batch to train on;
     `audio_seconds` have been trained on; `skipped` steps had a loss or gradient that was not
-    finite, `skipped_in_row` of them just now; `clock` is seconds of training.
+    finite, `skipped_in_row` of them just now; `clock` is seconds of training;
+    `left_out` utterances could not be decoded (of this process' share).
     """
 
     step: int = 0
@@ -22,6 +23,7 @@ class Position:
     skipped: int = 0
     skipped_in_row: int = 0
     clock: float = 0.0
+    left_out: int = 0
     order: dict[str, Any] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:

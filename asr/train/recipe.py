@@ -84,7 +84,9 @@ class TrainingConfig(Config):
     Training ends at the first of `epochs`, `max_steps` and `max_time` (seconds, or text such as
     `90s`, `20m`, `1h30m`; counted anew by each call). `accumulate` batches make one step.
     `precision` auto is bf16 where the device multiplies it natively, else 32. `threads` are the
-    CPU threads of one process (0: as many as torch finds).
+    CPU threads of one process (0: as many as torch finds); a run that goes on with another
+    number is not bit-equal. After `bad_steps` steps in a row with a loss that is not finite
+    training gives up.
     """
 
     epochs: int | None = Field(default=None, ge=1)

@@ -1,0 +1,267 @@
+"""What goes wrong in training, and what a person then reads."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from asr.data.dataset import Batch
+from asr.errors import AsrError, ConfigError, ManifestError, TrainingError
+from asr.model.folder import load_model_folder
+from asr.train.checkpoint import LAST, load_checkpoint
+from asr.train.module import SpeechTraining
+from asr.train.recipe import Recipe, load_recipe
+from asr.train.run import Start, train
+from tests.train.conftest import RECIPE, write_corpus
+
+Load = Callable[..., Recipe]
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, which: Callable[[Batch], bool], value: float) -> None:
+    """Makes the training loss of some batches `value`."""
+    whole = SpeechTraining.losses
+
+    def losses(self: SpeechTraining, batch: Batch, *args: Any, **more: Any) -> Tensor:
+        sums = whole(self, batch, *args, **more)
+        return sums * value if more.get("augment") and which(batch) else sums
+
+    monkeypatch.setattr(SpeechTraining, "losses", losses)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_skipped_and_named(
+    recipe: Load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    value: float,
+) -> None:
+    spoil(monkeypatch, lambda batch: "train-7" in batch.ids, value)
+    train(recipe("training.max_steps=null", "training.epochs=2"), tmp_path / "run")
+    told = capsys.readouterr().err
+    assert told.count("loss or gradient is not finite; the batch is skipped") == 2
+    assert "(2 so far, all in training/skipped.txt): train-" in told
+    named = (tmp_path / "run" / "training" / "skipped.txt").read_text().splitlines()
+    assert [" train-7 " in f"{line} " for line in named] == [True, True]
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
+    assert state["position"]["skipped"] == 2
+    assert state["position"]["step"] == state["ema"]["steps"]
+    for part in (state["model"], state["ema"]["weights"]):
+        assert all(bool(tensor.isfinite().all()) for tensor in part.values())
+
+
+def test_a_bad_batch_changes_nothing(recipe: Load, tmp_path: Path) -> None:
+    """The weights, the average and the optimizer are those of a run without the step."""
+    run = tmp_path / "run"
+    train(recipe("training.max_steps=2", "checkpoint.average=none"), run)
+    before = load_checkpoint(run / "checkpoints" / LAST)
+    with pytest.MonkeyPatch.context() as patched:
+        spoil(patched, lambda _: True, float("nan"))
+        with pytest.raises(TrainingError):
+            train(recipe("training.max_steps=9", "training.bad_steps=1"), run)
+    after = load_checkpoint(run / "checkpoints" / LAST)
+    for part in ("model", "ema", "optimizer"):
+        assert _same(before[part], after[part]), part
+
+
+def test_several_bad_steps_in_a_row_end_the_run_with_advice(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        spoil(patched, lambda _: True, float("nan"))
+        with pytest.raises(TrainingError) as caught:
+            train(recipe("training.bad_steps=3"), run)
+    assert "3 steps in a row" in str(caught.value)
+    assert "Lower optimizer.lr" in str(caught.value)
+    assert "train-" in str(caught.value)
+    outcome = train(recipe("training.max_steps=2"), run)
+    assert outcome.model is not None
+    assert load_model_folder(outcome.model).tokenizer.size > 3
+
+
+def test_a_full_gpu_is_explained(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0")
+
+    monkeypatch.setattr(SpeechTraining, "losses", full)
+    with pytest.raises(TrainingError) as caught:
+        train(recipe(), tmp_path / "run")
+    told = str(caught.value)
+    assert "lower data.batch_seconds" in told
+    assert "train-" in told
+    assert "s of audio" in told
+    assert "CUDA out of memory" in told
+
+
+def test_more_labels_than_frames(
+    recipe: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["ab", "ab cab " * 30, "ba"]
+    manifest = write_corpus(tmp_path / "long", 3, seed=3, texts=texts)
+    data = f"data.train={manifest}"
+    with pytest.raises(TrainingError) as caught:
+        train(recipe(data), tmp_path / "run")
+    assert "1 utterances need more frames for their labels" in str(caught.value)
+    assert "long-1 (" in str(caught.value)
+    assert "loss.leave_out_too_long=true" in str(caught.value)
+    train(recipe(data, "loss.leave_out_too_long=true"), tmp_path / "run")
+    told = capsys.readouterr().err
+    assert "they are left out of the CTC loss" in told
+    assert "not finite" not in told
+
+
+def test_the_count_of_frames_is_exact(recipe: Load) -> None:
+    from asr.model import SpeechModel
+    from asr.train.checks import MARGIN, FrameCount
+
+    model = SpeechModel(recipe().model, 6).eval()
+    frames = FrameCount(model)
+    for size in range(0, 6000, 97):
+        samples = torch.zeros(1, size)
+        features, lengths = model.features(samples, torch.tensor([size]))
+        exact = int(model.encode(features, lengths)[1]) if features.shape[1] else 0
+        assert frames.exactly(size / model.sample_rate) == exact
+        assert abs(frames.about(size / model.sample_rate) - exact) < MARGIN
+
+
+def test_characters_that_cannot_be_written_are_reported(
+    recipe: Load, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_corpus(tmp_path / "dev", 2, seed=4, texts=["ab xy", "ba x"])
+    train(recipe(f"data.dev={manifest}", "training.max_steps=1"), tmp_path / "run")
+    told = capsys.readouterr().err
+    assert "dev: 2 characters cannot be written by the tokenizer: 'x' 2 times, 'y' 1 times" in told
+    assert "first in dev-0: 'ab xy'" in told
+
+
+def test_audio_of_train_in_dev_is_refused(recipe: Load, corpus: Path, tmp_path: Path) -> None:
+    both = f"data.dev={corpus / 'train' / 'manifest.jsonl'}"
+    with pytest.raises(ManifestError, match="also trained on"):
+        train(recipe(both), tmp_path / "run")
+    train(recipe(both, "data.leakage=allow", "training.max_steps=1"), tmp_path / "run")
+
+
+def test_missing_audio_is_refused_or_counted(
+    recipe: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_corpus(tmp_path / "gone", 3, seed=5)
+    (tmp_path / "gone" / "1.wav").unlink()
+    data = f"data.train={manifest}"
+    with pytest.raises(ManifestError, match="missing or unreadable"):
+        train(recipe(data), tmp_path / "run")
+    train(recipe(data, "data.missing_audio=leave_out", "training.max_steps=1"), tmp_path / "run")
+    assert "left out, audio missing or unreadable: 1" in capsys.readouterr().err
+
+
+def test_one_utterance_and_no_dev_set(
+    recipe: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_corpus(tmp_path / "one", 1, seed=6)
+    overrides = (f"data.train={manifest}", "data.dev=[]", "training.max_steps=3")
+    outcome = train(recipe(*overrides), tmp_path / "run")
+    assert outcome.model is not None
+    told = capsys.readouterr().err
+    assert "no dev set" in told
+    assert "was not measured" in (outcome.model / "README.md").read_text()
+    assert (outcome.model / "training" / "attention.png").exists()
+    with pytest.raises(ConfigError, match="size"):
+        train(recipe(*overrides, "tokenizer={type: unigram, size: 500}"), tmp_path / "other")
+
+
+def test_no_training_data(recipe: Load, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"data\.train: names no manifest"):
+        train(recipe("data.train=[]"), tmp_path / "run")
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(ManifestError, match=r"empty\.jsonl: empty"):
+        train(recipe(f"data.train={tmp_path / 'empty.jsonl'}"), tmp_path / "run")
+
+
+def test_interruption_ends_with_a_model(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = SpeechTraining.finish_step
+
+    def interrupt(self: SpeechTraining) -> Any:
+        if self.position.step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return finish(self)
+
+    monkeypatch.setattr(SpeechTraining, "finish_step", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    outcome = train(recipe("training.max_steps=50"), tmp_path / "run")
+    assert outcome.ended == "interrupted"
+    assert outcome.model is not None
+    assert (outcome.model / "config.yaml").exists()
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
+    assert state["position"]["step"] == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.fixture(scope="module")
+def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model to start from."""
+    values = json.loads(json.dumps(RECIPE))
+    values["data"]["train"] = str(corpus / "train" / "manifest.jsonl")
+    values["training"]["max_steps"] = 2
+    folder = tmp_path_factory.mktemp("init")
+    (folder / "r.yaml").write_text(json.dumps(values))
+    outcome = train(load_recipe(folder / "r.yaml"), folder / "run")
+    assert outcome.model is not None
+    return outcome.model
+
+
+class TestInit:
+    """Starting from the weights of another model."""
+
+    def test_the_same_architecture(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        gentle = ("training.max_steps=1", "optimizer.lr=1.0e-9", "training.ema=0")
+        outcome = train(recipe(*gentle), tmp_path / "run", Start(init=model))
+        assert "tensors loaded, 0 new, 0 left out" in capsys.readouterr().err
+        assert outcome.model is not None
+        ours, theirs = (load_model_folder(one).model for one in (outcome.model, model))
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.allclose(one, other, atol=1e-6)
+
+    def test_every_mismatch_is_named(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = ("model.encoder.layers=3", "model.decoder.ff=32", "training.max_steps=1")
+        with pytest.raises(TrainingError) as caught:
+            train(recipe(*other), tmp_path / "run", Start(init=model))
+        told = str(caught.value)
+        assert "encoder.layers.2.norm.weight is not there" in told
+        assert "decoder.layers.0.widen.weight is (64, 32) there, (32, 32) here" in told
+        assert "--init-partial" in told
+        train(recipe(*other), tmp_path / "run", Start(init=model, init_partial=True))
+        assert "encoder.layers.2.norm.weight is not there" in capsys.readouterr().err
+
+    def test_another_tokenizer(self, recipe: Load, tmp_path: Path, model: Path) -> None:
+        manifest = write_corpus(tmp_path / "other", 3, seed=8, texts=["xb", "ax cb", "bx"])
+        with pytest.raises(TrainingError, match="the tokenizers differ: 7 labels there, 8 here"):
+            train(recipe(f"data.train={manifest}"), tmp_path / "run", Start(init=model))
+
+    def test_no_model_there(self, recipe: Load, tmp_path: Path) -> None:
+        with pytest.raises(AsrError, match="no such model folder"):
+            train(recipe(), tmp_path / "run", Start(init=tmp_path / "nothing"))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)

@@ -1,0 +1,183 @@
+"""Small parts of a run, one by one."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.errors import AudioError, ConfigError
+from asr.model import FULL_CONTEXT
+from asr.train.averaging import Snapshots
+from asr.train.devices import choose_devices
+from asr.train.feed import Feed
+from asr.train.log import TrainingLog, read_log
+from asr.train.module import StepResult
+from asr.train.position import Position
+from asr.train.progress import Progress
+from asr.train.recipe import ChunkConfig, TrainingConfig
+from asr.train.seeds import derive, draw_context
+from asr.train.validation import Decoded, side_by_side
+
+
+@given(st.integers(0, 2**40), st.lists(st.integers() | st.text(max_size=3), max_size=3))
+def test_seeds_are_a_function_of_their_parts(seed: int, parts: list[int | str]) -> None:
+    found = derive(seed, *parts)
+    random.seed(0)
+    assert 0 <= found < 2**63
+    assert derive(seed, *parts) == found
+    assert derive(seed + 1, *parts) != found
+
+
+@given(st.integers(0, 10**6))
+def test_contexts_are_drawn_within_their_limits(seed: int) -> None:
+    config = ChunkConfig(full=0.5, smallest=3, largest=5, least_left=7, most_left=9)
+    context = draw_context(config, seed)
+    assert context == draw_context(config, seed)
+    if context != FULL_CONTEXT:
+        assert context.chunk is not None
+        assert 3 <= context.chunk <= 5
+        assert 7 <= context.left <= 9
+
+
+def test_full_context_is_as_frequent_as_asked() -> None:
+    config = ChunkConfig(full=0.3)
+    full = sum(draw_context(config, seed) == FULL_CONTEXT for seed in range(4000))
+    assert 1050 < full < 1350
+    assert all(draw_context(ChunkConfig(full=1), seed) == FULL_CONTEXT for seed in range(50))
+
+
+def weights(value: float) -> torch.nn.Module:
+    module = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        for one in module.parameters():
+            one.fill_(value)
+    return module
+
+
+def value(module: torch.nn.Module) -> float:
+    return next(module.parameters()).item()
+
+
+@pytest.mark.parametrize(("by", "mean"), [("last", (2 + 3) / 2), ("best", (1 + 3) / 2)])
+def test_snapshots_are_averaged(tmp_path: Path, by: str, mean: float) -> None:
+    snapshots = Snapshots(tmp_path, keep=2, by=by)
+    for step, loss in ((1, 0.1), (2, 0.9), (3, 0.5)):
+        snapshots.add(weights(step), step, loss, write=True)
+    module = weights(0)
+    assert snapshots.average_into(module, first=True, world_size=1)
+    assert value(module) == mean
+    assert len(list(tmp_path.iterdir())) == 3
+    snapshots.prune()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_snapshots_go_back_to_a_checkpoint(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path, keep=2, by="last")
+    for step in (1, 2):
+        snapshots.add(weights(step), step, 1.0, write=True)
+    state = snapshots.state()
+    snapshots.add(weights(3), 3, 1.0, write=True)  # after the checkpoint: is about to be lost
+    resumed = Snapshots(tmp_path, keep=2, by="last")
+    resumed.restore(state)
+    module = weights(0)
+    assert resumed.average_into(module, first=True, world_size=1)
+    assert value(module) == 1.5
+
+
+def test_too_few_snapshots_change_nothing(tmp_path: Path) -> None:
+    for by in ("none", "best", "last"):
+        snapshots = Snapshots(tmp_path / by, keep=2, by=by)
+        snapshots.add(weights(1), 1, None, write=True)
+        module = weights(7)
+        assert not snapshots.average_into(module, first=True, world_size=1)
+        assert value(module) == 7
+
+
+def test_the_log_drops_what_comes_again(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, 0, tensorboard=False)
+    for step in (1, 2, 3):
+        log.write("train", step, loss=1 / 3)
+    log.close()
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("train,4,0.1")  # cut off by a kill
+    log = TrainingLog(tmp_path, 2, tensorboard=False)
+    log.write("train", 3, loss=0.5)
+    log.close()
+    rows = [(row["step"], float(row["loss"])) for row in read_log(tmp_path / "log.csv")]
+    assert rows == [("1", 1 / 3), ("2", 1 / 3), ("3", 0.5)]
+
+
+RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.25, 10, 20, 3.0, 0.001, True, False)
+
+
+def test_plain_progress_is_a_line_now_and_then() -> None:
+    stream = io.StringIO()
+    progress = Progress(every=1000, stream=stream)
+    for _ in range(3):
+        progress.step(RESULT, Position(step=7, epoch=1, batch=2), 50.0, 0.1, 90.0)
+    progress.close()
+    assert stream.getvalue() == (
+        "step 7, epoch 2: loss 1.500, accuracy 25.0%, lr 0.001, 50x real time, 1:30 left\n"
+    )
+
+
+def test_a_terminal_gets_a_bar() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    progress = Progress(every=1000, stream=stream)
+    progress.step(RESULT, Position(step=7), 50.0, 0.5, float("nan"))
+    progress.say("a line with [brackets]")
+    progress.close()
+    assert "loss 1.500" in stream.getvalue()
+    assert "a line with [brackets]" in stream.getvalue()
+    assert "left" not in stream.getvalue()
+
+
+def test_reference_and_hypothesis_stand_under_each_other() -> None:
+    sample = (Decoded("u1", "a b", "a c"), Decoded("u2", "x", ""))
+    assert side_by_side(sample, 1).splitlines() == ["  u1", "    said:  a b", "    heard: a c"]
+
+
+def test_devices() -> None:
+    cpu = choose_devices(TrainingConfig(epochs=1, accelerator="cpu", precision="32"))
+    assert (cpu.accelerator, cpu.count, cpu.precision) == ("cpu", 1, "32-true")
+    half = choose_devices(TrainingConfig(epochs=1, accelerator="cpu", precision="bf16"))
+    assert half.precision == "bf16-mixed"
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="no CUDA device"):
+            choose_devices(TrainingConfig(epochs=1, accelerator="cuda"))
+
+
+class Broken(torch.utils.data.Dataset[int]):
+    def __getitem__(self, index: int) -> int:
+        raise AudioError("a.wav: damaged; replace the file")
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_a_worker_is_one_line(workers: int) -> None:
+    loader: Any = torch.utils.data.DataLoader(Broken(), batch_size=None, num_workers=workers)
+    sampler: Any = SimpleNamespace(epoch=0, set_epoch=lambda _: None)
+    with pytest.raises(AudioError) as caught:
+        list(Feed(loader, sampler, epochs=1))
+    assert str(caught.value) == "a.wav: damaged; replace the file"
+
+
+def test_the_feed_marks_the_last_batch_of_each_epoch() -> None:
+    sampler: Any = SimpleNamespace(epoch=1, set_epoch=lambda _: None)
+    loader: Any = ["a", "b"]
+    fed = [(one.batch, one.last) for one in Feed(loader, sampler, epochs=3)]
+    assert fed == [("a", False), ("b", True)] * 2

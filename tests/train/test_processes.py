@@ -1,0 +1,70 @@
+"""Two processes with gloo on the CPU."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr.model.folder import load_model_folder
+
+OVERRIDES = (
+    "training.devices=2",
+    "training.strategy=ddp",
+    "training.max_steps=null",
+    "training.epochs=6",
+    "data.batch_seconds=8",
+    "validation={steps: 12, decode: 4}",
+    "model.encoder.layer_drop=0.1",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two processes."""
+    from tests.train.conftest import RECIPE
+
+    values = json.loads(json.dumps(RECIPE))
+    for part in ("train", "dev"):
+        values["data"][part] = str(corpus / part / "manifest.jsonl")
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "two.yaml").write_text(json.dumps(values))
+    command = [str(Path(sys.executable).with_name("asr")), "train", str(folder / "two.yaml")]
+    done = subprocess.run(
+        [*command, *OVERRIDES],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("model: ") == 1
+    assert "for each of 2 processes" in done.stderr
+    assert "Warning" not in done.stderr
+    return folder / "exp" / "two"
+
+
+def test_the_loss_falls(finished: Path) -> None:
+    rows = list(csv.DictReader((finished / "training" / "log.csv").open()))
+    train = [float(row["loss"]) for row in rows if row["kind"] == "train"]
+    assert sum(train[-4:]) < 0.8 * sum(train[:4])
+    dev = [float(row["loss"]) for row in rows if row["kind"] == "dev"]
+    assert dev[-1] < dev[0]
+
+
+def test_each_process_has_its_own_share(finished: Path, corpus: Path) -> None:
+    """What both have heard in an epoch is the corpus, once."""
+    lines = (corpus / "train" / "manifest.jsonl").read_text().splitlines()
+    seconds = sum(json.loads(line)["duration"] for line in lines)
+    rows = csv.DictReader((finished / "training" / "log.csv").open())
+    heard = [float(row["audio_hours"]) * 3600 for row in rows if row["epoch"] == "1"]
+    assert heard[0] == pytest.approx(seconds, rel=1e-4)
+
+
+def test_the_model_is_whole(finished: Path) -> None:
+    assert load_model_folder(finished / "model").model.vocabulary > 3

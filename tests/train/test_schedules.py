@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.train.schedules import SCHEDULES, Constant, Cosine, Noam, WarmupStableDecay
+
+
+@given(
+    st.sampled_from(sorted(SCHEDULES)),
+    st.integers(0, 50),
+    st.integers(1, 2000),
+    st.floats(0, 1),
+)
+def test_a_factor_is_above_zero_and_at_most_one(
+    name: str, warmup: int, step: int, progress: float
+) -> None:
+    schedule = SCHEDULES[name](type=name, warmup_steps=warmup)
+    assert 0 < schedule.factor(step, progress) <= 1
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_warm_up_is_linear_and_ends_at_one(name: str) -> None:
+    schedule = SCHEDULES[name](type=name, warmup_steps=4)
+    assert [schedule.factor(step, 0.0) for step in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_shapes() -> None:
+    assert Noam(warmup_steps=100).factor(400, 0.0) == 0.5
+    cosine = Cosine(warmup_steps=0, floor=0.0)
+    assert [round(cosine.factor(9, at), 6) for at in (0.0, 0.5, 1.0)] == [1.0, 0.5, 0.0]
+    wsd = WarmupStableDecay(warmup_steps=0, decay=0.25, floor=0.0)
+    assert [wsd.factor(9, at) for at in (0.5, 0.75, 0.875, 1.0)] == [1.0, 1.0, 0.5, 0.0]
+    assert Constant(warmup_steps=0).factor(9, 0.9) == 1.0
