@@ -12,10 +12,11 @@ from asr.audio.decoder import BLOCK_FRAMES, Block, CannotDecodeError
 from asr.audio.source import Source
 
 #: The containers that may be opened. Not among them: what is no sound (pictures, subtitles), and
-#: playlists, which would make the library open other files and addresses than the one it was given.
+#: playlists, which would make the library open other files and addresses than the one it was given;
+#: and w64, whose reader never ends on a file cut in its header (libsndfile reads that format).
 _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,iff,loas,matroska,"
-    "mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,rm,tak,truehd,tta,voc,w64,wav,wv,xwma"
+    "mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,rm,tak,truehd,tta,voc,wav,wv,xwma"
 )
 #: Time stamps may leave that many seconds without sound before silence is put there: less is
 #: rounding, and the jitter of recorders.
@@ -23,8 +24,9 @@ _GAP_SECONDS = 0.5
 #: What integer samples are divided by; floats come as they are. Unsigned bytes have an offset.
 _SCALES = {"uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 _SAMPLE_TYPES = ("u8", "s16", "s32", "flt", "dbl")
-#: What PyAV raises for bad data: FFmpeg's errors, and its own for numbers that make no sense.
-_LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError)
+#: What PyAV raises for bad data: FFmpeg's errors, and its own for numbers that make no sense
+#: (IndexError: a packet of a track that appeared in the middle).
+_LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, IndexError)
 
 
 class AvDecoder:
@@ -190,7 +192,8 @@ def _samples(frame: Any, channels: int) -> np.ndarray:
     """The frame's samples (n, channels) as float32."""
     data = frame.to_ndarray()
     data = data.T if frame.format.is_planar else data.reshape(-1, channels)
-    samples: np.ndarray = data.astype(np.float32)
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite: refused later
+        samples: np.ndarray = data.astype(np.float32)
     if data.dtype == np.uint8:
         samples -= np.float32(128)
     if data.dtype.name in _SCALES:

@@ -38,13 +38,10 @@ def open_decoder(source: Source, end: Ending) -> Decoder:
     except CannotDecodeError as error:
         reasons.append(str(error))
     if kind.key == "unknown":
-        try:
-            return SndfileDecoder(source)  # its rare formats have no magic number that we list
-        except CannotDecodeError:
-            raise source.problem(
-                "not audio: no sound format is recognised; samples without a header need one "
-                "(for example a wav header)"
-            ) from None
+        raise source.problem(
+            "not audio: no sound format is recognised; samples without a header need one "
+            "(for example a wav header)"
+        )
     raise source.problem(_why_not(kind, end, reasons[0]))
 
 

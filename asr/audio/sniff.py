@@ -19,13 +19,18 @@ class Kind:
 
 UNKNOWN = Kind("unknown", "unknown data")
 
+#: What a file of chunks (RIFF, IFF) holds, by its bytes 8 to 12.
+_CHUNKED = {
+    b"WAVE": Kind("wav", "a WAV file"),
+    b"AVI ": Kind("avi", "an AVI file"),
+    b"AIFF": Kind("aiff", "an AIFF file"),
+    b"AIFC": Kind("aiff", "an AIFF file"),
+    b"WEBP": Kind("", "a WebP picture"),
+}
+
 #: (offset, magic, key, text); the first match counts.
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
-    (8, b"WAVE", "wav", "a WAV file"),
-    (8, b"AVI ", "avi", "an AVI file"),
     (0, b"riff\x2e\x91\xcf\x11", "w64", "a Wave64 file"),
-    (8, b"AIFF", "aiff", "an AIFF file"),
-    (8, b"AIFC", "aiff", "an AIFF file"),
     (0, b".snd", "au", "an AU file"),
     (0, b"dns.", "au", "an AU file"),
     (0, b"caff", "caf", "a CAF file"),
@@ -48,7 +53,6 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\xff\xd8\xff", "", "a JPEG picture"),
     (0, b"\x89PNG", "", "a PNG picture"),
     (0, b"GIF8", "", "a GIF picture"),
-    (8, b"WEBP", "", "a WebP picture"),
     (0, b"BM", "", "a BMP picture"),
     (0, b"II*\x00", "", "a TIFF picture"),
     (0, b"MM\x00*", "", "a TIFF picture"),
@@ -81,6 +85,8 @@ _WORDS = (b"BM", b"BZh", b"MAC ", b"ID3", b"Rar!", b"GIF8")
 
 def sniff(head: bytes) -> Kind:
     """The kind of file that starts with `head` (`HEAD_BYTES` of it, or the whole file)."""
+    if head.startswith((b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")) and head[8:12] in _CHUNKED:
+        return _CHUNKED[head[8:12]]
     for offset, magic, key, text in _MAGIC:
         if head.startswith(magic, offset) and not (magic in _WORDS and _is_text(head)):
             return Kind(key, text)
