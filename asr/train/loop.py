@@ -109,7 +109,7 @@ class TrainingLoop(pl.Callback):
             self.checkpoint(module)
 
     def set_epoch_batches(self, batches: int | None, module: SpeechTraining) -> None:
-        """How many batches an epoch has, before the first one."""
+        """How many batches an epoch has (None: not known), told before the first one."""
         self._epoch_batches = batches
         self._progress_before = module.progress = self._fraction(module)
 

@@ -59,7 +59,8 @@ class Opening(pl.Callback):
         """The batches of an epoch can be counted now."""
         assert isinstance(module, SpeechTraining)
         data, at = module.data, module.position
-        batches = data.sampler.count(at.epoch)
+        # epochs differ by a batch or two; schedules must not depend on where a run was resumed
+        batches = data.sampler.count(0)
         self.loop.set_epoch_batches(batches, module)
         if not trainer.is_global_zero:
             return

@@ -42,10 +42,10 @@ class Progress:
         remaining = f", {written(left)} left" if left == left else ""
         text = (
             f"step {at.step}, epoch {at.epoch + bool(at.batch)}: loss {result.loss:.3f}, "
-            f"accuracy {result.accuracy:.1%}, lr {result.lr:.2g}, {speed:.0f}x real time{remaining}"
+            f"accuracy {result.accuracy:.1%}, {speed:.0f}x real time{remaining}"
         )
         if self._bar is None:
-            self.say(text)
+            self.say(f"{text}, lr {result.lr:.2g}")
         else:
             self._bar.update(self._task, completed=done, description=text)
 
@@ -54,7 +54,7 @@ class Progress:
         if self._bar is None:
             print(text, file=self.stream, flush=True)
         else:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -64,11 +64,10 @@ class Progress:
 
     def _open_bar(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._bar = Progress(
-            BarColumn(bar_width=20),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=8),
             TextColumn("{task.description}", markup=False),
             console=Console(file=self.stream),
             refresh_per_second=2,

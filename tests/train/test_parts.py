@@ -125,7 +125,7 @@ def test_plain_progress_is_a_line_now_and_then() -> None:
         progress.step(RESULT, Position(step=7, epoch=1, batch=2), 50.0, 0.1, 90.0)
     progress.close()
     assert stream.getvalue() == (
-        "step 7, epoch 2: loss 1.500, accuracy 25.0%, lr 0.001, 50x real time, 1:30 left\n"
+        "step 7, epoch 2: loss 1.500, accuracy 25.0%, 50x real time, 1:30 left, lr 0.001\n"
     )
 
 
