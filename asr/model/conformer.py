@@ -77,6 +77,8 @@ class ConformerState:
 class ConformerEncoder(Encoder):
     """Subsampling, then `layers` Conformer blocks, then a layer norm."""
 
+    layers: Sequence[ConformerLayer]  # a ModuleList, which would be typed as any modules
+
     def __init__(self, config: ConformerConfig, mels: int, feature_seconds: float) -> None:
         super().__init__()
         self.mels = mels
@@ -85,7 +87,8 @@ class ConformerEncoder(Encoder):
         self.layer_drop = config.layer_drop
         self.subsampling = Subsampling(config.subsampling, mels, config.dim)
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.layers))
+        layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.layers))
+        self.layers = layers  # type: ignore[assignment]
         self.norm = nn.LayerNorm(config.dim)
 
     def forward(
@@ -139,7 +142,7 @@ class ConformerEncoder(Encoder):
             lengths = torch.full((len(waiting),), waiting.shape[1], device=waiting.device)
             return self(waiting, lengths)[0], replace(state, features=waiting[:, :0])
         chunk, factor = state.context.chunk, self.subsampling.factor
-        left_over = int(self.subsampling.frames(waiting.shape[1])) if final else 0
+        left_over = self.subsampling.frames(waiting.shape[1]) if final else 0
         if final:
             missing = max(self.subsampling.needed(left_over) - waiting.shape[1], 0)
             waiting = F.pad(waiting, (0, 0, 0, missing))

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from torch import nn
-
 from asr.config import Config, parse
 from asr.errors import ConfigError
 from asr.model.protocols import Decoder, Encoder
@@ -22,7 +20,7 @@ class Entry:
     """A registered class and the configuration that it is built from."""
 
     config: type[Config]
-    module: type[nn.Module]
+    module: Callable[..., Any]
 
 
 ENCODERS: dict[str, Entry] = {}

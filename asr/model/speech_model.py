@@ -32,10 +32,10 @@ class ModelConfig(Config):
 
     frontend: FrontendConfig = FrontendConfig()
     encoder: Annotated[SerializeAsAny[Config], BeforeValidator(_encoder_config)] = Field(
-        default={"type": "conformer"}  # type: ignore[arg-type]
+        default_factory=lambda: _encoder_config({"type": "conformer"})
     )
     decoder: Annotated[SerializeAsAny[Config] | None, BeforeValidator(_decoder_config)] = Field(
-        default={"type": "transformer"}  # type: ignore[arg-type]
+        default_factory=lambda: _decoder_config({"type": "transformer"})
     )
     ctc: bool = True
     intermediate_ctc: tuple[int, ...] = ()

@@ -8,7 +8,7 @@ feature is covered. That makes the stepped and the parallel form the same by con
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from asr.config import Config
+
+Count = TypeVar("Count", Tensor, int)
 
 
 class SubsamplingConfig(Config):
@@ -45,7 +47,7 @@ class Subsampling(nn.Module):
         #: features that one frame is computed from
         self.window = 2 ** (halvings + 1) - 1
 
-    def frames(self, features: Tensor | int) -> Tensor | int:
+    def frames(self, features: Count) -> Count:
         """How many frames come of so many features."""
         return -(-features // self.factor)
 
@@ -55,7 +57,7 @@ class Subsampling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, T, F) -> (B, ceil(T / factor), D); what lies beyond a row's end must be zero."""
-        missing = self.needed(int(self.frames(features.shape[1]))) - features.shape[1]
+        missing = self.needed(self.frames(features.shape[1])) - features.shape[1]
         return self.windows(F.pad(features, (0, 0, 0, missing)))
 
     def windows(self, features: Tensor) -> Tensor:

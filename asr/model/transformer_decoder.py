@@ -6,6 +6,7 @@ share, and those of the memory once per utterance: following a hypothesis copies
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -52,13 +53,16 @@ class DecoderState:
 class TransformerDecoder(Decoder):
     """Embedding, `layers` blocks of self-attention, attention to the memory, feed-forward."""
 
+    layers: Sequence[DecoderLayer]  # a ModuleList, which would be typed as any modules
+
     def __init__(self, config: TransformerDecoderConfig, vocabulary: int, memory_dim: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, config.dim)
         nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
         self.scale = config.dim**0.5
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.ModuleList(DecoderLayer(config, memory_dim) for _ in range(config.layers))
+        layers = nn.ModuleList(DecoderLayer(config, memory_dim) for _ in range(config.layers))
+        self.layers = layers  # type: ignore[assignment]
         self.norm = nn.LayerNorm(config.dim)
         self.to_logits = nn.Linear(config.dim, vocabulary)
         if config.tie_embedding:

@@ -48,7 +48,12 @@ class Start:
     init_partial: bool = False
 
 
-def train(recipe: Recipe, folder: Path, start: Start = Start(), command: str = "") -> Outcome:
+FROM_WHERE_IT_STOPPED = Start()
+
+
+def train(
+    recipe: Recipe, folder: Path, start: Start = FROM_WHERE_IT_STOPPED, command: str = ""
+) -> Outcome:
     """Trains by `recipe` in `folder`; called again, goes on where it was stopped.
 
     `folder` gets `checkpoints/` (to resume from), `training/` (recipe, logs, curves) and, when
