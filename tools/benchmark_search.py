@@ -83,9 +83,9 @@ class Ours:
     def __init__(self, batch: int) -> None:
         import torch
 
-        from asr.model.protocols import EOS
         from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
         from asr.search import SearchConfig, joint_scorers
+        from asr.text import EOS
 
         torch.set_num_threads(1)
         torch.manual_seed(1)

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from asr.data.batches import Item, Plan
 from asr.data.decode import cut_samples
 from asr.errors import AudioError
+from asr.text import BLANK
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Pads rows of tokens; the blank label, which no text contains.
-TOKEN_PADDING = 0
 #: Tokens are padded to a multiple of this, so that few widths occur (see `Plan`).
 TOKEN_STEP = 16
 
@@ -153,7 +152,7 @@ class SpeechDataset(Dataset[Batch]):
         lengths = torch.zeros(plan.rows, dtype=torch.int64)
         lengths[: len(rows)] = torch.tensor([len(row) for row in rows])
         width = max(-(-int(lengths.max()) // TOKEN_STEP) * TOKEN_STEP, TOKEN_STEP)
-        padded = torch.full((plan.rows, width), TOKEN_PADDING)
+        padded = torch.full((plan.rows, width), BLANK)  # which no text contains
         for row, target in zip(rows, padded, strict=False):
             target[: len(row)] = row
         return padded, lengths

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 
 from asr.errors import ModelError
 
-#: Ids that mean the same in every tokenizer, model and search of this package.
-BLANK, UNK, EOS = 0, 1, 2  # EOS also starts a sequence
-
 
 @dataclass(frozen=True)
 class ChunkContext:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asr.model.protocols import EOS, Decoder
+from asr.model.protocols import Decoder
+from asr.text.tokenizer import EOS
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 
 from asr.errors import ConfigError, ModelError
-from asr.model.protocols import BLANK, EOS, UNK
 from asr.search.config import SearchConfig
 from asr.search.nbest import NBest
 from asr.search.protocol import WeightedScorer
+from asr.text.tokenizer import BLANK, EOS, UNK
 from asr.types import Hypothesis
 
 FIRST_LABEL = max(BLANK, UNK, EOS) + 1

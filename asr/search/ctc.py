@@ -37,7 +37,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from asr.model.protocols import BLANK
+from asr.text.tokenizer import BLANK
 
 FLOOR = -100.0
 """Least log posterior: one frame that denies a label costs this much, and not infinitely much."""

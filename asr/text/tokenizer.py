@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-#: Nothing said (CTC), a character that cannot be written, and the end of a text (which also
-#: starts a sequence).
+#: Ids that mean the same in every tokenizer, model and search: nothing said (CTC), a character that
+#: cannot be written, and the end of a text (which also starts a sequence).
 BLANK, UNK, EOS = 0, 1, 2
 SPECIAL_PIECES = ("<blank>", "<unk>", "<eos>")
 

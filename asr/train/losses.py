@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asr.model.protocols import BLANK, EOS
+from asr.text import BLANK, EOS
 
 IGNORED = -100
 

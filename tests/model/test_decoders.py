@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from asr.model import Decoder, ModelConfig, SpeechModel
-from asr.model.protocols import EOS
 from asr.model.transformer_decoder import TransformerDecoder
+from asr.text import EOS
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.model.label_cache import LabelCache
-from asr.model.protocols import EOS
 from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
+from asr.text import EOS
 
 VOCABULARY = 11
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr.model.protocols import EOS, Decoder
+from asr.model.protocols import Decoder
+from asr.text import EOS
 
 
 def memory_of(seed: int, lengths: list[int], dim: int = 4) -> tuple[Tensor, Tensor]:

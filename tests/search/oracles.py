@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from asr.model.protocols import BLANK, EOS, Decoder
+from asr.model.protocols import Decoder
 from asr.search import WeightedScorer
 from asr.search.beam import FIRST_LABEL
 from asr.search.ctc import FLOOR
+from asr.text import BLANK, EOS
 
 Score = Callable[[tuple[int, ...]], float]
 
