@@ -56,8 +56,8 @@ def evaluate(
     """
     from asr.evaluate.corpus import read_utterances
     from asr.evaluate.evaluation import evaluate as measure
-    from asr.output import check_writable, write_whole
     from asr.transcribe.recognizer import load_model
+    from asr.whole import check_writable, write_whole
 
     utterances = read_utterances(manifest)
     if output is not None:

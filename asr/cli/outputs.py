@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr.cli.inputs import Input
 from asr.errors import ConfigError
-from asr.output import check_writable
+from asr.whole import check_writable
 
 #: What common file systems take, in bytes.
 LONGEST_NAME = 255

@@ -14,8 +14,9 @@ from asr.cli.inputs import STDIN, Input, find_inputs
 from asr.cli.outputs import Job, check_folders, plan_outputs
 from asr.cli.progress import progress
 from asr.errors import AsrError
-from asr.output import FORMATS, write_whole
+from asr.output import FORMATS
 from asr.types import Transcript
+from asr.whole import write_whole
 
 
 @click.command()

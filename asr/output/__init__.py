@@ -1,4 +1,4 @@
-"""Writes transcripts: one function a format, `FORMATS` names them, files appear whole."""
+"""How transcripts are written: one function a format; `FORMATS` names them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from asr.output.json import as_json, as_json_line
 from asr.output.txt import as_text
-from asr.output.whole import check_writable, write_whole
 from asr.types import Transcript
 
 #: format name, also the ending of the file: (transcript, name of the model) -> file contents
@@ -16,4 +15,4 @@ FORMATS: dict[str, Callable[[Transcript, str], str]] = {
     "jsonl": as_json_line,
 }
 
-__all__ = ["FORMATS", "as_json", "as_json_line", "as_text", "check_writable", "write_whole"]
+__all__ = ["FORMATS", "as_json", "as_json_line", "as_text"]

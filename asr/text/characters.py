@@ -10,8 +10,8 @@ from pathlib import Path
 
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
-from asr.text.files import write_whole
 from asr.text.tokenizer import BLANK, EOS, SPECIAL_PIECES, UNK, UNKNOWN_MARK, WORD_MARK
+from asr.whole import write_whole
 
 CHARACTER_FILE = "tokenizer.json"
 _FORMAT = {"type": "char", "version": 1}
@@ -56,7 +56,7 @@ class CharacterTokenizer:
         content = json.dumps(
             {**_FORMAT, "symbols": list(self.symbols)}, ensure_ascii=False, indent=1
         )
-        write_whole(path, (content + "\n").encode())
+        write_whole(path, content + "\n")
         return path
 
     def _written(self, token: int) -> str:

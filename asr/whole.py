@@ -1,29 +1,34 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: transcripts, tokenizers, checkpoints."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from asr.errors import OutputError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes `text` (UTF-8) to `path`: a reader sees the old file or the new one, never a part.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to fill; when the block ends it takes the place of `path` (folders are made).
 
-    The text goes to a temporary file in the same folder first, so a full disk, a crash or Ctrl-C
-    leaves what was there. A name that is not valid Unicode is written as JSON-style escapes.
+    A reader sees the old file or the new one, never a part: what is written goes to a temporary
+    file in the same folder first, so a full disk, a crash or Ctrl-C leaves what was there.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written. Other errors of the block pass.
     """
     # A name of its own: the target's may be as long as the file system allows.
     fresh = path.parent / f".asr-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(fresh, "xb") as file:
-                file.write(text.encode("utf-8", "backslashreplace"))
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(fresh, path)
@@ -32,6 +37,20 @@ def write_whole(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a text (UTF-8) or bytes to `path` as `whole_file` does.
+
+    In a text, a name that is not valid Unicode is written as JSON-style escapes.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def check_writable(folder: Path) -> None:
