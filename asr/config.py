@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,7 +23,14 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+class TypedConfig(Config):
+    """A configuration whose `type` says which of several classes it is of; see `parse_typed`."""
+
+    type: str
+
+
 C = TypeVar("C", bound=Config)
+T = TypeVar("T", bound=TypedConfig)
 
 
 def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
@@ -42,14 +49,36 @@ def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
         raise ConfigError(f"{source}: {error}") from None
 
 
+def parse_typed(kind: str, known: Mapping[str, type[T]], values: Any) -> T:
+    """Builds the one of the `known` classes that the key `type` of `values` names.
+
+    Args:
+        kind: what it is the configuration of, for messages: `encoder`, `schedule` ...
+        values: a mapping, or a configuration that has been built already.
+
+    Raises:
+        ConfigError: no such type (the nearest known one is named), or as `parse`.
+    """
+    if isinstance(values, TypedConfig):
+        return values  # type: ignore[return-value]
+    if not isinstance(values, Mapping) or "type" not in values:
+        raise ConfigError(f"{kind}: needs 'type', one of: {', '.join(sorted(known))}")
+    name = str(values["type"])
+    if name not in known:
+        raise ConfigError(f"{kind}.type: no {kind} is called '{name}', {_hint(name, known)}")
+    return parse(known[name], values, kind)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known := sorted(known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+
+
 def _explain(cls: type[Config], values: Mapping[str, Any], problem: Any) -> str:
     path: Sequence[str | int] = problem["loc"]
     key = ".".join(str(part) for part in path)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_fields_at(cls, path[:-1]))
-        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key '{key}', {hint}"
+        return f"unknown key '{key}', {_hint(str(path[-1]), _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
     message = problem["msg"].removeprefix("Value error, ")

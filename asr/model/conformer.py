@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from asr.config import Config
+from asr.config import TypedConfig
 from asr.model.attention import Attention, visible, within
 from asr.model.dropout import Dropout
 from asr.model.protocols import FULL_CONTEXT, ChunkContext, Encoder
@@ -26,7 +26,7 @@ from asr.model.rotary import rotate
 from asr.model.subsampling import Subsampling, SubsamplingConfig
 
 
-class ConformerConfig(Config):
+class ConformerConfig(TypedConfig):
     """`ff` is the inner width of the feed-forward modules, `kernel` is in frames."""
 
     type: Literal["conformer"] = "conformer"

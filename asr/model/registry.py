@@ -5,13 +5,11 @@ A new one is a file with one class and one decorator, imported in `asr/model/__i
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from asr.config import Config, parse
-from asr.errors import ConfigError
+from asr.config import TypedConfig, parse_typed
 from asr.model.protocols import Decoder, Encoder
 
 
@@ -19,7 +17,7 @@ from asr.model.protocols import Decoder, Encoder
 class Entry:
     """A registered class and the configuration that it is built from."""
 
-    config: type[Config]
+    config: type[TypedConfig]
     module: Callable[..., Any]
 
 
@@ -29,7 +27,7 @@ E = TypeVar("E", bound=type[Encoder])
 D = TypeVar("D", bound=type[Decoder])
 
 
-def register_encoder(name: str, config: type[Config]) -> Callable[[E], E]:
+def register_encoder(name: str, config: type[TypedConfig]) -> Callable[[E], E]:
     """Makes `type: name` in a recipe build this class as `cls(config, mels, feature_seconds)`."""
 
     def keep(module: E) -> E:
@@ -39,7 +37,7 @@ def register_encoder(name: str, config: type[Config]) -> Callable[[E], E]:
     return keep
 
 
-def register_decoder(name: str, config: type[Config]) -> Callable[[D], D]:
+def register_decoder(name: str, config: type[TypedConfig]) -> Callable[[D], D]:
     """Makes `type: name` in a recipe build this class as `cls(config, vocabulary, memory_dim)`."""
 
     def keep(module: D) -> D:
@@ -49,21 +47,11 @@ def register_decoder(name: str, config: type[Config]) -> Callable[[D], D]:
     return keep
 
 
-def config_of(kind: str, registry: Mapping[str, Entry], values: Any) -> Config:
-    """The configuration that a mapping with a `type` key describes.
+def encoder_config(values: Any) -> TypedConfig:
+    """The configuration of the encoder that `values` describe; see `parse_typed`."""
+    return parse_typed("encoder", {name: one.config for name, one in ENCODERS.items()}, values)
 
-    Raises:
-        ConfigError: no such type, or a mistake in its configuration.
-    """
-    if isinstance(values, Config):
-        return values
-    if not isinstance(values, Mapping) or "type" not in values:
-        raise ConfigError(f"{kind}: needs 'type', one of: {', '.join(sorted(registry))}")
-    name = str(values["type"])
-    if name not in registry:
-        near = difflib.get_close_matches(name, registry, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise ConfigError(
-            f"{kind}.type: no {kind} is called '{name}'; {hint}known: {', '.join(sorted(registry))}"
-        )
-    return parse(registry[name].config, values, kind)
+
+def decoder_config(values: Any) -> TypedConfig:
+    """The configuration of the decoder that `values` describe; see `parse_typed`."""
+    return parse_typed("decoder", {name: one.config for name, one in DECODERS.items()}, values)

@@ -8,19 +8,15 @@ import torch.nn.functional as F
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 
-from asr.config import Config
+from asr.config import Config, TypedConfig
 from asr.errors import ModelError
 from asr.frontend import FrontendConfig, GlobalNorm, LogMel
 from asr.model.protocols import FULL_CONTEXT, ChunkContext, Decoder, Encoder
-from asr.model.registry import DECODERS, ENCODERS, config_of
+from asr.model.registry import DECODERS, ENCODERS, decoder_config, encoder_config
 
 
-def _encoder_config(values: Any) -> Config:
-    return config_of("encoder", ENCODERS, values)
-
-
-def _decoder_config(values: Any) -> Config | None:
-    return None if values is None else config_of("decoder", DECODERS, values)
+def _decoder_or_none(values: Any) -> TypedConfig | None:
+    return None if values is None else decoder_config(values)
 
 
 class ModelConfig(Config):
@@ -31,11 +27,11 @@ class ModelConfig(Config):
     """
 
     frontend: FrontendConfig = FrontendConfig()
-    encoder: Annotated[SerializeAsAny[Config], BeforeValidator(_encoder_config)] = Field(
-        default_factory=lambda: _encoder_config({"type": "conformer"})
+    encoder: Annotated[SerializeAsAny[TypedConfig], BeforeValidator(encoder_config)] = Field(
+        default_factory=lambda: encoder_config({"type": "conformer"})
     )
-    decoder: Annotated[SerializeAsAny[Config] | None, BeforeValidator(_decoder_config)] = Field(
-        default_factory=lambda: _decoder_config({"type": "transformer"})
+    decoder: Annotated[SerializeAsAny[TypedConfig] | None, BeforeValidator(_decoder_or_none)] = (
+        Field(default_factory=lambda: decoder_config({"type": "transformer"}))
     )
     ctc: bool = True
     intermediate_ctc: tuple[int, ...] = ()
@@ -62,14 +58,14 @@ class SpeechModel(nn.Module):
         self.vocabulary = vocabulary
         self.frontend = LogMel(config.frontend)
         self.norm = GlobalNorm(config.frontend.mels)
-        encoder = ENCODERS[getattr(config.encoder, "type")]  # noqa: B009
+        encoder = ENCODERS[config.encoder.type]
         self.encoder: Encoder = encoder.module(
             config.encoder, config.frontend.mels, config.frontend.hop_seconds
         )
         self.ctc = nn.Linear(self.encoder.dim, vocabulary) if config.ctc else None
         self.decoder: Decoder | None = None
         if config.decoder is not None:
-            decoder = DECODERS[getattr(config.decoder, "type")]  # noqa: B009
+            decoder = DECODERS[config.decoder.type]
             self.decoder = decoder.module(config.decoder, vocabulary, self.encoder.dim)
 
     @property

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from asr.config import Config
+from asr.config import TypedConfig
 from asr.model.attention import Attention, within
 from asr.model.dropout import Dropout
 from asr.model.label_cache import LabelCache
@@ -24,7 +24,7 @@ from asr.model.registry import register_decoder
 from asr.model.rotary import rotate
 
 
-class TransformerDecoderConfig(Config):
+class TransformerDecoderConfig(TypedConfig):
     """`tie_embedding` uses one matrix for the labels that go in and the logits that come out."""
 
     type: Literal["transformer"] = "transformer"

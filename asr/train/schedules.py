@@ -1,27 +1,25 @@
 """Learning rate schedules: pure functions of how far a run has come.
 
 A schedule multiplies `optimizer.lr`. Having no state of its own, it continues after a resume
-as if nothing had happened. A new one is a class with `factor` and one registration.
+as if nothing had happened. A new one is a class with `after_warmup` and one registration.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from asr.config import Config, parse
-from asr.errors import ConfigError
+from asr.config import TypedConfig, parse_typed
 
 
-class Schedule(Config):
+class Schedule(TypedConfig, ABC):
     """What all schedules have: a linear warm-up over `warmup_steps`."""
 
     needs_end: ClassVar[bool] = False
-    type: str
     warmup_steps: int = Field(default=1000, ge=0)
 
     def factor(self, step: int, progress: float) -> float:
@@ -35,9 +33,9 @@ class Schedule(Config):
             return step / self.warmup_steps
         return self.after_warmup(step, progress)
 
+    @abstractmethod
     def after_warmup(self, step: int, progress: float) -> float:
         """The factor once warm-up is over."""
-        raise TypeError(f"{type(self).__name__} defines no after_warmup")
 
 
 SCHEDULES: dict[str, type[Schedule]] = {}
@@ -105,21 +103,5 @@ class Constant(Schedule):
 
 
 def schedule_config(values: Any) -> Schedule:
-    """The schedule that a mapping with a `type` key describes.
-
-    Raises:
-        ConfigError: no such type, or a mistake in its configuration.
-    """
-    if isinstance(values, Schedule):
-        return values
-    if not isinstance(values, Mapping) or "type" not in values:
-        raise ConfigError(f"schedule: needs 'type', one of: {', '.join(sorted(SCHEDULES))}")
-    name = str(values["type"])
-    if name not in SCHEDULES:
-        near = difflib.get_close_matches(name, SCHEDULES, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise ConfigError(
-            f"schedule.type: no schedule is called '{name}'; {hint}"
-            f"known: {', '.join(sorted(SCHEDULES))}"
-        )
-    return parse(SCHEDULES[name], values, "schedule")
+    """The schedule that `values` describe; see `parse_typed`."""
+    return parse_typed("schedule", SCHEDULES, values)

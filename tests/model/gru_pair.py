@@ -11,14 +11,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from asr.config import Config
+from asr.config import TypedConfig
 from asr.errors import ModelError
 from asr.model import FULL_CONTEXT, ChunkContext, Decoder, Encoder
 from asr.model.attention import within
 from asr.model.registry import register_decoder, register_encoder
 
 
-class GruConfig(Config):
+class GruConfig(TypedConfig):
     type: Literal["test-gru"] = "test-gru"
     dim: int = 16
 
