@@ -122,6 +122,10 @@ class ConformerEncoder(Encoder):
                 tapped.append(self.norm(frames))
         return self.norm(frames), lengths, tapped
 
+    def needed(self, frames: int) -> int:
+        """See `Encoder.needed`."""
+        return self.subsampling.needed(frames)
+
     def initial_state(self, batch: int, context: ChunkContext) -> ConformerState:
         """See `Encoder.initial_state`."""
         like = self.norm.weight

@@ -33,8 +33,9 @@ class LabelCache:
 
     storage: Storage
     past: Tensor  # (B, R, size) bool, which nodes are the past of each hypothesis
-    labels: int  # that each hypothesis has
+    labels: int  # the position of the next label: how many each hypothesis has, gaps counted
     tidy_at: int  # nodes at which to look for those that nobody needs
+    gaps: bool = False  # some hypotheses have fewer labels than others: nodes that nobody sees
 
     @classmethod
     def empty(cls, layers: int, batch: int, heads: int, like: Tensor, head_dim: int) -> LabelCache:
@@ -42,6 +43,19 @@ class LabelCache:
         nodes = like.new_empty(layers, batch, 0, 2, heads, head_dim)
         past = torch.zeros(batch, 1, 0, dtype=torch.bool, device=like.device)
         return cls(Storage(nodes, 0), past, 0, 0)
+
+    @classmethod
+    def of(cls, nodes: Tensor, real: Tensor) -> LabelCache:
+        """One hypothesis an utterance, with all its labels at once.
+
+        Args:
+            nodes: (layers, B, U, 2, H, d).
+            real: (B, U), False for nodes that are no label: the first ones of short rows, so that
+                the last label of every row is the last node.
+        """
+        labels = real.shape[1]
+        gaps = not bool(real.all())
+        return cls(Storage(nodes, labels), real[:, None], labels, 0, gaps)
 
     @property
     def size(self) -> int:
@@ -65,11 +79,11 @@ class LabelCache:
         storage.filled = needed
         itself = torch.eye(rows, dtype=torch.bool, device=self.past.device)
         past = torch.cat([self.past, itself.expand(batch, -1, -1)], dim=2)
-        return LabelCache(storage, past, self.labels + 1, self.tidy_at)
+        return LabelCache(storage, past, self.labels + 1, self.tidy_at, self.gaps)
 
     def mask(self) -> Tensor | None:
         """What to add to attention scores, (B, 1, R, size); None where all nodes are visible."""
-        if self.past.shape[1] == 1 and self.size == self.labels:
+        if self.past.shape[1] == 1 and self.size == self.labels and not self.gaps:
             return None
         mask = self.storage.nodes.new_zeros(self.past.shape)
         return mask.masked_fill_(~self.past, -torch.inf)[:, None]
@@ -81,7 +95,7 @@ class LabelCache:
         storage = self.storage
         if kept is not None:
             storage = Storage(self.nodes[:, kept], self.size)
-        cache = LabelCache(storage, past, self.labels, self.tidy_at)
+        cache = LabelCache(storage, past, self.labels, self.tidy_at, self.gaps)
         return cache._tidied() if self.size >= self.tidy_at else cache
 
     def _tidied(self) -> LabelCache:
@@ -94,8 +108,8 @@ class LabelCache:
         batch, rows, size = self.past.shape
         tidy_at = 2 * count + 8 * rows  # so that moving costs little more than writing did
         if 4 * count > 3 * size:
-            return LabelCache(self.storage, self.past, self.labels, tidy_at)
+            return LabelCache(self.storage, self.past, self.labels, tidy_at, self.gaps)
         kept = needed.byte().sort(dim=1, descending=True, stable=True).indices[:, :count]
         past = self.past.gather(2, kept[:, None].expand(-1, rows, -1))
         nodes = self.nodes[:, torch.arange(batch, device=kept.device)[:, None], kept]
-        return LabelCache(Storage(nodes, count), past, self.labels, tidy_at)
+        return LabelCache(Storage(nodes, count), past, self.labels, tidy_at, self.gaps)

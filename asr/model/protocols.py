@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from asr.errors import ModelError
+from asr.model.states import joined
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,15 @@ class Encoder(nn.Module, ABC):
         return *self(features, lengths, context), []
 
     @abstractmethod
+    def needed(self, frames: int) -> int:
+        """How many features the first `frames` frames of an utterance are computed from."""
+
+    @abstractmethod
     def initial_state(self, batch: int, context: ChunkContext) -> Any:
         """The state of `batch` streams that have heard nothing yet.
+
+        Streams are joined to batches and taken apart again (`asr.model.states`): a tensor of a
+        state has the batch in its first dimension.
 
         Raises:
             ModelError: this encoder cannot honour `context`.
@@ -123,6 +132,34 @@ class Decoder(nn.Module, ABC):
         Returns:
             log_probs (N, V) of the next label, and the next state.
         """
+
+    def prime(
+        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+    ) -> tuple[Tensor, Any]:
+        """Starts behind given labels: what stepping through them from `initial_state` gives.
+
+        This form steps, one utterance at a time, and joins the states as `asr.model.states` does.
+        A decoder that can read many labels at once, or whose states have another form, has its own.
+
+        Args:
+            tokens: (B, U) the labels so far, the first of them EOS; padding may hold any label.
+            counts: (B,) how many labels each row has, EOS counted: at least 1.
+            memory: (B, M, D). memory_lengths: (B,).
+
+        Returns:
+            log_probs (B, U, V) of the label after each of `tokens` (anything in the padding), and
+            the state behind the last label of each row.
+        """
+        rows, states = [], []
+        for row, count in enumerate(counts.tolist()):
+            state = self.initial_state(memory[row : row + 1], memory_lengths[row : row + 1])
+            said = []
+            for label in tokens[row, :count]:
+                log_probs, state = self.step(label[None], state)
+                said.append(log_probs[0])
+            rows.append(torch.stack(said + [said[-1]] * (tokens.shape[1] - count)))
+            states.append(state)
+        return torch.stack(rows), joined(states)
 
     @abstractmethod
     def reorder(self, state: Any, parents: Tensor) -> Any:

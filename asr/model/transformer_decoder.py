@@ -108,6 +108,29 @@ class TransformerDecoder(Decoder):
         log_probs = self.to_logits(self.norm(rows.flatten(0, 1))).log_softmax(dim=-1)
         return log_probs, replace(state, labels=labels)
 
+    def prime(
+        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+    ) -> tuple[Tensor, DecoderState]:
+        """See `Decoder.prime`. One pass; as only distances count, rows are moved to end together."""
+        state = self.initial_state(memory, memory_lengths)
+        size = tokens.shape[1]
+        places = torch.arange(size, device=tokens.device)
+        shift = size - counts[:, None]
+        rows = self._embed(tokens.gather(1, (places - shift).clamp(min=0)))
+        real = places >= shift
+        # A gap sees itself, so that nothing is NaN.
+        past = real[:, None] & (places <= places[:, None])
+        past = (past | torch.eye(size, dtype=torch.bool, device=past.device))[:, None]
+        nodes = []
+        for layer, keys_values in zip(self.layers, state.memory, strict=True):
+            rows, node = layer.prime(rows, past, keys_values, state.mask)
+            nodes.append(node)
+        log_probs = self.to_logits(self.norm(rows)).log_softmax(dim=-1)
+        log_probs = log_probs.gather(
+            1, (places + shift).clamp(max=size - 1)[..., None].expand_as(log_probs)
+        )
+        return log_probs, replace(state, labels=LabelCache.of(torch.stack(nodes), real))
+
     def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
         """See `Decoder.reorder`."""
         utterances, rows, _ = state.labels.past.shape
@@ -177,6 +200,21 @@ class DecoderLayer(nn.Module):
         keys, values = nodes.permute(2, 0, 3, 1, 4).unbind(0)
         labels = labels + self.self_attention.attend(query, keys, values, past)
         return self._rest(labels, *memory, mask)
+
+    def prime(
+        self, labels: Tensor, past: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Many labels (B, U, D) of one hypothesis; `past` (B, 1, U, U) says who sees whom.
+
+        Returns:
+            labels (B, U, D), and their nodes (B, U, 2, H, d) as `step` writes them.
+        """
+        normed = self.self_norm(labels)
+        keys, values = self.self_attention.keys_values(normed)
+        keys, query = rotate(keys), rotate(self.self_attention.query(normed))
+        labels = labels + self.self_attention.attend(query, keys, values, past)
+        nodes = torch.stack((keys.transpose(1, 2), values.transpose(1, 2)), dim=2)
+        return self._rest(labels, *memory, mask), nodes
 
     def _self_attend(self, labels: Tensor) -> Tensor:
         normed = self.self_norm(labels)

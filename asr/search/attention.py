@@ -39,6 +39,17 @@ class AttentionScorer:
         log_probs, state = self.decoder.step(first, state)
         return AttentionState(state, log_probs)
 
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, AttentionState]:
+        """See `StartsAfter`: one pass of the decoder over all labels."""
+        fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
+        log_probs, state = self.decoder.prime(fed, counts + 1, memory, memory_lengths)
+        said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
+        beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
+        last = log_probs[torch.arange(len(counts), device=counts.device), counts]
+        return said.masked_fill(beyond, 0.0).sum(1), AttentionState(state, last)
+
     def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
         """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
         return state.log_probs if candidates is None else state.log_probs.gather(1, candidates)

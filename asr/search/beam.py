@@ -30,6 +30,7 @@ from torch import Tensor
 from asr.errors import ConfigError, ModelError
 from asr.search.config import SearchConfig
 from asr.search.nbest import NBest
+from asr.search.prefix import start_after
 from asr.search.protocol import WeightedScorer
 from asr.text.tokenizer import BLANK, EOS, UNK
 from asr.types import Hypothesis
@@ -44,6 +45,7 @@ def search(
     memory: Tensor,
     memory_lengths: Tensor,
     config: SearchConfig | None = None,
+    prefixes: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds the label sequences with the highest weighted sum of scores.
 
@@ -52,10 +54,12 @@ def search(
         memory: (B, M, D); what stands beyond a row's length changes nothing.
         memory_lengths: (B,). An utterance of 0 frames has the empty hypothesis, with score 0.
         config: beam, n-best and limits; `ctc_weight` is for `joint_scorers`, not read here.
+        prefixes: labels that every hypothesis of an utterance begins with: decided before, they
+            are scored but not searched. None begins with nothing.
 
     Returns:
         for each utterance up to `nbest` hypotheses, best first, at least one: where every
-        hypothesis has probability 0, the empty one with score -inf.
+        hypothesis has probability 0, its prefix with score -inf.
 
     Raises:
         ConfigError: the scorers' names or weights do not go together.
@@ -70,13 +74,20 @@ def search(
     frames = memory_lengths.tolist()
     if any(not 0 <= count <= memory.shape[1] for count in frames):
         raise ModelError(f"memory lengths must be in 0..{memory.shape[1]}, got {frames}")
+    begun = [tuple(prefix) for prefix in prefixes] if prefixes else [()] * len(frames)
+    if len(begun) != len(frames) or any(begun[n] for n, count in enumerate(frames) if not count):
+        raise ModelError(
+            f"there must be a prefix for each of {len(frames)} utterances, and no label for one of "
+            f"0 frames, got {begun}"
+        )
     silent = Hypothesis((), 0.0, {scorer.name: 0.0 for scorer in used})
     found = [[silent] for _ in frames]
     heard = [utterance for utterance, count in enumerate(frames) if count]
     if heard:
         if len(heard) < len(frames):
             memory, memory_lengths = memory[heard], memory_lengths[heard]
-        best = _BeamSearch(used, config or SearchConfig(), memory_lengths).run(memory)
+        begun = [begun[utterance] for utterance in heard]
+        best = _BeamSearch(used, config or SearchConfig(), memory_lengths, begun).run(memory)
         for utterance, hypotheses in zip(heard, best, strict=True):
             found[utterance] = hypotheses
     return found
@@ -104,13 +115,13 @@ class _Open:
     """The open hypotheses: R rows for each utterance that is still searched, best first."""
 
     utterances: list[int]
-    tokens: Tensor  # (N, U) labels so far
+    tokens: Tensor  # (N, U) labels so far, behind the prefix
     scores: Tensor  # (S, N) float64, of each scorer, not weighted
     states: list[Any]  # of each scorer
 
     @property
     def labels(self) -> int:
-        """Number of labels of every hypothesis."""
+        """Number of labels of every hypothesis, its prefix left out."""
         return self.tokens.shape[1]
 
 
@@ -128,9 +139,14 @@ class _BeamSearch:
     """One call of `search`: what does not change from step to step, and the steps."""
 
     def __init__(
-        self, scorers: list[WeightedScorer], config: SearchConfig, memory_lengths: Tensor
+        self,
+        scorers: list[WeightedScorer],
+        config: SearchConfig,
+        memory_lengths: Tensor,
+        prefixes: list[tuple[int, ...]],
     ) -> None:
         self.config = config
+        self.prefixes = prefixes
         self.memory_lengths = memory_lengths
         self.names = [one.name for one in scorers]
         self.scorers = [one.scorer for one in scorers]
@@ -142,21 +158,41 @@ class _BeamSearch:
         # Without a full scorer nobody proposes candidates: the partial ones score every label.
         self.full, self.partial = (full, partial) if full else (partial, [])
         most = math.inf if config.max_labels is None else config.max_labels
-        self.limits = [min(most, count) for count in memory_lengths.tolist()]
+        self.limits = [
+            max(0, min(most, count) - len(prefix))  # labels behind the prefix
+            for count, prefix in zip(memory_lengths.tolist(), prefixes, strict=True)
+        ]
         self.found = [NBest(config.nbest) for _ in self.limits]
 
     def run(self, memory: Tensor) -> list[list[Hypothesis]]:
         """Searches utterances of at least one frame each."""
-        rows = _Open(
-            utterances=list(range(len(memory))),
-            tokens=self.memory_lengths.new_empty(len(memory), 0, dtype=torch.long),
-            scores=self.weights.new_zeros(len(self.scorers), len(memory)),
-            states=[scorer.start(memory, self.memory_lengths) for scorer in self.scorers],
-        )
+        rows = self._start(memory)
         while rows.utterances:
             rows = self._step(rows)
-        impossible = Hypothesis((), -math.inf, dict.fromkeys(self.names, -math.inf))
-        return [found.hypotheses or [impossible] for found in self.found]
+        impossible = dict.fromkeys(self.names, -math.inf)
+        return [
+            found.hypotheses or [Hypothesis(prefix, -math.inf, impossible)]
+            for found, prefix in zip(self.found, self.prefixes, strict=True)
+        ]
+
+    def _start(self, memory: Tensor) -> _Open:
+        """One hypothesis for each utterance: its prefix."""
+        scores = self.weights.new_zeros(len(self.scorers), len(memory))
+        if not any(self.prefixes):
+            states = [scorer.start(memory, self.memory_lengths) for scorer in self.scorers]
+        else:
+            states = []
+            for place, scorer in enumerate(self.scorers):
+                scores[place], state = start_after(
+                    scorer, memory, self.memory_lengths, self.prefixes
+                )
+                states.append(state)
+        return _Open(
+            utterances=list(range(len(memory))),
+            tokens=self.memory_lengths.new_empty(len(memory), 0, dtype=torch.long),
+            scores=scores,
+            states=states,
+        )
 
     def _step(self, rows: _Open) -> _Open:
         """Collects endings, drops the utterances that are done and extends the others."""
@@ -255,7 +291,8 @@ class _BeamSearch:
             tokens, parts = rows.tokens[chosen].tolist(), scores[:, chosen].T.tolist()
             for (_, utterance, total), labels, part in zip(counted, tokens, parts, strict=True):
                 named = dict(zip(self.names, part, strict=True))
-                self.found[utterance].add(Hypothesis(tuple(labels), total, named))
+                labels = (*self.prefixes[utterance], *labels)
+                self.found[utterance].add(Hypothesis(labels, total, named))
         return [line[0] for line in table]
 
     def _name_nan(self, scores: Tensor) -> None:

@@ -93,6 +93,18 @@ class PrefixState:
     psi: Tensor  # (N,)
     whole: Tensor  # (N,) log probability that the utterance says the prefix and nothing more
 
+    def where(self, chosen: Tensor, other: PrefixState) -> PrefixState:
+        """The rows of this state where `chosen` (N,) is True, of `other` elsewhere."""
+        return PrefixState(
+            self.posteriors,
+            self.utterance,
+            self.last.where(chosen, other.last),
+            self.phi.where(chosen[:, None], other.phi),
+            self.blank_phi.where(chosen[:, None], other.blank_phi),
+            self.psi.where(chosen, other.psi),
+            self.whole.where(chosen, other.whole),
+        )
+
 
 class CTCPrefixScorer:
     """Scores a label by how much it lowers the CTC probability of the prefix.
@@ -118,6 +130,16 @@ class CTCPrefixScorer:
         last = torch.full_like(utterance, BLANK)
         psi = torch.zeros_like(whole)
         return PrefixState(posteriors, utterance, last, nothing, nothing, psi, whole)
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, PrefixState]:
+        """See `StartsAfter`: the recursion for each label, but none of the candidates' scores."""
+        state = self.start(memory, memory_lengths)
+        for place, labels in enumerate(tokens.unbind(1)):
+            longer = self.advance(state, state.utterance, labels)
+            state = longer.where(place < counts, state)
+        return state.psi, state
 
     def score(self, state: PrefixState, candidates: Tensor | None) -> Tensor:
         """log psi(g c) - log psi(g) of the `candidates` (N, K), or of all labels (N, V)."""

@@ -50,8 +50,11 @@ class GruEncoder(Encoder):
         pairs = features[:, : 2 * size].unflatten(1, (size, 2)).flatten(2)
         return self.gru(pairs)[0], lengths // 2
 
+    def needed(self, frames: int) -> int:
+        return 2 * frames
+
     def initial_state(self, batch: int, context: ChunkContext) -> GruEncoderState:
-        hidden = torch.zeros(1, batch, self.dim)
+        hidden = torch.zeros(batch, self.dim)
         return GruEncoderState(torch.zeros(batch, 0, self.mels), hidden)
 
     def step(
@@ -62,8 +65,8 @@ class GruEncoder(Encoder):
         if not size:
             return waiting.new_zeros(len(waiting), 0, self.dim), replace(state, features=waiting)
         pairs = waiting[:, : 2 * size].unflatten(1, (size, 2)).flatten(2)
-        memory, hidden = self.gru(pairs, state.hidden)
-        return memory, GruEncoderState(waiting[:, 2 * size :], hidden)
+        memory, hidden = self.gru(pairs, state.hidden[None])
+        return memory, GruEncoderState(waiting[:, 2 * size :], hidden[0])
 
 
 @dataclass(frozen=True)

@@ -99,3 +99,25 @@ def test_an_empty_memory_gives_finite_predictions() -> None:
 def test_tied_embedding_is_one_matrix() -> None:
     module = decoder("tied")
     assert module.to_logits.weight is module.embedding.weight
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_priming_equals_stepping(kind: str) -> None:
+    """Rows with different numbers of labels, which then go on as a beam."""
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    counts = torch.tensor([6, 1, 3])
+    with torch.inference_mode():
+        expected = module(tokens, memory, lengths).log_softmax(dim=-1)
+        log_probs, state = module.prime(tokens, counts, memory, lengths)
+        for row, count in enumerate(counts.tolist()):
+            torch.testing.assert_close(log_probs[row, :count], expected[row, :count], **TOLERANCE)
+        _, state = module.step(torch.tensor([3, 4, 5]), state)
+        state = module.reorder(state, torch.tensor([0, 0, 1, 1, 2, 2]))
+        log_probs, _ = module.step(torch.tensor([6, 7, 6, 7, 6, 7]), state)
+        for row, count in enumerate(counts.tolist()):
+            for label in (6, 7):
+                said = torch.tensor([[*tokens[row, :count].tolist(), 3 + row, label]])
+                alone = module(said, memory[row : row + 1], lengths[row : row + 1])
+                torch.testing.assert_close(
+                    log_probs[2 * row + label - 6], alone[0, -1].log_softmax(-1), **TOLERANCE
+                )

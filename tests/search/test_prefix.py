@@ -1,0 +1,118 @@
+"""Searching on from given labels: every hypothesis has them, and scores as if it had found them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.errors import ModelError
+from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
+from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, WeightedScorer, search
+from tests.search import oracles
+from tests.search.models import BigramScorer, GRUDecoder, Head, memory_of
+
+VOCABULARY = 6  # three labels
+exact = settings(derandomize=True, deadline=None, max_examples=25)
+seeds = st.integers(0, 10_000)
+labels = st.lists(st.integers(3, VOCABULARY - 1), max_size=4)
+
+
+def transformer(seed: int) -> TransformerDecoder:
+    torch.manual_seed(seed)
+    config = TransformerDecoderConfig(layers=2, dim=8, heads=2, ff=16)
+    return TransformerDecoder(config, VOCABULARY, 4).double().eval()
+
+
+def scorers_of(seed, decoder, head, bigram=False):
+    scorers = [
+        WeightedScorer("attention", AttentionScorer(decoder), 0.7),
+        WeightedScorer("ctc", CTCPrefixScorer(head), 0.3),
+    ]
+    if bigram:
+        scorers.append(WeightedScorer("bigram", BigramScorer(seed, VOCABULARY), 0.5))
+    return scorers
+
+
+@exact
+@given(seed=seeds, frames=st.integers(1, 4), prefix=labels, recurrent=st.booleans())
+def test_it_equals_brute_force_over_all_that_begin_so(seed, frames, prefix, recurrent):
+    decoder = GRUDecoder(seed, VOCABULARY) if recurrent else transformer(seed)
+    head, bigram = Head(seed + 1, VOCABULARY, sharp=2.0), BigramScorer(seed, VOCABULARY)
+    memory, lengths = memory_of(seed, [frames])
+    scores = {
+        "attention": (0.7, oracles.attention_score(decoder, memory[0])),
+        "ctc": (0.3, oracles.ctc_score(head, memory[0])),
+        "bigram": (0.5, oracles.bigram_score(bigram.table)),
+    }
+    rated = oracles.brute_force(scores, VOCABULARY, frames)
+    expected = [
+        (total, tokens, parts)
+        for total, tokens, parts in rated
+        if tokens[: len(prefix)] == tuple(prefix) and total > -math.inf
+    ]
+    config = SearchConfig(beam=200, nbest=4, pre_beam=10)
+    [got] = search(scorers_of(seed, decoder, head, True), memory, lengths, config, [prefix])
+    if not expected:
+        assert (got[0].tokens, got[0].score) == (tuple(prefix), -math.inf)
+        return
+    assert [one.tokens for one in got] == [tokens for _, tokens, _ in expected[:4]]
+    for one, (total, _, parts) in zip(got, expected, strict=False):
+        assert one.score == pytest.approx(total, abs=1e-9)
+        assert one.scores == pytest.approx(parts, abs=1e-9)
+
+
+@exact
+@given(
+    seed=seeds,
+    members=st.lists(st.tuples(st.integers(4, 12), labels), min_size=1, max_size=5),
+    recurrent=st.booleans(),
+)
+def test_a_batch_of_unequal_prefixes_equals_one_by_one(seed, members, recurrent):
+    decoder = GRUDecoder(seed, VOCABULARY) if recurrent else transformer(seed)
+    scorers = scorers_of(seed, decoder, Head(seed + 1, VOCABULARY, sharp=2.0), bigram=True)
+    memory, lengths = memory_of(seed, [frames for frames, _ in members])
+    prefixes = [prefix for _, prefix in members]
+    config = SearchConfig(beam=3, nbest=2)
+    together = search(scorers, memory, lengths, config, prefixes)
+    for row, (frames, prefix) in enumerate(members):
+        [alone] = search(
+            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [prefix]
+        )
+        assert [one.tokens for one in together[row]] == [one.tokens for one in alone]
+        for one, other in zip(together[row], alone, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-6)  # rotary angles are float32
+
+
+@exact
+@given(seed=seeds, frames=st.integers(1, 12))
+def test_the_best_hypothesis_is_found_again_from_any_prefix_of_it(seed, frames):
+    scorers = scorers_of(seed, transformer(seed), Head(seed + 1, VOCABULARY, sharp=2.0))
+    memory, lengths = memory_of(seed, [frames])
+    config = SearchConfig(beam=4)
+    [[best]] = search(scorers, memory, lengths, config)
+    [[again]] = search(scorers, memory, lengths, config, [best.tokens])
+    assert again.score >= best.score - 1e-9
+    if again.tokens == best.tokens:
+        assert again.scores == pytest.approx(best.scores, abs=1e-9)
+
+
+def test_the_limit_counts_the_prefix():
+    scorers = scorers_of(1, transformer(1), Head(2, VOCABULARY))
+    memory, lengths = memory_of(1, [10])
+    for most in (1, 2, 3):
+        config = SearchConfig(beam=3, max_labels=most)
+        [[best]] = search(scorers, memory, lengths, config, [(3, 4)])
+        assert best.tokens[:2] == (3, 4)
+        assert len(best.tokens) <= max(2, most)
+
+
+@pytest.mark.parametrize("prefixes", [[(3,)], [(3,), (4,), (5,)], [(3,), (4,)]])
+def test_wrong_prefixes_are_named(prefixes):
+    scorers = scorers_of(1, transformer(1), Head(2, VOCABULARY))
+    memory, lengths = memory_of(1, [3, 0])
+    with pytest.raises(ModelError, match="a prefix for each of 2 utterances"):
+        search(scorers, memory, lengths, None, prefixes)
