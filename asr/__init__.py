@@ -21,9 +21,12 @@ if TYPE_CHECKING:
         ManifestError,
         ModelError,
         OutputError,
+        StreamError,
         TrainingError,
     )
+    from asr.transcribe.endpoint import EndpointConfig
     from asr.transcribe.recognizer import Recognizer, load_model
+    from asr.transcribe.stream import Stream, feed_many, flush_many
     from asr.types import Hypothesis, Segment, StreamUpdate, Transcript, Word
 
 __version__ = "0.1.0"
@@ -37,10 +40,13 @@ _HOME = {
         "ManifestError",
         "ModelError",
         "OutputError",
+        "StreamError",
         "TrainingError",
     ),
     "asr.types": ("Hypothesis", "Segment", "StreamUpdate", "Transcript", "Word"),
+    "asr.transcribe.endpoint": ("EndpointConfig",),
     "asr.transcribe.recognizer": ("Recognizer", "load_model"),
+    "asr.transcribe.stream": ("Stream", "feed_many", "flush_many"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -49,17 +55,22 @@ __all__ = [
     "AudioError",
     "ConfigError",
     "DependencyError",
+    "EndpointConfig",
     "Hypothesis",
     "ManifestError",
     "ModelError",
     "OutputError",
     "Recognizer",
     "Segment",
+    "Stream",
+    "StreamError",
     "StreamUpdate",
     "TrainingError",
     "Transcript",
     "Word",
     "__version__",
+    "feed_many",
+    "flush_many",
     "load_model",
 ]
 

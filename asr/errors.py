@@ -5,6 +5,7 @@ AsrError
 ├── ManifestError   a corpus or one line of it
 ├── ConfigError     a recipe, an override, an option or a model's configuration
 ├── ModelError      a model folder, or asking a model for what it cannot do
+├── StreamError     a stream that is fed by two threads at once, or after its end
 ├── TrainingError   training cannot start or cannot go on
 ├── DependencyError an optional library is missing or does not fit
 └── OutputError     a transcript cannot be written
@@ -32,6 +33,10 @@ class ConfigError(AsrError):
 
 class ModelError(AsrError):
     """A model folder is damaged, or the model cannot do what was asked."""
+
+
+class StreamError(AsrError):
+    """A stream is used in a way that it cannot be."""
 
 
 class TrainingError(AsrError):

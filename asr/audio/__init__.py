@@ -2,7 +2,7 @@
 
 from asr.audio.limits import AudioLimits
 from asr.audio.resample import Resampler
-from asr.audio.samples import Audio, from_samples
+from asr.audio.samples import Audio, BlockReader, from_samples
 from asr.audio.stream import AUDIO_ENDINGS, AudioStream, load_audio, open_audio
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Audio",
     "AudioLimits",
     "AudioStream",
+    "BlockReader",
     "Resampler",
     "from_samples",
     "load_audio",

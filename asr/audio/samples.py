@@ -67,10 +67,7 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
             f"samples: shape {array.shape}; give (N,) or (N, channels) with at most "
             f"{AudioLimits.max_channels} channels (transpose (channels, N))"
         )
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: refused below
-        floats = array.astype(np.float32)
-    if array.dtype.name in _FULL_SCALE:
-        floats /= np.float32(_FULL_SCALE[array.dtype.name])
+    floats = _as_floats(array)
     level = Level("samples")
     for start in range(0, len(floats), BLOCK_FRAMES):
         level.check(floats[start : start + BLOCK_FRAMES], source_rate)
@@ -79,6 +76,54 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
     mix = Downmix(channels, carrying)
     mono = Resampler(source_rate, rate).step(mix(floats), final=True)
     return Audio(mono, rate, notes=(*level.notes(), *mix.notes()))
+
+
+class BlockReader:
+    """Turns the blocks of one stream into mono float32, checked as `from_samples` checks.
+
+    A block that is refused changes nothing.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.rate = _checked_rate(sample_rate)
+        self._level = Level("samples")
+
+    def __call__(self, block: Any) -> np.ndarray:
+        """The samples (n,) of `block`, a copy.
+
+        Args:
+            block: (n,) of a type that `from_samples` takes, or bytes: 16-bit PCM, little endian.
+
+        Raises:
+            AudioError: another type or shape, an odd number of bytes, NaN or infinity.
+        """
+        if isinstance(block, bytes | bytearray | memoryview):
+            size = memoryview(block).nbytes
+            if size % 2:
+                raise AudioError(
+                    f"samples: {size} bytes are no whole number of 16-bit samples; hold the last "
+                    "byte back until the next block"
+                )
+            block = np.frombuffer(block, dtype="<i2").astype(np.int16)
+        array = _as_array(block)
+        if array.ndim != 1:
+            raise AudioError(
+                f"samples: shape {array.shape}; a stream takes one channel, (n,): choose one, or "
+                "mix them"
+            )
+        floats = _as_floats(array)
+        if len(floats):
+            self._level.check(floats[:, None], self.rate)
+        return floats
+
+
+def _as_floats(array: np.ndarray) -> np.ndarray:
+    """A copy in float32, full scale 1."""
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: refused later
+        floats = array.astype(np.float32)
+    if array.dtype.name in _FULL_SCALE:
+        floats /= np.float32(_FULL_SCALE[array.dtype.name])
+    return floats
 
 
 def _as_array(samples: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ the same for all. The first dimension of every tensor counts the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -41,8 +41,11 @@ def joined(states: Sequence[S]) -> S:
 
 
 def split(state: S, count: int) -> list[S]:
-    """The states of the `count` members of a batch, a batch of one each; views, not copies."""
-    return [_mapped(state, lambda tensor, at=place: tensor[at : at + 1]) for place in range(count)]
+    """The states of the `count` members of a batch, a batch of one each.
+
+    They are copies, so that a member that is kept does not keep the others.
+    """
+    return [_member(state, place) for place in range(count)] if count > 1 else [state]
 
 
 def shape(state: Any) -> tuple[Any, ...]:
@@ -53,13 +56,13 @@ def shape(state: Any) -> tuple[Any, ...]:
     return tuple(shape(part) for part in parts.values()) if parts else (state,)
 
 
-def _mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def _member(state: Any, place: int) -> Any:
     if isinstance(state, Tensor):
-        return change(state)
+        return state[place : place + 1].clone()
     parts = _parts(state)
     if not parts:
         return state
-    return _rebuilt(state, {name: _mapped(part, change) for name, part in parts.items()})
+    return _rebuilt(state, {name: _member(part, place) for name, part in parts.items()})
 
 
 def _parts(state: Any) -> dict[Any, Any]:

@@ -111,7 +111,7 @@ class TransformerDecoder(Decoder):
     def prime(
         self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
     ) -> tuple[Tensor, DecoderState]:
-        """See `Decoder.prime`. One pass; as only distances count, rows are moved to end together."""
+        """See `Decoder.prime`. One pass; rows are moved to end together: only distances count."""
         state = self.initial_state(memory, memory_lengths)
         size = tokens.shape[1]
         places = torch.arange(size, device=tokens.device)

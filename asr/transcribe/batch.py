@@ -17,7 +17,6 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from asr.errors import AsrError
-from asr.transcribe.segmenter import SegmenterConfig, cut_segments
 from asr.types import Hypothesis, Segment, Transcript
 
 S = TypeVar("S")
@@ -56,12 +55,15 @@ class Sound(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What turns sound into segments; `batch_seconds` counts padding."""
+    """What turns sound into segments; `cut` yields (start in seconds, stretch) of its blocks.
+
+    `batch_seconds` counts padding.
+    """
 
     rate: int
     decode: Callable[[Sequence[np.ndarray]], list[list[Hypothesis]]]
     text_of: Callable[[Sequence[int]], str]
-    segmenter: SegmenterConfig
+    cut: Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]
     batch_seconds: float
     progress: Callable[[float], None] | None = None
 
@@ -124,7 +126,7 @@ def _stretches(
     """Reads one recording; its result says how that ended."""
     try:
         with opened(recording.source) as sound:
-            for start, samples in cut_segments(sound, work.rate, work.segmenter):
+            for start, samples in work.cut(sound):
                 recording.waiting += 1
                 yield _Stretch(recording, start, samples)
             recording.result = Transcript(

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 
 from asr.errors import ModelError
-from asr.model import ChunkContext, SpeechModel
+from asr.model import SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
 from asr.types import Hypothesis
 
 
 @dataclass(frozen=True)
 class StretchDecoder:
-    """A model with the way it is to be used: how much it sees, and how it is searched."""
+    """A model, which sees each stretch as a whole, with the way it is searched."""
 
     model: SpeechModel
-    context: ChunkContext
     search: SearchConfig
 
     def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
@@ -30,8 +29,8 @@ class StretchDecoder:
         does not hold the batch, its halves are decoded one after the other.
 
         Raises:
-            ModelError: the memory does not hold a single stretch, or the model cannot honour the
-                context or lacks what the search was told to use.
+            ModelError: the memory does not hold a single stretch, or the model lacks what
+                the search was told to use.
         """
         if not stretches:
             return []
@@ -56,7 +55,7 @@ class StretchDecoder:
         features, frames = self.model.features(samples.to(device), lengths.to(device))
         if features.size(1) == 0:
             return [[Hypothesis((), 0.0)] for _ in stretches]
-        memory, memory_lengths = self.model.encode(features, frames, self.context)
+        memory, memory_lengths = self.model.encode(features, frames)
         scorers = joint_scorers(self.model, self.search.ctc_weight)
         return search(scorers, memory, memory_lengths, self.search)
 

@@ -16,12 +16,16 @@ import torch
 from asr.audio import Audio, AudioLimits, from_samples, open_audio
 from asr.config import parse
 from asr.errors import AsrError, AudioError, ConfigError, ModelError
-from asr.model import FULL_CONTEXT, ChunkContext
+from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.search import SearchConfig
 from asr.transcribe.batch import Sound, Work, transcribe_all
+from asr.transcribe.chunked import transcribe_chunked
 from asr.transcribe.decode import StretchDecoder
-from asr.transcribe.segmenter import SegmenterConfig
+from asr.transcribe.endpoint import EndpointConfig
+from asr.transcribe.hearing import Hearing
+from asr.transcribe.segmenter import cut_at_pauses, cut_segments
+from asr.transcribe.stream import Stream
 from asr.types import Transcript
 
 #: The model that ships with the package.
@@ -29,6 +33,9 @@ SHIPPED = Path(__file__).parents[1] / "pretrained" / "english"
 
 #: Seconds of sound that are decoded together, padding counted.
 BATCH_SECONDS = {"cpu": 60.0, "cuda": 600.0}
+
+#: How much of a stream the encoder hears at once where nothing else is asked for.
+CHUNK_MS = 640.0
 
 #: What a chunk sees of the past where nothing else is asked for; rounded to whole frames.
 LEFT_MS = 5120.0
@@ -104,7 +111,7 @@ class Recognizer:
         self,
         loaded: LoadedModel,
         device: torch.device | str = "cpu",
-        segmenter: SegmenterConfig | None = None,
+        endpoint: EndpointConfig | None = None,
         limits: AudioLimits | None = None,
     ) -> None:
         self.device = torch.device(device)
@@ -112,7 +119,7 @@ class Recognizer:
         self.tokenizer = loaded.tokenizer
         self.config = loaded.config
         self.folder = loaded.folder
-        self.segmenter = segmenter or SegmenterConfig()
+        self.endpoint = endpoint or EndpointConfig()
         self.limits = limits or AudioLimits()
         self.search = self._defaults()
 
@@ -138,6 +145,7 @@ class Recognizer:
         *,
         chunk_ms: float | None = None,
         left_ms: float | None = None,
+        endpoint: EndpointConfig | None = None,
         beam: int | None = None,
         ctc_weight: float | None = None,
         nbest: int | None = None,
@@ -148,9 +156,11 @@ class Recognizer:
             audio: a path, "-" (standard input), an opened binary file, an `asr.audio.Audio`, or
                 samples (N,) or (N, channels): floats in [-1, 1] or int16.
             sample_rate: of samples, which carry none themselves; not for files.
-            chunk_ms: None lets the encoder see the whole stretch. Otherwise it sees chunks of
-                this many milliseconds, as in a stream: a multiple of `frame_seconds`.
+            chunk_ms: None lets the encoder see whole stretches. Otherwise the recording is a
+                stream that is fed by itself: see `stream`.
             left_ms: how much a chunk sees of the past; None is about five seconds.
+            endpoint: where segments end. None, without chunks: as late as the longest segment
+                allows, in the quietest place. With chunks, or if it is given: at pauses.
             beam, ctc_weight, nbest: as in `SearchConfig`; None takes the model's own.
 
         Raises:
@@ -163,6 +173,7 @@ class Recognizer:
             sample_rate=sample_rate,
             chunk_ms=chunk_ms,
             left_ms=left_ms,
+            endpoint=endpoint,
             beam=beam,
             ctc_weight=ctc_weight,
             nbest=nbest,
@@ -179,6 +190,7 @@ class Recognizer:
         batch_seconds: float | None = None,
         chunk_ms: float | None = None,
         left_ms: float | None = None,
+        endpoint: EndpointConfig | None = None,
         beam: int | None = None,
         ctc_weight: float | None = None,
         nbest: int | None = None,
@@ -204,17 +216,69 @@ class Recognizer:
         seconds = batch_seconds if batch_seconds is not None else BATCH_SECONDS[self.device.type]
         if not seconds > 0:
             raise ConfigError(f"batch_seconds must be above 0, got {seconds}")
-        context = self._context(chunk_ms, left_ms)
         options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
+
+        def opened(source: Source) -> AbstractContextManager[Sound]:
+            return self._open(source, sample_rate)
+
+        if chunk_ms is not None:
+            hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint)
+            return transcribe_chunked(sources, opened, hearing, seconds, progress)
+        if left_ms is not None:
+            raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
         work = Work(
             rate=self.sample_rate,
-            decode=StretchDecoder(self.model, context, options),
+            decode=StretchDecoder(self.model, options),
             text_of=self.tokenizer.decode,
-            segmenter=self.segmenter,
+            cut=self._cut(endpoint),
             batch_seconds=seconds,
             progress=progress,
         )
-        return transcribe_all(sources, lambda source: self._open(source, sample_rate), work)
+        return transcribe_all(sources, opened, work)
+
+    def stream(
+        self,
+        sample_rate: int,
+        chunk_ms: float = CHUNK_MS,
+        left_ms: float | None = None,
+        endpoint: EndpointConfig | None = None,
+        *,
+        beam: int | None = None,
+        ctc_weight: float | None = None,
+        nbest: int | None = None,
+    ) -> Stream:
+        """A live stream: feed it sound, and it says what it has heard.
+
+        Args:
+            sample_rate: of the samples that will be fed, in Hz.
+            chunk_ms: the encoder hears chunks of this many milliseconds, a multiple of
+                `frame_seconds`: what is said appears about so much later. Shorter ones cost more
+                work, and some accuracy.
+            left_ms: how much a chunk sees of the past; None is about five seconds.
+            endpoint: where segments end; None takes the recogniser's rules.
+            beam, ctc_weight, nbest: as in `SearchConfig`; None takes the model's own.
+
+        Raises:
+            AudioError: there is no such rate.
+            ConfigError: an option is out of range.
+            ModelError: the model cannot do what was asked.
+        """
+        options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
+        hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint)
+        return Stream(hearing, sample_rate)
+
+    def _hearing(
+        self, context: ChunkContext, options: SearchConfig, endpoint: EndpointConfig | None
+    ) -> Hearing:
+        rules = endpoint or self.endpoint
+        return Hearing(self.model, context, options, rules, self.tokenizer.decode)
+
+    def _cut(
+        self, endpoint: EndpointConfig | None
+    ) -> Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]:
+        if endpoint is None:
+            return lambda sound: cut_segments(sound, self.sample_rate, self.endpoint)
+        return lambda sound: cut_at_pauses(sound, self.sample_rate, endpoint)
 
     def _open(self, source: Source, sample_rate: int | None) -> AbstractContextManager[Sound]:
         if isinstance(source, Audio):
@@ -236,11 +300,7 @@ class Recognizer:
             )
         return open_audio(source, self.sample_rate, self.limits)
 
-    def _context(self, chunk_ms: float | None, left_ms: float | None) -> ChunkContext:
-        if chunk_ms is None:
-            if left_ms is not None:
-                raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
-            return FULL_CONTEXT
+    def _context(self, chunk_ms: float, left_ms: float | None) -> ChunkContext:
         frame_ms = self.frame_seconds * 1000
         left = LEFT_MS // frame_ms if left_ms is None else self._frames("left_ms", left_ms, 0)
         return ChunkContext(self._frames("chunk_ms", chunk_ms, 1), int(left))

@@ -10,28 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from pydantic import Field
 
-from asr.config import Config
+from asr.transcribe.endpoint import EndpointConfig, Endpointer, level_db
 
 _FRAME_SECONDS = 0.01
+# The frames of `cut_at_pauses`: long enough to hold a period of a deep voice.
+_PAUSE_FRAME_SECONDS = 0.04
 # A stretch ends at least this long before its window does, so that no sliver is left behind.
 _SHORTEST_REST_SECONDS = 0.5
 
 
-class SegmenterConfig(Config):
-    """Where a stretch may end, and what is too quiet to be decoded."""
-
-    max_segment_seconds: float = Field(default=20.0, ge=2.0, le=120.0)
-    """The longest stretch: not much longer than what models are trained on."""
-    quiet_seconds: float = Field(default=0.2, ge=0.02, le=1.0)
-    """The length of the pause that is looked for."""
-    silence_db: float = Field(default=-75.0, ge=-140.0, le=-40.0)
-    """A stretch that never gets louder than this has no speech (RMS of 10 ms; full scale is 0)."""
-
-
 def cut_segments(
-    blocks: Iterable[np.ndarray], rate: int, config: SegmenterConfig | None = None
+    blocks: Iterable[np.ndarray], rate: int, config: EndpointConfig | None = None
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Cuts the blocks of one recording into stretches of sound that may hold speech.
 
@@ -44,7 +34,7 @@ def cut_segments(
         (start, samples): seconds from the start of the recording, and the stretch (N,). Silent
         stretches are left out; everything else comes out once, in order.
     """
-    config = config or SegmenterConfig()
+    config = config or EndpointConfig()
     longest = round(config.max_segment_seconds * rate)
     start, held, count = 0, list[np.ndarray](), 0
     for block in blocks:
@@ -62,6 +52,33 @@ def cut_segments(
     sound = np.concatenate(held) if held else np.zeros(0, np.float32)
     if not is_silent(sound, rate, config.silence_db):
         yield start / rate, sound
+
+
+def cut_at_pauses(
+    blocks: Iterable[np.ndarray], rate: int, config: EndpointConfig
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Cuts as a stream does, but by loudness alone, since nothing has been encoded yet.
+
+    The rules are those of `asr.transcribe.endpoint` for a model without CTC. Arguments and result
+    are as in `cut_segments`.
+    """
+    size = round(_PAUSE_FRAME_SECONDS * rate)
+    endpointer = Endpointer(config, size / rate)
+    start, held, rest = 0, np.zeros(0, np.float32), np.zeros(0, np.float32)
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        frames, rest = np.split(rest, [len(rest) // size * size])
+        for frame in frames.reshape(-1, size):
+            held = np.concatenate([held, frame])
+            cut = endpointer.push(float(level_db(frame)), None)
+            if cut:
+                end = cut.frames * size
+                if cut.speech:
+                    yield start / rate, held[:end]
+                start, held = start + end, held[end:]
+    held = np.concatenate([held, rest])
+    if endpointer.heard or not is_silent(rest, rate, config.silence_db):
+        yield start / rate, held
 
 
 def quietest_place(window: np.ndarray, rate: int, quiet_seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from asr.errors import AudioError
 from asr.transcribe.batch import POOL_BATCHES, Work, transcribe_all
-from asr.transcribe.segmenter import SegmenterConfig
+from asr.transcribe.endpoint import EndpointConfig
+from asr.transcribe.segmenter import cut_segments
 from asr.types import Hypothesis, Transcript
 
 RATE = 100
@@ -58,9 +59,12 @@ def text_of(tokens: Sequence[int]) -> str:
     return " ".join(str(token) for token in tokens if token)
 
 
+def cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[float, np.ndarray]]:
+    return cut_segments(blocks, RATE, EndpointConfig(max_segment_seconds=4.0))
+
+
 def work(decode: Decoder, batch_seconds: float = 10.0) -> Work:
-    segmenter = SegmenterConfig(max_segment_seconds=4.0)
-    return Work(RATE, decode, text_of, segmenter, batch_seconds)
+    return Work(RATE, decode, text_of, cut, batch_seconds)
 
 
 @given(lengths=st.lists(st.floats(0.05, 30.0), max_size=8), batch_seconds=st.floats(1.0, 40.0))
@@ -131,8 +135,7 @@ def test_the_pool_is_all_that_is_held_of_a_long_recording() -> None:
         done += seconds
         held = max(held, seconds)
 
-    segmenter = SegmenterConfig(max_segment_seconds=4.0)
-    long = Work(RATE, decoder, text_of, segmenter, batch_seconds=8.0, progress=progress)
+    long = Work(RATE, decoder, text_of, cut, batch_seconds=8.0, progress=progress)
     [(_, transcript)] = transcribe_all([Fake(3, 3600.0)], opened, long)
     assert isinstance(transcript, Transcript)
     assert done == pytest.approx(3600.0)

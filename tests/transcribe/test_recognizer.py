@@ -15,8 +15,8 @@ from asr.errors import AudioError, ConfigError, ModelError
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel
 from asr.transcribe import recognizer as module
+from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.recognizer import Recognizer, load_model
-from asr.transcribe.segmenter import SegmenterConfig
 from asr.types import Segment, Transcript
 from tests.conftest import RATE, SAMPLES
 
@@ -103,7 +103,7 @@ def test_digital_silence_says_nothing(model: Recognizer) -> None:
 
 def test_a_long_recording_is_its_stretches(tiny_model: Path, sound: np.ndarray) -> None:
     loaded = module.load_model_folder(tiny_model)
-    model = Recognizer(loaded, segmenter=SegmenterConfig(max_segment_seconds=4.0))
+    model = Recognizer(loaded, endpoint=EndpointConfig(max_segment_seconds=4.0))
     long = np.concatenate([sound] * 4)
     transcript = model.transcribe(long, RATE)
     assert len(transcript.segments) >= 3
@@ -136,23 +136,25 @@ def test_chunks_are_whole_frames_of_the_encoder(
     model: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[ChunkContext] = []
-    original = model.model.encode
+    original = model.model.encoder.initial_state
 
-    def spy(features: Any, lengths: Any, context: ChunkContext) -> Any:
+    def spy(batch: int, context: ChunkContext) -> Any:
         seen.append(context)
-        return original(features, lengths, context)
+        return original(batch, context)
 
-    monkeypatch.setattr(model.model, "encode", spy)
+    monkeypatch.setattr(model.model.encoder, "initial_state", spy)
     tone = np.sin(np.arange(RATE) / 5).astype(np.float32)
     model.transcribe(tone, RATE)
+    assert seen == []
     model.transcribe(tone, RATE, chunk_ms=640)
     model.transcribe(tone, RATE, chunk_ms=640, left_ms=0)
     model.transcribe(tone, RATE, chunk_ms=80, left_ms=160)
+    model.stream(RATE)
     assert seen == [
-        ChunkContext(None, 0),
         ChunkContext(8, 64),
         ChunkContext(8, 0),
         ChunkContext(1, 2),
+        ChunkContext(8, 64),
     ]
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.transcribe.segmenter import SegmenterConfig, cut_segments, is_silent, quietest_place
+from asr.transcribe.endpoint import EndpointConfig
+from asr.transcribe.segmenter import cut_segments, is_silent, quietest_place
 
 RATE = 1000
-CONFIG = SegmenterConfig(max_segment_seconds=4.0)
+CONFIG = EndpointConfig(max_segment_seconds=4.0)
 
 
 def noise(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""From samples to memory by steps: front end, normalisation and encoder as one operator.
+
+A step takes exactly the samples that the next chunk of frames needs, so what an encoder computes
+does not depend on how samples arrive, and streams in the same situation go through it together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.errors import ConfigError
+from asr.frontend import LogMelState
+from asr.model import ChunkContext, SpeechModel
+from asr.model.states import joined, shape, split
+
+
+@dataclass(frozen=True)
+class EarState:
+    """One stream between two steps; `chunks` counts those that are done."""
+
+    frontend: LogMelState
+    encoder: Any
+    chunks: int = 0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one step gave: memory (m, D), and CTC's log posteriors (m, V), None without CTC."""
+
+    memory: Tensor
+    log_probs: np.ndarray | None
+    state: EarState
+
+
+class Ear:
+    """A model with the context in which it listens."""
+
+    def __init__(self, model: SpeechModel, context: ChunkContext) -> None:
+        if context.chunk is None:
+            raise ConfigError(
+                "a stream needs chunk_ms: without chunks nothing is known before its end"
+            )
+        self.model = model
+        self.context = context
+        self.chunk = context.chunk
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples from one frame of memory to the next."""
+        return round(self.model.encoder.frame_seconds * self.model.sample_rate)
+
+    def initial_state(self) -> EarState:
+        """The state of one stream that has heard nothing yet."""
+        encoder = self.model.encoder.initial_state(1, self.context)
+        return EarState(self.model.frontend.initial_state(1), encoder)
+
+    def needed(self, state: EarState) -> int:
+        """How many samples the next chunk takes."""
+        before = self._samples(state.chunks * self.chunk)
+        return self._samples((state.chunks + 1) * self.chunk) - before
+
+    def _samples(self, frames: int) -> int:
+        """How many samples the first `frames` frames are computed from."""
+        config = self.model.config.frontend
+        features = self.model.encoder.needed(frames)
+        return config.window_samples + (features - 1) * config.hop_samples if features else 0
+
+    @torch.inference_mode()
+    def step(
+        self, samples: Sequence[np.ndarray], states: Sequence[EarState], final: bool
+    ) -> list[Heard]:
+        """Hears the next samples (n,) of several streams; `final` ends them all.
+
+        Streams that are alike (as many samples, states of one shape) are one batch.
+        """
+        alike: dict[Any, list[int]] = {}
+        for place, (block, state) in enumerate(zip(samples, states, strict=True)):
+            key = (len(block), shape((state.frontend, state.encoder)))
+            alike.setdefault(key, []).append(place)
+        heard: dict[int, Heard] = {}
+        for places in alike.values():
+            together = self._step([samples[n] for n in places], [states[n] for n in places], final)
+            heard.update(zip(places, together, strict=True))
+        return [heard[place] for place in range(len(samples))]
+
+    def _step(self, samples: list[np.ndarray], states: list[EarState], final: bool) -> list[Heard]:
+        model = self.model
+        device = next(model.parameters()).device
+        frontend, encoder = joined([(state.frontend, state.encoder) for state in states])
+        blocks = torch.from_numpy(np.stack(samples)).to(device)
+        features, frontend = model.frontend.step(blocks, frontend, final)
+        memory, encoder = model.encoder.step(model.norm(features), encoder, final)
+        log_probs = [None] * len(states)
+        if model.ctc is not None:
+            log_probs = list(model.ctc_log_probs(memory).cpu().numpy())
+        return [
+            Heard(memory[row].clone(), log_probs[row], EarState(*parts, state.chunks + 1))
+            for row, (parts, state) in enumerate(
+                zip(split((frontend, encoder), len(states)), states, strict=True)
+            )
+        ]

@@ -1,0 +1,108 @@
+"""Takes tracks forward: chunks of many streams through one encoder step, and one search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from asr.model import ChunkContext, SpeechModel
+from asr.search import SearchConfig, joint_scorers, search
+from asr.transcribe.ear import Ear
+from asr.transcribe.endpoint import EndpointConfig
+from asr.transcribe.track import RIVALS, Question, Track
+from asr.types import Hypothesis, Segment
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """A model and all settings of a stream; what streams share that have them in common."""
+
+    model: SpeechModel
+    context: ChunkContext
+    search: SearchConfig
+    endpoint: EndpointConfig
+    text: Callable[[Sequence[int]], str]
+
+    @property
+    def ear(self) -> Ear:
+        """What turns samples into memory."""
+        return Ear(self.model, self.context)
+
+    def track(self) -> Track:
+        """A stream that has heard nothing yet."""
+        ear = self.ear
+        rate = self.model.sample_rate
+        return Track.new(ear.initial_state(), self.endpoint, ear.frame_samples, rate)
+
+    def advance(self, tracks: Sequence[Track], final: bool) -> list[list[Segment]]:
+        """Hears what waits in the tracks, chunk by chunk; `final` ends them all.
+
+        Returns:
+            the segments of each track that ended. Its open segment is in the track.
+        """
+        ear = self.ear
+        ended: list[list[Segment]] = [[] for _ in tracks]
+        places = range(len(tracks))
+        while ready := [
+            place
+            for place in places
+            if tracks[place].samples.waiting >= ear.needed(tracks[place].ear)
+        ]:
+            counts = [ear.needed(tracks[place].ear) for place in ready]
+            self._step(ear, [tracks[n] for n in ready], counts, [ended[n] for n in ready], False)
+        if final:
+            counts = [track.samples.waiting for track in tracks]
+            self._step(ear, tracks, counts, ended, True)
+        for track in tracks:
+            track.samples.settle()
+        return ended
+
+    def _step(
+        self,
+        ear: Ear,
+        tracks: Sequence[Track],
+        counts: Sequence[int],
+        ended: Sequence[list[Segment]],
+        final: bool,
+    ) -> None:
+        """The next samples of some tracks, `counts` of each, and the searches that follow."""
+        samples = [track.samples.take(count) for track, count in zip(tracks, counts, strict=True)]
+        heard = ear.step(samples, [track.ear for track in tracks], final)
+        asked = [
+            (place, question)
+            for place, (track, one) in enumerate(zip(tracks, heard, strict=True))
+            for question in track.hear(one, final)
+        ]
+        found = self._search([question for _, question in asked])
+        for (place, question), hypotheses in zip(asked, found, strict=True):
+            track = tracks[place]
+            if not question.closed:
+                track.show(question, hypotheses, self)
+            elif segment := self.segment(question, hypotheses[: self.search.nbest]):
+                sounded = track.samples.taken / self.model.sample_rate
+                ended[place].append(replace(segment, end=min(segment.end, sounded)))
+
+    def _search(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
+        """All questions in one search."""
+        if not questions:
+            return []
+        rivals = min(self.search.beam, max(self.search.nbest, RIVALS))
+        config = self.search.model_copy(update={"nbest": rivals})
+        with torch.inference_mode():
+            memory = pad_sequence([one.memory for one in questions], batch_first=True)
+            lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
+            scorers = joint_scorers(self.model, self.search.ctc_weight)
+            return search(scorers, memory, lengths, config, [one.decided for one in questions])
+
+    def segment(self, question: Question, found: Sequence[Hypothesis]) -> Segment | None:
+        """See `Writer`."""
+        seconds = self.model.encoder.frame_seconds
+        start, end = question.start * seconds, question.end * seconds
+        best, *others = (
+            Segment(self.text(one.tokens), start, end, (), one.score, one.scores, one.tokens)
+            for one in found
+        )
+        return replace(best, alternatives=tuple(others)) if best.text else None
