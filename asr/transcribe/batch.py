@@ -159,7 +159,9 @@ def _batches(pool: list[_Stretch[S]], work: Work) -> Iterator[list[_Stretch[S]]]
 
 def _segment(stretch: _Stretch[S], hypotheses: list[Hypothesis], work: Work) -> Iterator[Segment]:
     """The segment of a stretch, unless its best hypothesis says nothing."""
-    start, end = stretch.start, stretch.start + len(stretch.samples) / work.rate
+    # In samples: the sum of two rounded times could lie behind the start of the next stretch.
+    start = stretch.start
+    end = (round(start * work.rate) + len(stretch.samples)) / work.rate
     best, *others = (
         Segment(work.text_of(one.tokens), start, end, (), one.score, one.scores, one.tokens)
         for one in hypotheses

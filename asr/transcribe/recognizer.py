@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
-from asr.audio import Audio, AudioLimits, from_samples, open_audio
+from asr.audio import AudioLimits
 from asr.config import parse
-from asr.errors import AsrError, AudioError, ConfigError, ModelError
+from asr.errors import AsrError, ConfigError, ModelError
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.search import SearchConfig
@@ -25,6 +24,7 @@ from asr.transcribe.decode import StretchDecoder
 from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.hearing import Hearing
 from asr.transcribe.segmenter import cut_at_pauses, cut_segments
+from asr.transcribe.source import Source, open_source
 from asr.transcribe.stream import Stream
 from asr.types import Transcript
 
@@ -39,10 +39,6 @@ CHUNK_MS = 640.0
 
 #: What a chunk sees of the past where nothing else is asked for; rounded to whole frames.
 LEFT_MS = 5120.0
-
-#: A path, an opened binary file, "-" for standard input, samples (N,) or (N, channels), or what
-#: `asr.audio.load_audio` returned.
-Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tensor | Audio"
 
 
 def load_model(
@@ -219,7 +215,7 @@ class Recognizer:
         options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
 
         def opened(source: Source) -> AbstractContextManager[Sound]:
-            return self._open(source, sample_rate)
+            return open_source(source, sample_rate, self.sample_rate, self.limits)
 
         if chunk_ms is not None:
             hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint)
@@ -280,26 +276,6 @@ class Recognizer:
             return lambda sound: cut_segments(sound, self.sample_rate, self.endpoint)
         return lambda sound: cut_at_pauses(sound, self.sample_rate, endpoint)
 
-    def _open(self, source: Source, sample_rate: int | None) -> AbstractContextManager[Sound]:
-        if isinstance(source, Audio):
-            if source.rate == self.sample_rate:
-                return nullcontext(_Samples(source))
-            return nullcontext(
-                _Samples(from_samples(source.samples, source.rate, self.sample_rate))
-            )
-        if isinstance(source, np.ndarray | torch.Tensor | list | tuple):
-            if sample_rate is None:
-                raise AudioError(
-                    "samples: sample_rate is missing; samples do not say how fast they go, "
-                    "so pass sample_rate=... beside them"
-                )
-            return nullcontext(_Samples(from_samples(source, sample_rate, self.sample_rate)))
-        if sample_rate is not None:
-            raise AudioError(
-                f"{source}: sample_rate is for samples; a file says its own, leave it out"
-            )
-        return open_audio(source, self.sample_rate, self.limits)
-
     def _context(self, chunk_ms: float, left_ms: float | None) -> ChunkContext:
         frame_ms = self.frame_seconds * 1000
         left = LEFT_MS // frame_ms if left_ms is None else self._frames("left_ms", left_ms, 0)
@@ -339,27 +315,3 @@ class Recognizer:
         if self.model.ctc is None and config.ctc_weight > 0:
             raise ModelError(f"model '{self.name}' was trained without CTC: ctc_weight must be 0")
         return config
-
-
-@dataclass(frozen=True)
-class _Samples:
-    """Samples in memory, read as a recording is."""
-
-    audio: Audio
-
-    name = "samples"
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return tuple(self.audio.notes)
-
-    @property
-    def truncated(self) -> float | None:
-        return self.audio.truncated
-
-    @property
-    def seconds(self) -> float:
-        return self.audio.duration
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        yield self.audio.samples

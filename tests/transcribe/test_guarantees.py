@@ -148,7 +148,9 @@ def test_streams_in_one_batch_are_as_alone(
     streams = [model.stream(RATE, chunk_ms=chunk) for _ in sounds]
     heard: list[list[Segment]] = [[] for _ in sounds]
     for start in range(0, max(map(len, sounds)), block):
-        feeds = [(one, sound[start : start + block]) for one, sound in zip(streams, sounds, strict=True)]
+        feeds = [
+            (one, sound[start : start + block]) for one, sound in zip(streams, sounds, strict=True)
+        ]
         for segments, update in zip(heard, feed_many(feeds), strict=True):
             segments += update.final
     for segments, update in zip(heard, flush_many(streams), strict=True):

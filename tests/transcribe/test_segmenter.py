@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.transcribe.endpoint import EndpointConfig
-from asr.transcribe.segmenter import cut_segments, is_silent, quietest_place
+from asr.transcribe.segmenter import cut_at_pauses, cut_segments, is_silent, quietest_place
 
 RATE = 1000
 CONFIG = EndpointConfig(max_segment_seconds=4.0)
@@ -110,3 +110,46 @@ def test_hours_pass_through_with_one_window_in_memory() -> None:
         base = stretch if stretch.base is None else stretch.base
         longest = max(longest, len(base))
     assert longest <= 5 * RATE
+
+
+def pauses(*blocks: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    return list(cut_at_pauses(blocks, RATE, CONFIG))
+
+
+def test_at_pauses_each_side_keeps_half() -> None:
+    sound = np.concatenate([noise(1.0), np.zeros(1000, np.float32), noise(1.0)])
+    [(first, one), (second, other)] = pauses(sound)
+    assert (first, second) == (0.0, pytest.approx(1.4, abs=0.1))
+    np.testing.assert_array_equal(np.concatenate([one, other]), sound)
+
+
+def test_at_pauses_long_silence_is_left_out() -> None:
+    quiet = np.zeros(5000, np.float32)
+    [(start, stretch)] = pauses(np.concatenate([quiet, noise(1.0), quiet]))
+    assert start == pytest.approx(4.0, abs=0.1)
+    assert len(stretch) == pytest.approx(2300, abs=150)
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    runs=st.lists(st.tuples(st.booleans(), st.integers(1, 1500)), max_size=8),
+    cuts=st.lists(st.integers(0, 9000), max_size=6),
+)
+def test_at_pauses_nothing_that_sounds_is_lost_whatever_the_blocks(
+    seed: int, runs: list[tuple[bool, int]], cuts: list[int]
+) -> None:
+    parts = [noise(count / RATE, seed) * loud for loud, count in runs]
+    sound = np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
+    edges = [0, *sorted(min(place, len(sound)) for place in cuts), len(sound)]
+    found = pauses(*(sound[a:b] for a, b in itertools.pairwise(edges)))
+    assert [start for start, _ in found] == [start for start, _ in pauses(sound)]
+    heard = np.zeros(len(sound), bool)
+    for start, stretch in found:
+        place = round(start * RATE)
+        np.testing.assert_array_equal(stretch, sound[place : place + len(stretch)])
+        assert not heard[place : place + len(stretch)].any()
+        heard[place : place + len(stretch)] = True
+        assert len(stretch) <= 4.0 * RATE
+    missed = sound[~heard]
+    assert len(missed) == 0 or np.abs(missed).max() < 0.5
+    assert np.count_nonzero(missed) < 80 * (1 + len(runs))
