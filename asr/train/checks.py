@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.data.dataset import text_of
+from asr.data.findings import frames_needed
 from asr.errors import TrainingError
 from asr.model import SpeechModel
 from asr.text import Tokenizer
 from asr.train.corpora import size
 from asr.train.data import RunData
-from asr.train.losses import frames_needed
 from asr.train.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr.data.decode import cut_samples
+from asr.data.samples import cut_samples
 from asr.frontend import FeatureStatistics, LogMel
 from asr.text import TokenizerConfig, train_tokenizer
 from asr.train.corpora import sample
