@@ -11,7 +11,6 @@ from pathlib import Path
 from asr.model.folder import save_model_folder
 from asr.train.averaging import Snapshots
 from asr.train.card import Facts, write_card
-from asr.train.decode import search_settings
 from asr.train.module import SpeechTraining
 from asr.train.pictures import draw_attention, draw_curves
 from asr.train.validation import DevResult
@@ -70,7 +69,7 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
     draw_attention(module, training / "attention.png")
     shutil.rmtree(passing, ignore_errors=True)
     shutil.copytree(training, passing, ignore=shutil.ignore_patterns("tensorboard"))
-    facts = Facts.of(module, exported)
+    facts = Facts.of(module, exported.weights, exported.result)
     try:
         save_model_folder(
             folder / "model",
@@ -79,7 +78,6 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
             name=folder.name,
             normalizer=recipe.normalizer,
             card=write_card(folder.name, facts, recipe, command),
-            search=search_settings(module.model),
             facts=facts.for_config(),
             training=passing,
         )

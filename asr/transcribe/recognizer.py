@@ -18,7 +18,7 @@ from asr.config import parse
 from asr.errors import AsrError, AudioError, ConfigError, ModelError
 from asr.model import FULL_CONTEXT, ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
-from asr.search import SearchConfig
+from asr.search import SearchConfig, fitting
 from asr.transcribe.batch import Sound, Work, transcribe_all
 from asr.transcribe.decode import StretchDecoder
 from asr.transcribe.segmenter import SegmenterConfig
@@ -266,9 +266,7 @@ class Recognizer:
             saved = parse(SearchConfig, self.config.search, f"{self.folder}: search")
         except ConfigError as error:
             raise ModelError(str(error)) from None
-        if self.model.decoder is None:
-            return saved.model_copy(update={"ctc_weight": 1.0})
-        return saved if self.model.ctc else saved.model_copy(update={"ctc_weight": 0.0})
+        return fitting(saved, self.model)
 
     def _search(self, **asked: Any) -> SearchConfig:
         """The model's search with what was asked for in place of its own."""
