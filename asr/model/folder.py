@@ -23,6 +23,7 @@ import yaml
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from asr.config import Config, parse
 from asr.errors import ConfigError, ModelError, OutputError
@@ -175,7 +176,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
 
 def weight_mismatches(model: SpeechModel, weights: Mapping[str, torch.Tensor]) -> list[str]:
     """What keeps `weights` from fitting `model`, one sentence a tensor."""
-    wanted = _unique(model)
+    wanted = unique_weights(model)
     said = [f"{name} is missing" for name in wanted if name not in weights]
     said += [f"{name} is not part of the model" for name in weights if name not in wanted]
     said += [
@@ -186,7 +187,7 @@ def weight_mismatches(model: SpeechModel, weights: Mapping[str, torch.Tensor]) -
     return said
 
 
-def _unique(model: SpeechModel) -> dict[str, torch.Tensor]:
+def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict without second names of tied tensors, which safetensors refuses."""
     seen: dict[int, str] = {}
     state = model.state_dict()
@@ -197,7 +198,7 @@ def _stored(model: SpeechModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Weights as they are stored; the normalisation keeps float32, its range is wide."""
     return {
         name: (tensor if name.startswith("norm.") else tensor.to(dtype)).detach().cpu().contiguous()
-        for name, tensor in _unique(model).items()
+        for name, tensor in unique_weights(model).items()
     }
 
 

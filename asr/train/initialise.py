@@ -8,13 +8,13 @@ from pathlib import Path
 
 from asr.errors import TrainingError
 from asr.model import SpeechModel
-from asr.model.folder import load_model_folder
+from asr.model.folder import load_model_folder, unique_weights, weight_mismatches
 from asr.text import Tokenizer
 
 
 @dataclass(frozen=True)
 class Init:
-    """Takes over the weights of a model folder.
+    """Takes over the weights of a model folder, as far as they are called and shaped alike.
 
     Args:
         partial: go on where some do not fit; they stay as they were drawn.
@@ -33,17 +33,9 @@ class Init:
             TrainingError: something does not fit and `partial` is not set.
         """
         loaded = load_model_folder(self.folder)
-        theirs, own = loaded.model.state_dict(), model.state_dict()
+        theirs, own = unique_weights(loaded.model), unique_weights(model)
         fitting = {n: t for n, t in theirs.items() if n in own and own[n].shape == t.shape}
-        differing = [
-            f"{name} is {tuple(theirs[name].shape)} there, {tuple(own[name].shape)} here"
-            for name in own
-            if name in theirs and name not in fitting
-        ]
-        new = [name for name in own if name not in theirs]
-        left_out = [name for name in theirs if name not in own]
-        problems = differing + [f"{name} is not there" for name in new]
-        problems += [f"{name} is not here" for name in left_out]
+        problems = weight_mismatches(model, theirs)
         problems += _label_differences(tokenizer, loaded.tokenizer)
         if problems and not self.partial:
             raise TrainingError(
@@ -53,7 +45,7 @@ class Init:
         model.load_state_dict(fitting, strict=False)
         self.say(
             f"initialised from {self.folder}: {len(fitting)} of {len(own)} tensors loaded, "
-            f"{len(new) + len(differing)} new, {len(left_out)} left out"
+            f"{len(own) - len(fitting)} new, {len(theirs) - len(fitting)} left out"
         )
         for problem in problems:
             self.say(f"  {problem}")
