@@ -78,6 +78,11 @@ def _seconds(value: Any) -> Any:
     return seconds_of(value) if isinstance(value, str) else value
 
 
+def _text(value: Any) -> Any:
+    """YAML reads 32 as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class TrainingConfig(Config):
     """How long, on what, and how gradients become steps.
 
@@ -94,7 +99,7 @@ class TrainingConfig(Config):
     max_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float = Field(default=5.0, gt=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_text)] = "auto"
     seed: int = Field(default=0, ge=0)
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -148,7 +153,12 @@ class LogConfig(Config):
 
 
 class Recipe(Config):
-    """A whole training run. `tokenizer` is a folder of one, or how to train one."""
+    """A whole training run.
+
+    `tokenizer` is a folder of one, or how to train one. The mean and variance of features are
+    measured on `statistics` utterances. `output` is the folder to write to (None: `exp/NAME`
+    beside the recipe).
+    """
 
     data: DataConfig
     model: ModelConfig = ModelConfig()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +26,6 @@ from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.opening import Opening
 from asr.train.progress import Progress
-from asr.train.quiet import quiet
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.resume import PREPARED, changes, checkpoint_to_resume, clear_way
 
@@ -62,7 +64,7 @@ def train(
     Raises:
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
-    quiet()
+    _keep_quiet()
     prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
     checkpoints = folder / "checkpoints"
@@ -75,6 +77,7 @@ def train(
     notes = changes(recipe, state) if state is not None else []
     if trainer.is_global_zero:
         loop.progress = Progress(recipe.log.seconds)
+        data.preparing = loop.progress.preparing
         clear_way(checkpoints, resumed)
         data.prepare_data()
         data.setup()
@@ -98,6 +101,16 @@ def train(
     if module.position.step == 0:
         raise TrainingError("the run ended before its first step; give it more time")
     return Outcome(loop.model_folder, loop.ended)
+
+
+def _keep_quiet() -> None:
+    """Keeps libraries from talking over the run: Lightning's tips, TensorFlow's notes on import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
+    for module in (r"lightning\..*", r"torch\..*", r"lhotse\..*"):
+        warnings.filterwarnings("ignore", module=module)
 
 
 def _trainer(recipe: Recipe, devices: Devices, loop: TrainingLoop, folder: Path) -> pl.Trainer:

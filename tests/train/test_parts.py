@@ -129,6 +129,16 @@ def test_plain_progress_is_a_line_now_and_then() -> None:
     )
 
 
+def test_what_takes_long_before_the_first_step_is_shown() -> None:
+    stream = io.StringIO()
+    told = Progress(every=0, stream=stream).preparing("decoding audio")
+    told(1, 2)
+    told(2, 2)
+    assert stream.getvalue() == "decoding audio: 1 of 2\ndecoding audio: 2 of 2\n"
+    Progress(every=1000, stream=stream).preparing("more")(1, 2)
+    assert "more" not in stream.getvalue()
+
+
 def test_a_terminal_gets_a_bar() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
