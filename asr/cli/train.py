@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from asr.cli.console import DONE, INTERRUPTED
+from asr.dependencies import need
 
 
 @click.command()
@@ -53,6 +54,8 @@ def train(
     # before torch is loaded: what its C++ side warns about is decided here, not by the user
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
+    for library in ("lightning.pytorch", "lhotse", "matplotlib", "tensorboard"):
+        need(library, "train")
     from asr.train.recipe import load_recipe
     from asr.train.run import Start, train
 
