@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from asr.config import Config, parse
+from asr.config import Config, parse, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError, OutputError
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
@@ -104,8 +103,7 @@ def save_model_folder(
             facts=dict(facts or {}),
             files=files,
         )
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        (fresh / CONFIG).write_text(text, encoding="utf-8")
+        (fresh / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
         if training is not None:
             shutil.copytree(training, fresh / "training")
@@ -155,13 +153,9 @@ def read_folder_config(folder: Path) -> FolderConfig:
     if not path.is_file():
         raise ModelError(_why_no_config(folder))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: damaged, not readable as YAML: {error}") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: damaged, holds no keys")
+        values = read_yaml(path)
+    except ConfigError as error:
+        raise ModelError(f"{error}; the model folder is damaged, copy it again") from None
     version = values.get("format_version", FORMAT_VERSION)
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise ModelError(

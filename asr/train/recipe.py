@@ -13,14 +13,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from asr.config import Config, parse
+from asr.config import Config, parse, read_yaml, to_yaml
 from asr.data.config import DataConfig, Source
 from asr.data.specaugment import SpecAugmentConfig
-from asr.errors import ConfigError, OutputError
+from asr.errors import ConfigError
 from asr.model import ModelConfig
 from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.duration import seconds_of
 from asr.train.schedules import Noam, Schedule, schedule_config
+from asr.whole import write_whole
 
 
 class LossConfig(Config):
@@ -196,14 +197,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         ConfigError: the file or an override cannot be read, or a key or value is wrong.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a recipe") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys, not {type(values).__name__}")
+    values = read_yaml(path)
     for override in overrides:
         _override(values, override)
     recipe = parse(Recipe, values, str(path))
@@ -265,9 +259,4 @@ def write_recipe(recipe: Recipe, folder: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    write_whole(folder / "recipe.yaml", to_yaml(recipe))

@@ -153,7 +153,7 @@ def test_training_stops_where_no_checkpoint_can_be_written(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
+        patched.setattr(torch, "save", full)
         with pytest.raises(TrainingError, match="No space left"):
             train(recipe("training.max_steps=4"), tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["step"] == 2
