@@ -27,7 +27,8 @@ from asr.dependencies import need
     "--init",
     type=click.Path(path_type=Path),
     metavar="MODEL_FOLDER",
-    help="Start from the weights of a model.",
+    help="Start from the weights of a model; its architecture, tokenizer and normaliser are taken "
+    "where RECIPE names none.",
 )
 @click.option("--init-partial", is_flag=True, help="Take over what fits of --init.")
 @click.option(
@@ -60,7 +61,7 @@ def train(
     from asr.train.run import Start, train
 
     extra = [] if max_time is None else [f"training.max_time={max_time}"]
-    loaded = load_recipe(recipe, [*overrides, *extra])
+    loaded = load_recipe(recipe, [*overrides, *extra], init)
     folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
     command = _command(recipe, overrides, max_time, init)
     outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), command)

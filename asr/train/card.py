@@ -91,7 +91,7 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
             "",
             "## Figures",
             "",
-            *_figures(facts),
+            *_figures(facts, recipe),
             "",
             "## Training",
             "",
@@ -116,11 +116,12 @@ def _repeat(times: float) -> str:
     return "" if times == 1 else f", {times:g} times an epoch"
 
 
-def _figures(facts: Facts) -> list[str]:
+def _figures(facts: Facts, recipe: Recipe) -> list[str]:
     if not facts.figures:
         return ["There was no dev set: how well this model works was not measured."]
+    apart = "was not" if recipe.data.leakage == "refuse" else "may have been"
     lines = [
-        f"Measured on exactly these weights, on a dev set that was not trained on "
+        f"Measured on exactly these weights, on a dev set that {apart} trained on "
         f"({shown(facts.dev)}):",
         "",
         "| figure | value |",

@@ -16,6 +16,8 @@ from asr.text import Tokenizer
 class Init:
     """Takes over the weights of a model folder, as far as they are called and shaped alike.
 
+    Rows that stand for labels are taken over only where the tokenizers are the same.
+
     Args:
         partial: go on where some do not fit; they stay as they were drawn.
         say: prints what was loaded, what is new and what was left out.
@@ -36,7 +38,11 @@ class Init:
         theirs, own = unique_weights(loaded.model), unique_weights(model)
         fitting = {n: t for n, t in theirs.items() if n in own and own[n].shape == t.shape}
         problems = weight_mismatches(model, theirs)
-        problems += _label_differences(tokenizer, loaded.tokenizer)
+        if differences := _label_differences(tokenizer, loaded.tokenizer):
+            of_labels = [
+                name for name in _label_weights(model) if fitting.pop(name, None) is not None
+            ]
+            problems += [f"{name} belongs to other labels" for name in of_labels] + differences
         if problems and not self.partial:
             raise TrainingError(
                 f"--init {self.folder}: does not fit the recipe: {'; '.join(problems)}; "
@@ -49,6 +55,12 @@ class Init:
         )
         for problem in problems:
             self.say(f"  {problem}")
+
+
+def _label_weights(model: SpeechModel) -> list[str]:
+    """Names of the tensors that one more label would make larger."""
+    larger = SpeechModel(model.config, model.vocabulary + 1).state_dict()
+    return [name for name, one in model.state_dict().items() if larger[name].shape != one.shape]
 
 
 def _label_differences(own: Tokenizer, theirs: Tokenizer) -> list[str]:

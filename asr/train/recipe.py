@@ -18,6 +18,7 @@ from asr.data.config import DataConfig, Source
 from asr.data.specaugment import SpecAugmentConfig
 from asr.errors import ConfigError
 from asr.model import ModelConfig
+from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.duration import seconds_of
 from asr.train.schedules import Noam, Schedule, schedule_config
@@ -191,13 +192,23 @@ class Recipe(Config):
         return self
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), init: Path | None = None) -> Recipe:
     """Reads a recipe and applies overrides `a.b=value` (the value is YAML).
+
+    Args:
+        init: the model folder that training starts from. It says what the recipe does not:
+            `model`, `tokenizer` and `normalizer`.
 
     Raises:
         ConfigError: the file or an override cannot be read, or a key or value is wrong.
+        ModelError: there is no model in `init`.
     """
     values = read_yaml(path)
+    if init is not None:
+        like = read_folder_config(init)
+        values.setdefault("model", like.model.model_dump(mode="json"))
+        values.setdefault("normalizer", like.normalizer.model_dump(mode="json"))
+        values.setdefault("tokenizer", str(init.absolute()))
     for override in overrides:
         _override(values, override)
     recipe = parse(Recipe, values, str(path))
@@ -217,7 +228,8 @@ def _override(values: dict[str, Any], text: str) -> None:
     try:
         values[parts[-1]] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"override '{text}': the value is not YAML: {error}") from None
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"override '{text}': the value is not YAML: {reason}") from None
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:

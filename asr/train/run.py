@@ -75,22 +75,24 @@ def train(
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
     notes = changes(recipe, state) if state is not None else []
-    if trainer.is_global_zero:
-        loop.progress = Progress(recipe.log.seconds)
-        data.preparing = loop.progress.preparing
-        clear_way(checkpoints, resumed)
-        data.prepare_data()
-        data.setup()
-        notes += [*data.corpora.notes, *check_texts(recipe, data)]
-        write_recipe(recipe, folder / "training")
-    if state is not None and resumed == checkpoints / LAST:
-        snapshots.restore(state["snapshots"])
-    say = loop.progress.say if loop.progress is not None else _silent
-    init = Init(start.init, start.init_partial, say) if start.init and state is None else None
-    module = SpeechTraining(recipe, data, state, init)
-    opening = Opening(loop, devices, folder, notes, say)
-    trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
+    if start.init is not None and state is not None:
+        notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
     try:
+        if trainer.is_global_zero:
+            loop.progress = Progress(recipe.log.seconds)
+            data.preparing = loop.progress.preparing
+            clear_way(checkpoints, resumed)
+            data.prepare_data()
+            data.setup()
+            notes += [*data.corpora.notes, *check_texts(recipe, data)]
+            write_recipe(recipe, folder / "training")
+        if state is not None and resumed == checkpoints / LAST:
+            snapshots.restore(state["snapshots"])
+        say = loop.progress.say if loop.progress is not None else _silent
+        init = Init(start.init, start.init_partial, say) if start.init and state is None else None
+        module = SpeechTraining(recipe, data, state, init)
+        opening = Opening(loop, devices, folder, notes, say)
+        trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
         with loop.interruptible(module):
             trainer.fit(module, datamodule=data)
     except BaseException:

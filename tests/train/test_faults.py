@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from asr.data.dataset import Batch
@@ -251,6 +252,39 @@ class TestInit:
         manifest = write_corpus(tmp_path / "other", 3, seed=8, texts=["xb", "ax cb", "bx"])
         with pytest.raises(TrainingError, match="the tokenizers differ: 7 labels there, 8 here"):
             train(recipe(f"data.train={manifest}"), tmp_path / "run", Start(init=model))
+
+    def test_weights_of_other_labels_are_not_taken_over(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        texts = ["ad", "da db", "bad"]  # as many labels as the model has, but others
+        manifest = write_corpus(tmp_path / "other", 3, seed=8, texts=texts)
+        other = (f"data.train={manifest}", "training.max_steps=1")
+        train(recipe(*other), tmp_path / "run", Start(init=model, init_partial=True))
+        told = capsys.readouterr().err
+        for name in ("ctc.weight", "ctc.bias", "decoder.embedding.weight"):
+            assert f"{name} belongs to other labels" in told
+        assert "encoder.layers.0.norm.weight belongs" not in told
+
+    def test_the_recipe_need_not_repeat_the_model(
+        self, recipe_file: Path, tmp_path: Path, model: Path
+    ) -> None:
+        values = yaml.safe_load(recipe_file.read_text())
+        for name in ("model", "tokenizer"):
+            del values[name]
+        recipe_file.write_text(yaml.safe_dump(values))
+        like = load_recipe(recipe_file, ["model.encoder.dropout=0.3"], model)
+        assert like.model.decoder == load_model_folder(model).config.model.decoder
+        assert like.model.encoder.dropout == 0.3  # type: ignore[attr-defined]
+        assert like.tokenizer == model
+        outcome = train(like, tmp_path / "run", Start(init=model))
+        assert outcome.model is not None
+
+    def test_a_run_that_goes_on_says_that_it_is_not_used(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        train(recipe("training.max_steps=1"), tmp_path / "run")
+        train(recipe("training.max_steps=2"), tmp_path / "run", Start(init=model))
+        assert "is not used: the run goes on from its own weights" in capsys.readouterr().err
 
     def test_no_model_there(self, recipe: Load, tmp_path: Path) -> None:
         with pytest.raises(AsrError, match="no such model folder"):
