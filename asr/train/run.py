@@ -75,8 +75,6 @@ def train(
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
     notes = changes(recipe, state) if state is not None else []
-    if start.init is not None and state is not None:
-        notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
     try:
         if trainer.is_global_zero:
             loop.progress = Progress(recipe.log.seconds)
