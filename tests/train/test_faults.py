@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from asr.data.dataset import Batch
 from asr.errors import AsrError, ConfigError, ManifestError, TrainingError
 from asr.model.folder import load_model_folder
 from asr.train.checkpoint import LAST, load_checkpoint
+from asr.train.checks import MARGIN, FrameCount, check_texts
+from asr.train.data import RunData
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, load_recipe
 from asr.train.run import Start, train
@@ -123,7 +126,6 @@ def test_more_labels_than_frames(
 
 def test_the_count_of_frames_is_exact(recipe: Load) -> None:
     from asr.model import SpeechModel
-    from asr.train.checks import MARGIN, FrameCount
 
     model = SpeechModel(recipe().model, 6).eval()
     frames = FrameCount(model)
@@ -143,6 +145,16 @@ def test_characters_that_cannot_be_written_are_reported(
     told = capsys.readouterr().err
     assert "dev: 2 characters cannot be written by the tokenizer: 'x' 2 times, 'y' 1 times" in told
     assert "first in dev-0: 'ab xy'" in told
+
+
+def test_texts_that_were_not_checked_are_named(recipe: Load, tmp_path: Path) -> None:
+    data = RunData(recipe(), tmp_path)
+    data.prepare_data()
+    data.setup()
+    assert check_texts(data.recipe, data) == []
+    data.corpora = replace(data.corpora, train=iter(data.corpora.train))
+    [line] = check_texts(data.recipe, data)
+    assert line == "train: texts were not checked: the corpus is read lazily"
 
 
 def test_audio_of_train_in_dev_is_refused(recipe: Load, corpus: Path, tmp_path: Path) -> None:
