@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from asr.train.checks import check_texts
 from asr.train.data import RunData
 from asr.train.devices import Devices, choose_devices, prepare_cpu
 from asr.train.initialise import Init
+from asr.train.lock import alone_in
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.opening import Opening
@@ -75,8 +77,12 @@ def train(
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
     notes = changes(recipe, state) if state is not None else []
+    if start.init is not None and state is not None:
+        notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
+    held = ExitStack()
     try:
         if trainer.is_global_zero:
+            held.enter_context(alone_in(folder))
             loop.progress = Progress(recipe.log.seconds)
             data.preparing = loop.progress.preparing
             clear_way(checkpoints, resumed)
@@ -98,6 +104,7 @@ def train(
         raise
     finally:
         loop.close()
+        held.close()
     if module.position.step == 0:
         raise TrainingError("the run ended before its first step; give it more time")
     return Outcome(loop.model_folder, loop.ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import random
 from pathlib import Path
@@ -13,12 +14,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.errors import AudioError, ConfigError
+from asr.errors import AudioError, ConfigError, TrainingError
 from asr.model import FULL_CONTEXT
 from asr.train.averaging import Snapshots
 from asr.train.devices import choose_devices
 from asr.train.feed import Feed
-from asr.train.log import TrainingLog, read_log
+from asr.train.log import COLUMNS, TrainingLog, read_log
 from asr.train.module import StepResult
 from asr.train.position import Position
 from asr.train.progress import Progress
@@ -107,12 +108,22 @@ def test_the_log_drops_what_comes_again(tmp_path: Path) -> None:
         log.write("train", step, loss=1 / 3)
     log.close()
     with (tmp_path / "log.csv").open("a") as file:
+        file.write("train,2" + "," * 40 + "\n")  # written into by another program
         file.write("train,4,0.1")  # cut off by a kill
     log = TrainingLog(tmp_path, 2, tensorboard=False)
     log.write("train", 3, loss=0.5)
     log.close()
     rows = [(row["step"], float(row["loss"])) for row in read_log(tmp_path / "log.csv")]
     assert rows == [("1", 1 / 3), ("2", 1 / 3), ("3", 0.5)]
+
+
+def test_a_full_disk_is_told_where_the_log_is_written(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, 0, tensorboard=False)
+    with open("/dev/full", "w") as full:
+        log._file, log._writer = full, csv.DictWriter(full, COLUMNS, restval="")
+        with pytest.raises(TrainingError, match="cannot be written: No space left on device"):
+            log.write("train", 1, loss=1.0)
+        log.close()
 
 
 RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.25, 10, 20, 3.0, 0.001, True, False)
