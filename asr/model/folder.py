@@ -92,6 +92,7 @@ def save_model_folder(
     try:
         fresh.chmod(0o755)
         save_file(_stored(model, DTYPES[dtype]), fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
         tokenizer.save(fresh)
         files = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
         config = FolderConfig(

@@ -55,6 +55,11 @@ def test_what_goes_in_comes_out(folder: Path) -> None:
     assert torch.equal(memory, expected)
 
 
+def test_everyone_may_read_every_file(folder: Path) -> None:
+    for path in (folder, *folder.iterdir()):
+        assert path.stat().st_mode & 0o044 == 0o044, path
+
+
 def test_half_precision_is_half_the_size_and_loads_as_float32(folder: Path) -> None:
     loaded = load_model_folder(folder)
     half = folder.with_name("half")

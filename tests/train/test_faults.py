@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import yaml
 from torch import Tensor
 
 from asr.data.dataset import Batch
-from asr.errors import AsrError, ConfigError, ManifestError, TrainingError
+from asr.errors import AsrError, ConfigError, ManifestError, OutputError, TrainingError
 from asr.model.folder import load_model_folder
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import MARGIN, FrameCount, check_texts
@@ -218,6 +219,26 @@ def test_interruption_ends_with_a_model(
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
     assert state["position"]["step"] == 2
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_disk_that_fills_up_while_the_model_is_written(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("asr.train.export.draw_curves", full)
+    with pytest.raises(OutputError, match="the model cannot be written: No space left on device"):
+        train(recipe("training.max_steps=1"), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["step"] == 1
+
+
+def test_a_script_that_the_font_of_the_pictures_lacks(
+    recipe: Load, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    manifest = write_corpus(tmp_path / "chinese", 3, seed=8, texts=["三一", "一二", "二三"])
+    train(recipe(f"data.train={manifest}", "training.max_steps=1", "data.dev=[]"), tmp_path / "run")
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
 
 
 @pytest.fixture(scope="module")
