@@ -41,8 +41,8 @@ def interrupts_wait() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
+        for held_back in came:
+            signal.raise_signal(held_back)
 
 
 def uninterrupted(items: Iterable[T]) -> Iterator[T]:

@@ -40,7 +40,7 @@ Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tens
 
 def load_model(
     path: str | os.PathLike[str] | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     *,
     limits: AudioLimits | None = None,
 ) -> Recognizer:
@@ -75,12 +75,13 @@ def model_folder(path: str | os.PathLike[str] | None) -> Path:
     return SHIPPED
 
 
-def chosen_device(device: str) -> torch.device:
+def chosen_device(device: str | torch.device) -> torch.device:
     """The torch device that "auto", "cpu", "cuda" or "cuda:N" stands for here.
 
     Raises:
         ConfigError: there is no such device here.
     """
+    device = str(device)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = device.partition(":")
@@ -202,8 +203,10 @@ class Recognizer:
             ConfigError, ModelError: at once, as in `transcribe`.
         """
         seconds = batch_seconds if batch_seconds is not None else BATCH_SECONDS[self.device.type]
-        if not seconds > 0:
-            raise ConfigError(f"batch_seconds must be above 0, got {seconds}")
+        if not 0 < seconds < math.inf:
+            raise ConfigError(f"batch_seconds must be above 0 and finite, got {seconds}")
+        if _is_one(sources):
+            raise ConfigError("transcribe_many takes a list; for one recording there is transcribe")
         context = self._context(chunk_ms, left_ms)
         options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
         work = Work(
@@ -277,6 +280,13 @@ class Recognizer:
         if self.model.ctc is None and config.ctc_weight > 0:
             raise ModelError(f"model '{self.name}' was trained without CTC: ctc_weight must be 0")
         return config
+
+
+def _is_one(sources: Any) -> bool:
+    """Whether one recording was given for a list; the pieces of a path or an array are none."""
+    if isinstance(sources, str | bytes | os.PathLike | Audio) or hasattr(sources, "read"):
+        return True
+    return getattr(sources, "ndim", 2) < 2
 
 
 @dataclass(frozen=True)
