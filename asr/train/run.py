@@ -99,8 +99,10 @@ def train(
         trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
         with loop.interruptible(module):
             trainer.fit(module, datamodule=data)
-    except BaseException:
+    except BaseException as error:
         _end_children(trainer)
+        if isinstance(error, SystemExit):  # what Lightning makes of a second Ctrl-C
+            raise KeyboardInterrupt from None
         raise
     finally:
         loop.close()

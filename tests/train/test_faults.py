@@ -200,24 +200,39 @@ def test_no_training_data(recipe: Load, tmp_path: Path) -> None:
         train(recipe(f"data.train={tmp_path / 'empty.jsonl'}"), tmp_path / "run")
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_ends_with_a_model(
-    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
 ) -> None:
     finish = SpeechTraining.finish_step
 
     def interrupt(self: SpeechTraining) -> Any:
         if self.position.step == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sign)
         return finish(self)
 
     monkeypatch.setattr(SpeechTraining, "finish_step", interrupt)
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(sign)
     outcome = train(recipe("training.max_steps=50"), tmp_path / "run")
     assert outcome.ended == "interrupted"
     assert outcome.model is not None
     assert (outcome.model / "config.yaml").exists()
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
     assert state["position"]["step"] == 2
+    assert signal.getsignal(sign) is before
+
+
+def test_a_second_interruption_ends_at_once(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: SpeechTraining) -> Any:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SpeechTraining, "finish_step", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
 
 
