@@ -151,8 +151,11 @@ def read_folder_config(folder: Path) -> FolderConfig:
         ModelError: as `load_model_folder`.
     """
     path = folder / CONFIG
-    if not path.is_file():
-        raise ModelError(_why_no_config(folder))
+    try:
+        if not path.is_file():
+            raise ModelError(_why_no_config(folder))
+    except OSError as error:
+        raise _unreadable(folder, error) from None
     try:
         values = read_yaml(path)
     except ConfigError as error:
@@ -208,10 +211,19 @@ def _digest(path: Path) -> str:
 def _check(path: Path, digest: str) -> None:
     if not path.is_file():
         raise ModelError(f"{path}: missing; the model folder is not complete, copy it again")
-    if _digest(path) != digest:
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if found != digest:
         raise ModelError(
             f"{path}: truncated or altered (its SHA-256 is not the one in {CONFIG}); copy it again"
         )
+
+
+def _unreadable(path: Path, error: OSError) -> ModelError:
+    said = (error.strerror or str(error)).lower()
+    return ModelError(f"{path}: cannot be read ({said}); change its permissions or copy it")
 
 
 def _why_no_config(folder: Path) -> str:
