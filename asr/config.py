@@ -10,8 +10,10 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from asr.errors import ConfigError
@@ -67,6 +69,28 @@ def parse_typed(kind: str, known: Mapping[str, type[T]], values: Any) -> T:
     if name not in known:
         raise ConfigError(f"{kind}.type: no {kind} is called '{name}', {_hint(name, known)}")
     return parse(known[name], values, kind)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, for `parse`.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML, or holds something else.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no keys and values; write lines such as 'key: value'")
+    return values
+
+
+def to_yaml(config: Config) -> str:
+    """A configuration as `read_yaml` and `parse` take it back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

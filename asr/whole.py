@@ -11,6 +11,9 @@ from typing import BinaryIO
 
 from asr.errors import OutputError
 
+#: What files are called until they are whole (only a killed process leaves one behind).
+TEMPORARY = ".asr-*.tmp"
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
@@ -22,8 +25,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: the file cannot be written. Other errors of the block pass.
     """
-    # A name of its own: the target's may be as long as the file system allows.
-    fresh = path.parent / f".asr-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    fresh = _temporary(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -59,7 +61,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         OutputError: they cannot.
     """
-    probe = folder / f".asr-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    probe = _temporary(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -71,3 +73,8 @@ def check_writable(folder: Path) -> None:
         raise OutputError(
             f"{folder}: cannot be written to: {said}; name another folder with -o"
         ) from None
+
+
+def _temporary(folder: Path) -> Path:
+    """A name of its own: that of the target may be as long as the file system allows."""
+    return folder / TEMPORARY.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from asr.config import Config, TypedConfig, parse, parse_typed
+from asr.config import Config, TypedConfig, parse, parse_typed, read_yaml, to_yaml
 from asr.errors import ConfigError
 
 
@@ -65,3 +66,28 @@ def test_a_type_that_is_not_known_is_named(values: Any, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_typed("animal", ANIMALS, values)
     assert str(caught.value) == told
+
+
+def test_yaml_gives_the_same_configuration_back(tmp_path: Path) -> None:
+    path = tmp_path / "room.yaml"
+    room = Room(lamps=(Lamp(colour="grün", watts=3),))
+    path.write_text(to_yaml(room), encoding="utf-8")
+    assert parse(Room, read_yaml(path), "room") == room
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: [", "not YAML"),
+        (b"\xff", "not YAML"),
+        (b"- 1", "holds no keys and values"),
+        (b"", "holds no keys and values"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_what_is_no_yaml_of_keys_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "room.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"room.yaml: {told}"):
+        read_yaml(path)

@@ -44,4 +44,5 @@ class AudioLimits:
             raise ConfigError(f"max-hours: {hours!r} is not a number of hours above 0")
         usual = cls()
         scale = max(1.0, hours * 3600 / usual.max_seconds)
-        return cls(max_seconds=hours * 3600, max_bytes=int(usual.max_bytes * scale))
+        max_bytes = int(min(usual.max_bytes * scale, 2.0**63))
+        return cls(max_seconds=hours * 3600, max_bytes=max_bytes)

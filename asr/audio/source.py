@@ -24,6 +24,7 @@ from asr.audio.sniff import HEAD_BYTES, Kind, sniff
 from asr.errors import AudioError
 
 _CHUNK = 1 << 16
+_LONGEST_PATH = 4096
 
 
 class Source:
@@ -130,6 +131,10 @@ def open_source(source: str | bytes | os.PathLike[Any] | BinaryIO, limits: Audio
     Raises:
         AudioError: it is not there, may not be read, is a folder, is empty or is over a limit.
     """
+    if isinstance(source, bytes) and (len(source) > _LONGEST_PATH or b"\0" in source):
+        raise AudioError(
+            f"{len(source):,} bytes: not a path; to read sound from bytes, wrap them in io.BytesIO"
+        )
     if isinstance(source, str) and source == "-":
         return _open_standard_input(limits)
     if isinstance(source, str | bytes | os.PathLike):

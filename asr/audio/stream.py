@@ -12,6 +12,7 @@ import numpy as np
 from asr.audio.decoder import Block, Decoder
 from asr.audio.ending import ending
 from asr.audio.formats import open_decoder
+from asr.audio.interrupts import interrupts_wait, uninterrupted
 from asr.audio.limits import MIN_RATE, AudioLimits
 from asr.audio.mix import Downmix, carrying_channels
 from asr.audio.resample import Resampler
@@ -87,7 +88,8 @@ class AudioStream:
 
     def _open_checked(self) -> Decoder:
         """A decoder whose rate and channels are within the limits."""
-        decoder = open_decoder(self._source, self._ending)
+        with interrupts_wait():
+            decoder = open_decoder(self._source, self._ending)
         limits = self._limits
         if not MIN_RATE <= decoder.rate <= limits.max_rate:
             found = f"{decoder.rate} samples a second"
@@ -103,7 +105,7 @@ class AudioStream:
     def _limited(self, decoder: Decoder) -> Iterator[Block]:
         """The decoder's blocks as far as the cap on duration."""
         frames = 0
-        for block in decoder.blocks():
+        for block in uninterrupted(decoder.blocks()):
             frames += len(block)
             if frames > self._limits.max_seconds * decoder.rate:
                 hours = self._limits.max_seconds / 3600

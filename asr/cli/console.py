@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -26,12 +27,27 @@ class Console:
     debug: bool = False
 
     def say(self, message: str) -> None:
-        """Prints one message as one line on stderr."""
-        _write(sys.stderr, shown(f"asr: {message}") + "\n")
+        """Prints one message as one line on stderr. Where that is closed or full, work goes on."""
+        if sys.stderr is not None:
+            with suppress(OSError):
+                _write(sys.stderr, shown(f"asr: {message}") + "\n")
 
     def print(self, text: str) -> None:
-        """Prints a result on stdout, at once: who reads from a pipe sees it when it is there."""
-        _write(sys.stdout, text)
+        """Prints a result on stdout, at once: who reads from a pipe sees it when it is there.
+
+        Raises:
+            OutputError: stdout is closed, or the disk is full that it goes to.
+            BrokenPipeError: who read from the pipe has gone.
+        """
+        if sys.stdout is None:
+            raise OutputError("standard output: it is closed; send it to a file, or use -o")
+        try:
+            _write(sys.stdout, text)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            said = error.strerror or error
+            raise OutputError(f"standard output: cannot be written: {said}") from error
 
     def problem(self, error: BaseException) -> None:
         """Prints an error as one line on stderr, after its traceback where that was asked for."""

@@ -11,6 +11,7 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.progress import progress
+from asr.errors import OutputError
 
 if TYPE_CHECKING:
     from asr.evaluate.error_rate import Scored
@@ -61,18 +62,22 @@ def evaluate(
 
     utterances = read_utterances(manifest)
     if output is not None:
+        if output.is_dir():
+            raise OutputError(f"{output}: a folder; name a file with -o")
         check_writable(output.parent)
     recognizer = load_model(model, device)
     with progress(None) as shown:
         found = measure(recognizer, utterances, progress=shown.heard, **search)
     for name, error in found.failed.items():
         console.say(f"{name}: not counted: {error}")
-    if output is not None:
-        write_whole(output, "".join(_line(one) for one in found.scored))
-    if as_json:
-        console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
-    else:
-        console.print(_table(found, recognizer.name))
+    try:
+        if output is not None:
+            write_whole(output, "".join(_line(one) for one in found.scored))
+    finally:  # a disk that is full by now must not cost the result as well
+        if as_json:
+            console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
+        else:
+            console.print(_table(found, recognizer.name))
     return SOME_FAILED if found.failed else DONE
 
 
@@ -94,15 +99,16 @@ def _line(one: Scored) -> str:
 
 def _table(found: Evaluation, model: str) -> str:
     """The result for people: rates first, then where it goes wrong."""
-    words, characters = found.words, found.characters
+    words = found.words
+    values = found.to_dict()
     lines = [
         f"model       {model}",
         f"utterances  {len(found.scored)}, {found.audio_seconds / 60:.1f} minutes"
         + (f", {len(found.failed)} not counted" if found.failed else ""),
-        f"WER         {_percent(words.rate)}: {words.errors} errors in {words.length} words "
+        f"WER         {_percent(values['wer'])}: {words.errors} errors in {words.length} words "
         f"({words.substitutions} substitutions, {words.deletions} deletions, "
         f"{words.insertions} insertions)",
-        f"CER         {_percent(characters.rate)}",
+        f"CER         {_percent(values['cer'])}",
         "speed       " + (f"{found.rtf:.3f} s for each second of sound" if found.rtf else "-"),
     ]
     worst = found.worst()

@@ -43,6 +43,8 @@ def find_inputs(
 def _expand(argument: str, endings: tuple[str, ...], recursive: bool) -> Iterator[Input | AsrError]:
     if argument == STDIN:
         yield Input(STDIN, Path("stdin"))
+    elif not argument:
+        yield AudioError("'': an empty path; name a file or a folder (an empty variable?)")
     elif os.path.isdir(argument):
         yield from _folder(Path(argument), endings, recursive)
     elif os.path.lexists(argument) or not glob.has_magic(argument):
@@ -77,10 +79,19 @@ def _folder(top: Path, endings: tuple[str, ...], recursive: bool) -> Iterator[In
             yield item
         elif item.name.lower().endswith(endings):
             found = True
-            yield Input(item, item.relative_to(top).with_suffix(""))
+            yield _recording(item, top)
     if not found:
         hint = "" if recursive else "; add --recursive to look into the folders in it"
         yield AudioError(f"{top}: no audio in this folder (looked for {', '.join(endings)}){hint}")
+
+
+def _recording(path: Path, top: Path) -> Input | AsrError:
+    """A file of a folder; opening a named pipe that nobody writes to would wait for ever."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        return AudioError(
+            f"{path}: a pipe, socket or device, not a file; to read from it, name it itself"
+        )
+    return Input(path, path.relative_to(top).with_suffix(""))
 
 
 def _walk(
@@ -103,7 +114,7 @@ def _walk(
         if entry.name.startswith("."):
             continue
         path = folder / entry.name
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path
         elif recursive:
             yield from _walk(path, recursive, (*above, here))

@@ -118,7 +118,8 @@ def _status(run: Any, console: Console) -> int:
     """Calls `run`, prints what went wrong as one line, and returns the exit status."""
     try:
         result = run()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.UsageError as error:
         _say_usage(error, console)
         return WRONG_CALL

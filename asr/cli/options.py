@@ -11,8 +11,26 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def not_empty(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """Refuses an empty path, which would mean the current folder: nobody types one on purpose."""
+    if value == "":
+        raise click.BadParameter("it is empty; name a path, or leave the option out")
+    return value
+
+
+def path(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """Turns an option's text into a path."""
+    text = not_empty(context, parameter, value)
+    return None if text is None else Path(text)
+
+
 model = click.option(
-    "-m", "--model", metavar="FOLDER", help="Model folder.  [default: the model that ships]"
+    "-m",
+    "--model",
+    callback=not_empty,
+    metavar="FOLDER",
+    help="Model folder.  [default: the model that ships]",
 )
 device = click.option(
     "--device",
@@ -23,7 +41,8 @@ device = click.option(
 )
 beam = click.option(
     "--beam",
-    type=click.IntRange(min=1),
+    # Past the upper end memory runs out long before the text gets better.
+    type=click.IntRange(1, 1000),
     metavar="N",
     help="Hypotheses kept by the search; 1 is greedy.  [default: the model's]",
 )
@@ -69,8 +88,3 @@ class NameList(click.ParamType):
         if not names:
             self.fail(f"no name given; known: {','.join(self.allowed)}", param, ctx)
         return names
-
-
-def path(context: click.Context, _: click.Parameter, value: str | None) -> Path | None:
-    """Turns an option's text into a path."""
-    return None if value is None else Path(value)

@@ -36,7 +36,7 @@ class Progress:
 @contextmanager
 def progress(inputs: int | None) -> Iterator[Progress]:
     """Shows the progress of a run over so many inputs (None: unknown) until the block ends."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield Progress()
         return
     from rich.console import Console
@@ -51,7 +51,7 @@ def progress(inputs: int | None) -> Iterator[Progress]:
         TextColumn("{task.fields[sound]}"),
         console=Console(stderr=True),
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as bar:
         yield Progress(bar, bar.add_task("", total=inputs, sound=""))
 

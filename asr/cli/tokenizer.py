@@ -96,18 +96,13 @@ def _configs(
 
 
 def _sections(recipe: Path) -> dict[str, dict[str, Any]]:
-    import yaml
-
+    from asr.config import read_yaml
     from asr.errors import ConfigError
 
-    try:
-        values = yaml.safe_load(recipe.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"{recipe}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{recipe}: not YAML: {error}") from error
-    sections = values if isinstance(values, dict) else {}
-    found = {key: sections[key] for key in ("tokenizer", "normalizer") if key in sections}
+    sections = read_yaml(recipe)
+    found: dict[str, Any] = {
+        key: sections[key] for key in ("tokenizer", "normalizer") if key in sections
+    }
     if not found or not all(isinstance(section, dict) for section in found.values()):
         raise ConfigError(
             f"{recipe}: needs a section 'tokenizer' or 'normalizer' with keys and values"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from asr.cli.console import DONE, INTERRUPTED
+from asr.dependencies import need
 
 
 @click.command()
@@ -26,7 +27,8 @@ from asr.cli.console import DONE, INTERRUPTED
     "--init",
     type=click.Path(path_type=Path),
     metavar="MODEL_FOLDER",
-    help="Start from the weights of a model.",
+    help="Start from the weights of a model; its architecture, tokenizer and normaliser are taken "
+    "where RECIPE names none.",
 )
 @click.option("--init-partial", is_flag=True, help="Take over what fits of --init.")
 @click.option(
@@ -53,11 +55,13 @@ def train(
     # before torch is loaded: what its C++ side warns about is decided here, not by the user
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
+    for library in ("lightning.pytorch", "lhotse", "matplotlib", "tensorboard"):
+        need(library, "train")
     from asr.train.recipe import load_recipe
     from asr.train.run import Start, train
 
     extra = [] if max_time is None else [f"training.max_time={max_time}"]
-    loaded = load_recipe(recipe, [*overrides, *extra])
+    loaded = load_recipe(recipe, [*overrides, *extra], init)
     folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
     command = _command(recipe, overrides, max_time, init)
     outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), command)

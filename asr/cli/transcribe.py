@@ -80,11 +80,11 @@ def transcribe(
     found = list(find_inputs(paths, AUDIO_ENDINGS, recursive))
     inputs = [item for item in found if isinstance(item, Input)]
     jobs = plan_outputs(inputs, output, formats) if output else [Job(one, {}) for one in inputs]
-    check_folders(jobs)
+    todo = [job for job in jobs if not (skip_existing and job.done)]
+    check_folders(todo)
     problems = [item for item in found if isinstance(item, AsrError)]
     for problem in problems:
         console.problem(problem)
-    todo = [job for job in jobs if not (skip_existing and job.done)]
     if len(todo) < len(jobs):
         console.say(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
     delivery = Delivery(console, printed=formats[0], named=len(found) > 1)

@@ -13,12 +13,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr.data.cache import SampleCache
 from asr.data.config import AugmentConfig, NoiseConfig
-from asr.data.decode import audio_file, cut_samples, decode
 from asr.data.draw import generator
 from asr.data.headers import audio_below
 from asr.data.manifest import read_manifest
+from asr.data.samples import SampleCache, audio_file, cut_samples, decode
 from asr.errors import ConfigError, ManifestError
 
 #: What carries no power worth a ratio: below -90 dB of full scale.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from asr.data.config import DataConfig, Source
 from asr.data.dataset import text_of
-from asr.data.decode import audio_file, is_whole
 from asr.data.headers import all_seconds
 from asr.data.manifest import read_manifest
 from asr.data.plan import SHARE
+from asr.data.samples import audio_file, is_whole
 from asr.errors import AudioError, ManifestError
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,15 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from asr.data.batches import Item, Plan
-from asr.data.decode import cut_samples
+from asr.data.samples import cut_samples
 from asr.errors import AudioError
 from asr.text import BLANK
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
-    from asr.data.cache import SampleCache
-
-log = logging.getLogger(__name__)
+    from asr.data.samples import SampleCache
 
 #: Tokens are padded to a multiple of this, so that few widths occur (see `Plan`).
 TOKEN_STEP = 16
@@ -124,7 +121,6 @@ class SpeechDataset(Dataset[Batch]):
                 left_out.append(f"{item.id}: {error}")
                 if not self.leave_out or len(left_out) == len(plan.items):
                     raise
-                log.warning("left out: %s", left_out[-1])
             else:
                 kept.append(item)
         return replace(plan, items=tuple(kept)), rows, tuple(left_out)

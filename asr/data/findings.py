@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 from asr.data.hearing import Heard
+from asr.text import Tokenizer
 
 #: Seconds by which the manifest's duration may differ from the audio's.
 DURATION_TOLERANCE = 0.1
@@ -49,28 +49,15 @@ class Finding:
     detail: str
 
 
-class Labels(Protocol):
-    """The part of a tokenizer (`asr.text.Tokenizer`) that checks need."""
-
-    def encode(self, text: str) -> list[int]:
-        """The labels of a text."""
-        ...
-
-    def unknown(self, text: str) -> Counter[str]:
-        """Characters that cannot be written, with counts."""
-        ...
-
-
-def too_many_labels(labels: Sequence[int], seconds: float, frames_per_second: float) -> bool:
-    """Whether CTC has no way to write `labels`: each needs a frame, a repeated one a blank more."""
-    repeated = sum(one == other for one, other in pairwise(labels))
-    return len(labels) + repeated > math.floor(seconds * frames_per_second)
+def frames_needed(labels: Sequence[int]) -> int:
+    """Frames that CTC needs to write `labels`: one each, and a blank between equal neighbours."""
+    return len(labels) + sum(one == other for one, other in pairwise(labels))
 
 
 def single_findings(
     heard: Heard,
     normalise: Callable[[str], str],
-    tokenizer: Labels | None,
+    tokenizer: Tokenizer | None,
     frames_per_second: float,
     no_speech: bool,
 ) -> Iterator[Finding]:
@@ -90,16 +77,16 @@ def single_findings(
     if heard.clipped > CLIPPED_SHARE:
         yield Finding("clipped", heard.id, f"{heard.clipped:.2%} of {heard.seconds:.2f} s")
     if tokenizer is not None:
-        labels = tokenizer.encode(text)
-        if too_many_labels(labels, heard.seconds, frames_per_second):
-            frames = math.floor(heard.seconds * frames_per_second)
-            yield Finding("labels", heard.id, f"{len(labels)} labels in {frames} frames")
+        needed = frames_needed(tokenizer.encode(text))
+        frames = math.floor(heard.seconds * frames_per_second)
+        if needed > frames:
+            yield Finding("labels", heard.id, f"CTC needs {needed} frames, there are {frames}")
 
 
 class UnknownCharacters:
     """Counts what a tokenizer cannot write, with the first text of each."""
 
-    def __init__(self, tokenizer: Labels | None) -> None:
+    def __init__(self, tokenizer: Tokenizer | None) -> None:
         self.tokenizer = tokenizer
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, tuple[str, str]] = {}

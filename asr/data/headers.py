@@ -10,7 +10,7 @@ from pathlib import Path
 import soundfile
 
 from asr.audio import AUDIO_ENDINGS
-from asr.data.decode import decode
+from asr.data.samples import decode
 from asr.errors import AudioError
 
 

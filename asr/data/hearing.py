@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr.data.cache import SampleCache
 from asr.data.dataset import text_of
-from asr.data.decode import audio_file, cut_samples
+from asr.data.samples import SampleCache, audio_file, cut_samples
 from asr.errors import AudioError
 
 if TYPE_CHECKING:

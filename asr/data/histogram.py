@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+#: Bins that are aimed at; round limits make it a few more or less.
+_BINS = 12
 #: Widest bar, in characters.
 _WIDTH = 40
 _PARTS = " ▏▎▍▌▋▊▉"
 
 
-def histogram(values: Sequence[float], bins: int = 12) -> list[str]:
-    """A line for each of about `bins` equal bins: its limits, its count and a bar.
+def histogram(values: Sequence[float]) -> list[str]:
+    """A line for each of about a dozen equal bins: its limits, its count and a bar.
 
     Bins have round limits. The highest hundredth of the values shares the last bin with whatever
     is above, so that a single outlier does not squeeze the rest into one bar.
@@ -20,7 +22,7 @@ def histogram(values: Sequence[float], bins: int = 12) -> list[str]:
         return []
     ordered = sorted(values)
     low, high = ordered[0], ordered[min(len(ordered) - 1, math.ceil(len(ordered) * 0.99))]
-    step = _round_step((high - low) / bins if high > low else max(abs(high), 1.0) / bins)
+    step = _round_step((high - low if high > low else max(abs(high), 1.0)) / _BINS)
     first = math.floor(low / step)
     last = max(first, math.ceil(high / step) - 1)
     counts = [0] * (last - first + 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr.data.config import DataConfig
 from asr.data.corpus import Corpus
-from asr.data.decode import audio_file
+from asr.data.samples import audio_file
 from asr.errors import ManifestError
 
 if TYPE_CHECKING:

@@ -6,20 +6,20 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader
 
 from asr.data.augment import Augmenter
 from asr.data.batches import BatchSampler
-from asr.data.cache import SampleCache
 from asr.data.config import DataConfig
 from asr.data.corpus import within_seconds
 from asr.data.dataset import Batch, SpeechDataset
-from asr.data.decode import audio_file
 from asr.data.plan import EpochPlanner
+from asr.data.samples import SampleCache, audio_file
 from asr.errors import ManifestError
+from asr.text import Tokenizer
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -30,19 +30,11 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
-class Encoder(Protocol):
-    """The part of a tokenizer (`asr.text.Tokenizer`) that training needs."""
-
-    def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
-        """The labels of a text."""
-        ...
-
-
 @dataclass(frozen=True)
 class _Tokenise:
     """Writes texts as labels; where it samples, the draw is named by seed, epoch and item."""
 
-    tokenizer: Encoder
+    tokenizer: Tokenizer
     sample: bool
     seed: int
 
@@ -56,7 +48,7 @@ class _Tokenise:
 def training_batches(
     cuts: Iterable[Cut],
     config: DataConfig,
-    tokenizer: Encoder | None = None,
+    tokenizer: Tokenizer | None = None,
     normalizer: Callable[[str], str] | None = None,
     *,
     sample_rate: int = 16000,
@@ -121,7 +113,7 @@ def training_batches(
 def validation_batches(
     cuts: Iterable[Cut],
     config: DataConfig,
-    tokenizer: Encoder | None = None,
+    tokenizer: Tokenizer | None = None,
     normalizer: Callable[[str], str] | None = None,
     *,
     sample_rate: int = 16000,
@@ -168,7 +160,8 @@ def _cached(
             f"{len(failed)} files cannot be decoded, the first: {next(iter(failed.values()))} "
             f"(`asr validate` lists them all; data.missing_audio: leave_out trains without them)"
         )
-    log.warning("%d files cannot be decoded and are left out", len(failed))
+    first = next(iter(failed.values()))
+    log.warning("%d files cannot be decoded and are left out, the first: %s", len(failed), first)
     return [cut for cut in cuts if audio_file(cut) not in failed], cache
 
 

@@ -81,7 +81,7 @@ def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[Ma
     good = [one for one in found if isinstance(one, Entry)]
     if not found:
         raise ManifestError(f"{place}: no utterance in it")
-    problems += _twice((entry.id, entry.where) for entry in good)
+    problems += same_ids((entry.id, entry.where) for entry in good)
     return CutSet.from_cuts(entry.cut() for entry in _with_totals(good)), problems
 
 
@@ -145,7 +145,7 @@ def _lhotse_cuts(place: Path) -> tuple[CutSet, list[ManifestError]]:
         raise
     except Exception as error:  # Lhotse raises whatever a broken set leads to
         raise ManifestError(f"{place}: not a Lhotse cut set that can be read: {error!r}") from None
-    return cuts, _twice((cut.id, f"{place}, cut {n}") for n, cut in enumerate(cuts, start=1))
+    return cuts, same_ids((cut.id, f"{place}, cut {n}") for n, cut in enumerate(cuts, start=1))
 
 
 def _decoded_cuts(place: Path) -> CutSet:
@@ -170,7 +170,8 @@ def _decoded_cuts(place: Path) -> CutSet:
     return found
 
 
-def _twice(named: Iterable[tuple[str, str]]) -> list[ManifestError]:
+def same_ids(named: Iterable[tuple[str, str]]) -> list[ManifestError]:
+    """What is wrong with (id, where it stands) pairs: ids that are there twice."""
     first: dict[str, str] = {}
     problems = []
     for name, where in named:

@@ -11,7 +11,6 @@ from typing import Any
 from asr.data.findings import (
     KINDS,
     Finding,
-    Labels,
     UnknownCharacters,
     leaks,
     same_twice,
@@ -20,6 +19,7 @@ from asr.data.findings import (
 )
 from asr.data.hearing import Heard, hear
 from asr.data.manifest import scan_manifest
+from asr.text import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Report:
 def validate_corpus(
     manifest: str | Path,
     *,
-    tokenizer: Labels | None = None,
+    tokenizer: Tokenizer | None = None,
     normalise: Callable[[str], str] = str,
     against: str | Path | None = None,
     frames_per_second: float = 25.0,

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr.audio import Audio, load_audio
+from asr.data.dataset import text_of
 from asr.data.entry import Entry
 from asr.data.lines import json_entries, text_lines
+from asr.data.manifest import read_manifest, same_ids
+from asr.data.samples import audio_file, cut_samples, is_whole
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 
@@ -45,10 +48,11 @@ def read_utterances(path: Path) -> list[Utterance]:
         raise ManifestError(f"{path}: no such manifest; check the path")
     lines = path / "manifest.jsonl" if path.is_dir() else path
     if _is_plain_manifest(lines):
-        return _unlike([_of_entry(entry) for entry in json_entries(lines, True)], lines)
+        entries = list(map(_usable, json_entries(lines, True)))
+        for problem in same_ids((entry.id, entry.where) for entry in entries):
+            raise problem
+        return [_of_entry(entry) for entry in entries]
     need("lhotse", "train")
-    from asr.data.manifest import read_manifest
-
     return [_of_cut(cut) for cut in read_manifest(path)]
 
 
@@ -59,29 +63,20 @@ def _is_plain_manifest(path: Path) -> bool:
     return isinstance(first, str) and '"audio_filepath"' in first
 
 
-def _unlike(utterances: list[Utterance], path: Path) -> list[Utterance]:
-    """The same utterances, if each has an id of its own."""
-    seen: set[str] = set()
-    for utterance in utterances:
-        if utterance.id in seen:
-            raise ManifestError(f"{path}: id '{utterance.id}' is there twice; give each its own")
-        seen.add(utterance.id)
-    return utterances
-
-
-def _of_entry(entry: Entry | ManifestError) -> Utterance:
+def _usable(entry: Entry | ManifestError) -> Entry:
     if isinstance(entry, ManifestError):
         raise entry
+    return entry
+
+
+def _of_entry(entry: Entry) -> Utterance:
     if entry.offset is None:
         return Utterance(entry.id, entry.text, entry.audio)
     return Utterance(entry.id, entry.text, entry.audio, entry.offset, entry.duration)
 
 
 def _of_cut(cut: Cut) -> Utterance:
-    from asr.data.decode import audio_file, is_whole
-
-    text = " ".join(supervision.text or "" for supervision in cut.supervisions)
-    file = audio_file(cut)
+    text, file = text_of(cut), audio_file(cut)
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
         return Utterance(cut.id, text, cut=cut)
     if is_whole(cut):
@@ -104,8 +99,6 @@ class SoundReader:
             AudioError: a part cannot be read, or lies beyond the end of its file.
         """
         if utterance.cut is not None:
-            from asr.data.decode import cut_samples
-
             return Audio(cut_samples(utterance.cut, self.rate), self.rate)
         assert utterance.audio is not None
         if utterance.seconds is None:

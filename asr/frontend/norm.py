@@ -18,7 +18,7 @@ class GlobalNorm(Float32Buffers):
     mean: Tensor
     inverse_std: Tensor
 
-    def __init__(self, mels: int = 80) -> None:
+    def __init__(self, mels: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(mels))
         self.register_buffer("inverse_std", torch.ones(mels))
@@ -36,7 +36,7 @@ class GlobalNorm(Float32Buffers):
 class FeatureStatistics:
     """Mean and standard deviation of every mel bin, gathered batch by batch in float64."""
 
-    def __init__(self, mels: int = 80) -> None:
+    def __init__(self, mels: int) -> None:
         self.frames = 0
         self._sum = torch.zeros(mels, dtype=torch.float64)
         self._squares = torch.zeros(mels, dtype=torch.float64)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from asr.config import TypedConfig
 from asr.model.attention import Attention, visible, within
 from asr.model.dropout import Dropout
+from asr.model.initial import damp, initialise
 from asr.model.protocols import FULL_CONTEXT, ChunkContext, Encoder
 from asr.model.registry import register_encoder
 from asr.model.rotary import rotate
@@ -90,6 +91,8 @@ class ConformerEncoder(Encoder):
         layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.layers))
         self.layers = layers  # type: ignore[assignment]
         self.norm = nn.LayerNorm(config.dim)
+        self.apply(initialise)
+        damp([end for layer in self.layers for end in layer.branch_ends()])
 
     def forward(
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
@@ -195,6 +198,11 @@ class ConformerLayer(nn.Module):
         frames = frames + self.dropout(self.attention.attend(query, rotate(keys), values, mask))
         frames = frames + self.convolution(frames, real, context)
         return self.norm(frames + 0.5 * self.ff_after(frames))
+
+    def branch_ends(self) -> list[nn.Linear]:
+        """The last linear layer of each residual branch."""
+        feed_forwards = [self.ff_before.narrow, self.ff_after.narrow]
+        return [*feed_forwards, self.attention.to_output, self.convolution.mix]
 
     def initial_cache(self, batch: int, left: int) -> LayerCache:
         """An empty cache for `batch` streams that look `left` frames back."""

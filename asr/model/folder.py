@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from asr.config import Config, parse
+from asr.config import Config, parse, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError, OutputError
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
@@ -92,6 +92,7 @@ def save_model_folder(
     try:
         fresh.chmod(0o755)
         save_file(_stored(model, DTYPES[dtype]), fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
         tokenizer.save(fresh)
         files = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
         config = FolderConfig(
@@ -103,8 +104,7 @@ def save_model_folder(
             facts=dict(facts or {}),
             files=files,
         )
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        (fresh / CONFIG).write_text(text, encoding="utf-8")
+        (fresh / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
         if training is not None:
             shutil.copytree(training, fresh / "training")
@@ -151,16 +151,15 @@ def read_folder_config(folder: Path) -> FolderConfig:
         ModelError: as `load_model_folder`.
     """
     path = folder / CONFIG
-    if not path.is_file():
-        raise ModelError(_why_no_config(folder))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: damaged, not readable as YAML: {error}") from None
+        if not path.is_file():
+            raise ModelError(_why_no_config(folder))
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: damaged, holds no keys")
+        raise _unreadable(folder, error) from None
+    try:
+        values = read_yaml(path)
+    except ConfigError as error:
+        raise ModelError(f"{error}; the model folder is damaged, copy it again") from None
     version = values.get("format_version", FORMAT_VERSION)
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise ModelError(
@@ -175,7 +174,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
 
 def weight_mismatches(model: SpeechModel, weights: Mapping[str, torch.Tensor]) -> list[str]:
     """What keeps `weights` from fitting `model`, one sentence a tensor."""
-    wanted = _unique(model)
+    wanted = unique_weights(model)
     said = [f"{name} is missing" for name in wanted if name not in weights]
     said += [f"{name} is not part of the model" for name in weights if name not in wanted]
     said += [
@@ -186,7 +185,7 @@ def weight_mismatches(model: SpeechModel, weights: Mapping[str, torch.Tensor]) -
     return said
 
 
-def _unique(model: SpeechModel) -> dict[str, torch.Tensor]:
+def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict without second names of tied tensors, which safetensors refuses."""
     seen: dict[int, str] = {}
     state = model.state_dict()
@@ -197,7 +196,7 @@ def _stored(model: SpeechModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Weights as they are stored; the normalisation keeps float32, its range is wide."""
     return {
         name: (tensor if name.startswith("norm.") else tensor.to(dtype)).detach().cpu().contiguous()
-        for name, tensor in _unique(model).items()
+        for name, tensor in unique_weights(model).items()
     }
 
 
@@ -212,10 +211,19 @@ def _digest(path: Path) -> str:
 def _check(path: Path, digest: str) -> None:
     if not path.is_file():
         raise ModelError(f"{path}: missing; the model folder is not complete, copy it again")
-    if _digest(path) != digest:
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if found != digest:
         raise ModelError(
             f"{path}: truncated or altered (its SHA-256 is not the one in {CONFIG}); copy it again"
         )
+
+
+def _unreadable(path: Path, error: OSError) -> ModelError:
+    said = (error.strerror or str(error)).lower()
+    return ModelError(f"{path}: cannot be read ({said}); change its permissions or copy it")
 
 
 def _why_no_config(folder: Path) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from asr.config import TypedConfig
 from asr.model.attention import Attention, within
 from asr.model.dropout import Dropout
+from asr.model.initial import damp, initialise
 from asr.model.label_cache import LabelCache
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
@@ -58,13 +59,15 @@ class TransformerDecoder(Decoder):
     def __init__(self, config: TransformerDecoderConfig, vocabulary: int, memory_dim: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, config.dim)
-        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
         self.scale = config.dim**0.5
         self.dropout = Dropout(config.dropout)
         layers = nn.ModuleList(DecoderLayer(config, memory_dim) for _ in range(config.layers))
         self.layers = layers  # type: ignore[assignment]
         self.norm = nn.LayerNorm(config.dim)
         self.to_logits = nn.Linear(config.dim, vocabulary)
+        self.apply(initialise)
+        damp([end for layer in self.layers for end in layer.branch_ends()])
+        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
         if config.tie_embedding:
             self.to_logits.weight = self.embedding.weight
 
@@ -160,6 +163,10 @@ class DecoderLayer(nn.Module):
         self.widen = nn.Linear(config.dim, config.ff)
         self.narrow = nn.Linear(config.ff, config.dim)
         self.dropout = Dropout(config.dropout)
+
+    def branch_ends(self) -> list[nn.Linear]:
+        """The last linear layer of each residual branch."""
+        return [self.self_attention.to_output, self.memory_attention.to_output, self.narrow]
 
     def forward(self, labels: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Labels (B, U, D) over memory (B, M, D) with mask (B, 1, 1, M)."""

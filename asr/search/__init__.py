@@ -4,7 +4,7 @@ from asr.search.attention import AttentionScorer
 from asr.search.beam import search
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
-from asr.search.joint import joint_scorers
+from asr.search.joint import fitting, joint_scorers
 from asr.search.protocol import Scorer, WeightedScorer
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Scorer",
     "SearchConfig",
     "WeightedScorer",
+    "fitting",
     "joint_scorers",
     "search",
 ]

@@ -1,14 +1,15 @@
-"""The usual pair of scorers: attention and CTC."""
+"""The usual pair of scorers, attention and CTC, and which of them a model has."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from asr.errors import ModelError
 from asr.model.protocols import Decoder
 from asr.search.attention import AttentionScorer
+from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
 from asr.search.protocol import WeightedScorer
 
@@ -21,9 +22,21 @@ class JointModel(Protocol):
         """The attention decoder, None for a pure CTC model."""
         ...
 
+    @property
+    def ctc(self) -> Any:
+        """The CTC head, None for a pure attention model."""
+        ...
+
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
         """Memory (B, M, D) to log posteriors (B, M, V); not called where CTC has no weight."""
         ...
+
+
+def fitting(config: SearchConfig, model: JointModel) -> SearchConfig:
+    """`config` as far as `model` can do it: where one half is missing, the other decides alone."""
+    if model.decoder is None:
+        return config.model_copy(update={"ctc_weight": 1.0})
+    return config if model.ctc is not None else config.model_copy(update={"ctc_weight": 0.0})
 
 
 def joint_scorers(model: JointModel, ctc_weight: float) -> list[WeightedScorer]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from asr.train.checkpoint import write_whole
+from asr.model.folder import unique_weights
+from asr.train.checkpoint import state_file
 
 
 class Snapshots:
@@ -42,8 +43,9 @@ class Snapshots:
         if self.by == "none" or (self.by == "best" and loss is None):
             return
         if write:
-            weights = {name: one.cpu().contiguous() for name, one in _unique(module).items()}
-            write_whole(self._path(step), lambda file: _fill(file, save(weights)))
+            weights = {name: one.cpu().contiguous() for name, one in unique_weights(module).items()}
+            with state_file(self._path(step)) as file:
+                file.write(save(weights))
         self.kept[step] = float("inf") if loss is None or loss != loss else loss
         best_first = sorted(self.kept, key=lambda at: self.kept[at] if self.by == "best" else -at)
         for gone in best_first[self.keep :]:
@@ -65,7 +67,7 @@ class Snapshots:
         """
         if len(self.kept) < 2:
             return False
-        own = _unique(module)
+        own = unique_weights(module)
         if first:
             paths = [path for step in self.kept if (path := self._path(step)).exists()]
             for name, mean in _mean(paths).items():
@@ -93,14 +95,3 @@ def _mean(paths: list[Path]) -> dict[str, Tensor]:
         for name, tensor in load_file(path).items():
             total[name] = total[name] + tensor.double() if name in total else tensor.double()
     return {name: tensor / len(paths) for name, tensor in total.items()}
-
-
-def _fill(file: BinaryIO, content: bytes) -> None:
-    file.write(content)
-
-
-def _unique(module: nn.Module) -> dict[str, Tensor]:
-    """The state without second names of tied tensors."""
-    seen: dict[int, str] = {}
-    state = module.state_dict()
-    return {n: t for n, t in state.items() if seen.setdefault(t.data_ptr() or id(t), n) == n}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asr.train.corpora import size
 from asr.train.duration import written
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
-
-if TYPE_CHECKING:
-    from asr.train.export import Exported
+from asr.train.validation import DevResult
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,9 @@ class Facts:
     decoded: int
 
     @classmethod
-    def of(cls, module: SpeechTraining, exported: Exported) -> Facts:
-        """Collects them at the end of a run."""
-        data, at, result = module.data, module.position, exported.result
+    def of(cls, module: SpeechTraining, weights: str, result: DevResult | None) -> Facts:
+        """Collects them at the end of a run: what `weights` it ends with, and their figures."""
+        data, at = module.data, module.position
         return cls(
             parameters=sum(one.numel() for one in module.model.parameters()),
             labels=data.tokenizer.size,
@@ -44,7 +42,7 @@ class Facts:
             audio_hours=at.audio_seconds / 3600,
             clock=at.clock,
             skipped=at.skipped,
-            weights=exported.weights,
+            weights=weights,
             figures={n: v for n, v in result.figures().items() if v == v} if result else {},
             decoded=result.decoded if result else 0,
         )
@@ -93,7 +91,7 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
             "",
             "## Figures",
             "",
-            *_figures(facts),
+            *_figures(facts, recipe),
             "",
             "## Training",
             "",
@@ -118,11 +116,12 @@ def _repeat(times: float) -> str:
     return "" if times == 1 else f", {times:g} times an epoch"
 
 
-def _figures(facts: Facts) -> list[str]:
+def _figures(facts: Facts, recipe: Recipe) -> list[str]:
     if not facts.figures:
         return ["There was no dev set: how well this model works was not measured."]
+    apart = "was not" if recipe.data.leakage == "refuse" else "may have been"
     lines = [
-        f"Measured on exactly these weights, on a dev set that was not trained on "
+        f"Measured on exactly these weights, on a dev set that {apart} trained on "
         f"({shown(facts.dev)}):",
         "",
         "| figure | value |",

@@ -1,21 +1,20 @@
-"""Checkpoints that are whole or not there.
+"""Checkpoints that are whole or not there, whatever kills the process.
 
-A file is written beside its place, flushed to the disk and renamed: whatever kills the process,
-the name points to the previous checkpoint or to the new one. Nothing but tensors and plain
-values is in them, and loading executes nothing.
+Nothing but tensors and plain values is in them, and loading executes nothing.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-from asr.errors import TrainingError
+from asr.errors import OutputError, TrainingError
+from asr.whole import whole_file
 
 FORMAT = 1
 LAST = "last.ckpt"
@@ -23,26 +22,24 @@ LAST = "last.ckpt"
 DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError)
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Lets `write` fill a file that appears at `path` only when it is complete.
+@contextmanager
+def state_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to fill with what a run needs to go on; it is whole or not there (`whole_file`).
 
     Raises:
         TrainingError: it cannot be written (a full disk, most often); what was there stays.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        temporary.unlink(missing_ok=True)
-        previous = f"; the previous one, {path}, is whole" if path.exists() else ""
+        with whole_file(path) as file:
+            yield file
+    except (OutputError, RuntimeError) as error:
+        told = str(error)
+        if isinstance(error, RuntimeError):  # so torch reports a full disk
+            told = f"{path}: cannot be written: disk full? ({told.splitlines()[0]})"
+        previous = "; the previous one is whole" if path.exists() else ""
         raise TrainingError(
-            f"{path}: checkpoint cannot be written ({_reason(error)}){previous}; "
-            "make room or choose another output folder, then run the same command to go on"
+            f"{told}{previous}; make room or choose another output folder, then run the same "
+            "command to go on"
         ) from None
 
 
@@ -50,9 +47,10 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """Replaces the checkpoint to resume from.
 
     Raises:
-        TrainingError: as `write_whole`.
+        TrainingError: as `state_file`.
     """
-    write_whole(folder / LAST, lambda file: torch.save({"format": FORMAT, **state}, file))
+    with state_file(folder / LAST) as file:
+        torch.save({"format": FORMAT, **state}, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -66,14 +64,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         version = state["format"]
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except DAMAGE as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(
             f"{path}: no checkpoint of asr, or damaged ({first}); start anew with --resume never"
@@ -81,10 +72,3 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if version > FORMAT:
         raise TrainingError(f"{path}: written by a newer asr (format {version}); upgrade asr")
     return state
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "disk full?: " + text if "unexpected pos" in text or "write" in text else text

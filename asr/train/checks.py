@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.data.dataset import text_of
+from asr.data.findings import frames_needed
 from asr.errors import TrainingError
 from asr.model import SpeechModel
 from asr.text import Tokenizer
 from asr.train.corpora import size
 from asr.train.data import RunData
-from asr.train.losses import frames_needed
 from asr.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -27,14 +27,18 @@ MARGIN = 4
 
 
 def check_texts(recipe: Recipe, data: RunData) -> list[str]:
-    """Lines about texts that cannot be written or learned; corpora read lazily are not looked at.
+    """Lines about texts that cannot be written or learned.
+
+    Corpora that are read lazily are not looked at, and a line says so.
 
     Raises:
         TrainingError: utterances have more labels than frames (see `check_lengths`).
     """
     notes, train = [], data.corpora.train
     for name, cuts in (("train", train), ("dev", data.corpora.dev)):
-        if size(cuts) is not None and (line := unwritable(cuts, data.normalizer, data.tokenizer)):
+        if size(cuts) is None:
+            notes.append(f"{name}: texts were not checked: the corpus is read lazily")
+        elif line := unwritable(cuts, data.normalizer, data.tokenizer):
             notes.append(f"{name}: {line}")
     if recipe.model.ctc and recipe.loss.ctc_weight > 0 and size(train) is not None:
         speed = recipe.data.augment.speed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from asr.data.dataset import text_of
 from asr.data.loader import training_batches, validation_batches
 from asr.frontend import FeatureStatistics, LogMel
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
-from asr.train.checkpoint import write_whole
+from asr.train.checkpoint import state_file
 from asr.train.corpora import Corpora, read_corpora, sample
 from asr.train.feed import Feed
 from asr.train.position import Position
@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 
 STATISTICS = "statistics.pt"
 
+#: Is told what is being prepared, and gives what is told the parts done and the parts there are.
+Preparing = Callable[[str], Callable[[int, int], None]]
+
+
+def _unseen(_: str) -> Callable[[int, int], None]:
+    return lambda done, total: None
+
 
 class RunData(pl.LightningDataModule):
     """Makes, once and on the first process, what a run needs besides its recipe; then feeds it.
 
     `folder` keeps the tokenizer and the statistics for resuming and for the other processes.
-    `position` is where training goes on.
+    `position` is where training goes on. `preparing` shows what takes long.
     """
 
     corpora: Corpora
@@ -43,6 +50,7 @@ class RunData(pl.LightningDataModule):
         self.prepare_data_per_node = False
         self.recipe = recipe
         self.folder = folder
+        self.preparing: Preparing = _unseen
         self.position = Position()
         self.normalizer = TextNormalizer(recipe.normalizer)
         self._read = False
@@ -76,7 +84,8 @@ class RunData(pl.LightningDataModule):
             load_tokenizer(config).save(self.folder)
         mean, inverse_std = self._statistics(train)
         state = {"mean": mean, "inverse_std": inverse_std}
-        write_whole(self.folder / STATISTICS, lambda file: torch.save(state, file))
+        with state_file(self.folder / STATISTICS) as file:
+            torch.save(state, file)
 
     def setup(self, stage: str | None = None) -> None:
         """Reads what `prepare_data` made."""
@@ -106,6 +115,7 @@ class RunData(pl.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             seed=self.recipe.training.seed,
+            progress=self.preparing("decoding audio into memory"),
         )
         at = self.position
         if at.batch:
@@ -135,12 +145,16 @@ class RunData(pl.LightningDataModule):
         """From up to `recipe.statistics` utterances, as they are (without augmentation)."""
         frontend = LogMel(self.recipe.model.frontend)
         found = FeatureStatistics(self.recipe.model.frontend.mels)
+        chosen, done = sample(cuts, self.recipe.statistics), 0
+        told = self.preparing("statistics of features")
         batches = validation_batches(
-            sample(cuts, self.recipe.statistics),
+            chosen,
             self.recipe.data,
             sample_rate=self.recipe.model.frontend.sample_rate,
         )
         with torch.inference_mode():
             for batch in batches:
                 found.update(*frontend(batch.samples, batch.lengths))
+                done += len(batch.ids)
+                told(done, len(chosen))
         return found.finish()

@@ -1,4 +1,4 @@
-"""What a run computes on, and how precisely."""
+"""What a run computes on, how precisely, and what to do where its memory is too small."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from asr.errors import ConfigError
+from asr.data.dataset import Batch
+from asr.errors import ConfigError, TrainingError
 from asr.train.recipe import TrainingConfig
 
 
@@ -57,6 +58,20 @@ def prepare_cpu(threads: int) -> None:
         # Lightning divides the cores among its processes unless this variable is set
         os.environ["OMP_NUM_THREADS"] = str(threads)
         torch.set_num_threads(threads)
+
+
+def out_of_memory(batch: Batch, error: BaseException) -> TrainingError:
+    """Names the batch and the setting to lower."""
+    rows, longest = batch.samples.shape
+    shown = ", ".join(batch.ids[:5]) + (f" and {rows - 5} more" if rows > 5 else "")
+    labels = int(batch.token_lengths.max()) if batch.token_lengths is not None else 0
+    detail = str(error).split(". ")[0]
+    return TrainingError(
+        f"the device's memory does not hold a batch of {rows} utterances ({shown}), "
+        f"{batch.seconds:.0f} s of audio, {longest} samples and {labels} labels in the longest: "
+        f"lower data.batch_seconds (and raise training.accumulate by as much), or "
+        f"data.max_seconds, or use training.precision=bf16 [{detail}]"
+    )
 
 
 def _native_bf16(on_gpu: bool) -> bool:

@@ -8,10 +8,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.errors import OutputError
 from asr.model.folder import save_model_folder
 from asr.train.averaging import Snapshots
 from asr.train.card import Facts, write_card
-from asr.train.decode import search_settings
 from asr.train.module import SpeechTraining
 from asr.train.pictures import draw_attention, draw_curves
 from asr.train.validation import DevResult
@@ -66,12 +66,12 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
     """
     recipe, data = module.recipe, module.data
     training, passing = folder / "training", folder / "checkpoints" / "report"
-    draw_curves(training / "log.csv", training / "curves.png")
-    draw_attention(module, training / "attention.png")
-    shutil.rmtree(passing, ignore_errors=True)
-    shutil.copytree(training, passing, ignore=shutil.ignore_patterns("tensorboard"))
-    facts = Facts.of(module, exported)
+    facts = Facts.of(module, exported.weights, exported.result)
     try:
+        draw_curves(training / "log.csv", training / "curves.png")
+        draw_attention(module, training / "attention.png")
+        shutil.rmtree(passing, ignore_errors=True)
+        shutil.copytree(training, passing, ignore=shutil.ignore_patterns("tensorboard"))
         save_model_folder(
             folder / "model",
             module.model,
@@ -79,10 +79,14 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
             name=folder.name,
             normalizer=recipe.normalizer,
             card=write_card(folder.name, facts, recipe, command),
-            search=search_settings(module.model),
             facts=facts.for_config(),
             training=passing,
         )
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: the model cannot be written: {error.strerror or error}; make room, then "
+            "run the same command again"
+        ) from None
     finally:
         shutil.rmtree(passing, ignore_errors=True)
     return folder / "model"

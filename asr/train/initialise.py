@@ -8,13 +8,15 @@ from pathlib import Path
 
 from asr.errors import TrainingError
 from asr.model import SpeechModel
-from asr.model.folder import load_model_folder
+from asr.model.folder import load_model_folder, unique_weights, weight_mismatches
 from asr.text import Tokenizer
 
 
 @dataclass(frozen=True)
 class Init:
-    """Takes over the weights of a model folder.
+    """Takes over the weights of a model folder, as far as they are called and shaped alike.
+
+    Rows that stand for labels are taken over only where the tokenizers are the same.
 
     Args:
         partial: go on where some do not fit; they stay as they were drawn.
@@ -33,18 +35,14 @@ class Init:
             TrainingError: something does not fit and `partial` is not set.
         """
         loaded = load_model_folder(self.folder)
-        theirs, own = loaded.model.state_dict(), model.state_dict()
+        theirs, own = unique_weights(loaded.model), unique_weights(model)
         fitting = {n: t for n, t in theirs.items() if n in own and own[n].shape == t.shape}
-        differing = [
-            f"{name} is {tuple(theirs[name].shape)} there, {tuple(own[name].shape)} here"
-            for name in own
-            if name in theirs and name not in fitting
-        ]
-        new = [name for name in own if name not in theirs]
-        left_out = [name for name in theirs if name not in own]
-        problems = differing + [f"{name} is not there" for name in new]
-        problems += [f"{name} is not here" for name in left_out]
-        problems += _label_differences(tokenizer, loaded.tokenizer)
+        problems = weight_mismatches(model, theirs)
+        if differences := _label_differences(tokenizer, loaded.tokenizer):
+            of_labels = [
+                name for name in _label_weights(model) if fitting.pop(name, None) is not None
+            ]
+            problems += [f"{name} belongs to other labels" for name in of_labels] + differences
         if problems and not self.partial:
             raise TrainingError(
                 f"--init {self.folder}: does not fit the recipe: {'; '.join(problems)}; "
@@ -53,10 +51,16 @@ class Init:
         model.load_state_dict(fitting, strict=False)
         self.say(
             f"initialised from {self.folder}: {len(fitting)} of {len(own)} tensors loaded, "
-            f"{len(new) + len(differing)} new, {len(left_out)} left out"
+            f"{len(own) - len(fitting)} new, {len(theirs) - len(fitting)} left out"
         )
         for problem in problems:
             self.say(f"  {problem}")
+
+
+def _label_weights(model: SpeechModel) -> list[str]:
+    """Names of the tensors that one more label would make larger."""
+    larger = SpeechModel(model.config, model.vocabulary + 1).state_dict()
+    return [name for name, one in model.state_dict().items() if larger[name].shape != one.shape]
 
 
 def _label_differences(own: Tokenizer, theirs: Tokenizer) -> list[str]:

@@ -7,8 +7,13 @@ beyond the checkpoint are taken out: they are about to be written again.
 from __future__ import annotations
 
 import csv
+import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from asr.errors import TrainingError
+from asr.whole import write_whole
 
 COLUMNS = (
     "kind",  # train or dev
@@ -41,11 +46,13 @@ class TrainingLog:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.csv"
         rows = [row for row in read_log(self.path) if int(row["step"]) <= step] if step else []
-        self._file = self.path.open("w", newline="", encoding="utf-8")
+        kept = io.StringIO(newline="")
+        writer = csv.DictWriter(kept, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, kept.getvalue())
+        self._file = self.path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._writer.writeheader()
-        self._writer.writerows(rows)
-        self._file.flush()
         self._events: Any = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -53,10 +60,20 @@ class TrainingLog:
             self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, kind: str, step: int, **values: float) -> None:
-        """Adds a line; it is on its way to the disk when this returns."""
+        """Adds a line; it is on its way to the disk when this returns.
+
+        Raises:
+            TrainingError: it cannot be written (a full disk, most often).
+        """
         told = {name: repr(value) for name, value in values.items()}
-        self._writer.writerow({"kind": kind, "step": step, **told})
-        self._file.flush()
+        try:
+            self._writer.writerow({"kind": kind, "step": step, **told})
+            self._file.flush()
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path}: cannot be written: {error.strerror or error}; make room, then run "
+                "the same command to go on"
+            ) from None
         if self._events is not None:
             for name, value in values.items():
                 if name != "epoch":
@@ -69,14 +86,16 @@ class TrainingLog:
 
     def close(self) -> None:
         """Ends the log."""
-        self._file.close()
+        with suppress(OSError):  # what could not be written was told
+            self._file.close()
         if self._events is not None:
             self._events.close()
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
-    """The lines of a `log.csv` (none where there is no file) without one that a kill cut off."""
+    """The lines of a `log.csv` (none where there is no file) without any that a kill cut off."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if None not in row and None not in row.values()]

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,15 @@ class TrainingLoop(pl.Callback):
         self.validator: Validator | None = None
         self.records: TrainingLog | None = None  # `log` is a name that Lightning takes
         self._epoch_batches: int | None = None
+        self._handlers: dict[signal.Signals, Callable[..., None]] = {}
 
     # -- Lightning's hooks -------------------------------------------------------------------------
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Clocks start."""
+        """Clocks start; from here on signals come to `interruptible`, not to Lightning."""
         assert isinstance(module, SpeechTraining)
+        for sign, handler in self._handlers.items():
+            signal.signal(sign, handler)
         self._started = self._checkpointed = time.monotonic()
         self._clock_before = module.position.clock
         self._marks = [(self._started, module.position.audio_seconds)]
@@ -290,9 +293,11 @@ class TrainingLoop(pl.Callback):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {sign: signal.signal(sign, stop) for sign in (signal.SIGINT, signal.SIGTERM)}
+        self._handlers = dict.fromkeys((signal.SIGINT, signal.SIGTERM), stop)
+        before = {sign: signal.signal(sign, stop) for sign in self._handlers}
         try:
             yield
         finally:
+            self._handlers = {}
             for sign, handler in before.items():
                 signal.signal(sign, handler)

@@ -7,8 +7,6 @@ happen to share its batch; this way accumulating two batches equals one batch of
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -68,8 +66,3 @@ def ctc_loss(
         reduction="sum",
         zero_infinity=leave_out_impossible,
     )
-
-
-def frames_needed(tokens: list[int]) -> int:
-    """Frames that CTC needs to write `tokens`: one each, and a blank between equal neighbours."""
-    return len(tokens) + sum(a == b for a, b in pairwise(tokens))

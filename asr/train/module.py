@@ -15,11 +15,11 @@ from asr.data.dataset import Batch
 from asr.data.specaugment import SpecAugment
 from asr.model import FULL_CONTEXT, ChunkContext, SpeechModel
 from asr.train.data import RunData
+from asr.train.devices import out_of_memory
 from asr.train.ema import Ema
 from asr.train.feed import Fed
 from asr.train.initialise import Init
 from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
-from asr.train.memory import out_of_memory
 from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
 from asr.train.recipe import Recipe

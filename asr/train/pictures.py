@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,4 +96,6 @@ def _write(figure: Any, picture: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    figure.savefig(picture, dpi=110)
+    with warnings.catch_warnings():  # labels of a script that the font lacks are drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(picture, dpi=110)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from asr.train.duration import written
@@ -48,6 +49,25 @@ class Progress:
             self.say(f"{text}, lr {result.lr:.2g}")
         else:
             self._bar.update(self._task, completed=done, description=text)
+
+    def preparing(self, what: str) -> Callable[[int, int], None]:
+        """Shows how far something that comes before the first step has come.
+
+        Returns:
+            what is to be told the parts done and the parts there are.
+        """
+        shown_at = time.monotonic()  # what does not take long needs no line
+
+        def told(done: int, total: int) -> None:
+            nonlocal shown_at
+            text = f"{what}: {done} of {total}"
+            if self._bar is not None:
+                self._bar.update(self._task, completed=done / total, description=text)
+            elif time.monotonic() - shown_at >= self.every:
+                shown_at = time.monotonic()
+                self.say(text)
+
+        return told
 
     def say(self, text: str) -> None:
         """Prints lines, above the bar where there is one."""

@@ -13,14 +13,16 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from asr.config import Config, parse
+from asr.config import Config, parse, read_yaml, to_yaml
 from asr.data.config import DataConfig, Source
 from asr.data.specaugment import SpecAugmentConfig
-from asr.errors import ConfigError, OutputError
+from asr.errors import ConfigError
 from asr.model import ModelConfig
+from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.duration import seconds_of
 from asr.train.schedules import Noam, Schedule, schedule_config
+from asr.whole import write_whole
 
 
 class LossConfig(Config):
@@ -78,6 +80,11 @@ def _seconds(value: Any) -> Any:
     return seconds_of(value) if isinstance(value, str) else value
 
 
+def _text(value: Any) -> Any:
+    """YAML reads 32 as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class TrainingConfig(Config):
     """How long, on what, and how gradients become steps.
 
@@ -94,7 +101,7 @@ class TrainingConfig(Config):
     max_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float = Field(default=5.0, gt=0)
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_text)] = "auto"
     seed: int = Field(default=0, ge=0)
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -148,7 +155,12 @@ class LogConfig(Config):
 
 
 class Recipe(Config):
-    """A whole training run. `tokenizer` is a folder of one, or how to train one."""
+    """A whole training run.
+
+    `tokenizer` is a folder of one, or how to train one. The mean and variance of features are
+    measured on `statistics` utterances. `output` is the folder to write to (None: `exp/NAME`
+    beside the recipe).
+    """
 
     data: DataConfig
     model: ModelConfig = ModelConfig()
@@ -180,20 +192,23 @@ class Recipe(Config):
         return self
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), init: Path | None = None) -> Recipe:
     """Reads a recipe and applies overrides `a.b=value` (the value is YAML).
+
+    Args:
+        init: the model folder that training starts from. It says what the recipe does not:
+            `model`, `tokenizer` and `normalizer`.
 
     Raises:
         ConfigError: the file or an override cannot be read, or a key or value is wrong.
+        ModelError: there is no model in `init`.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a recipe") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys, not {type(values).__name__}")
+    values = read_yaml(path)
+    if init is not None:
+        like = read_folder_config(init)
+        values.setdefault("model", like.model.model_dump(mode="json"))
+        values.setdefault("normalizer", like.normalizer.model_dump(mode="json"))
+        values.setdefault("tokenizer", str(init.absolute()))
     for override in overrides:
         _override(values, override)
     recipe = parse(Recipe, values, str(path))
@@ -213,7 +228,8 @@ def _override(values: dict[str, Any], text: str) -> None:
     try:
         values[parts[-1]] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"override '{text}': the value is not YAML: {error}") from None
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"override '{text}': the value is not YAML: {reason}") from None
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
@@ -255,9 +271,4 @@ def write_recipe(recipe: Recipe, folder: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    write_whole(folder / "recipe.yaml", to_yaml(recipe))

@@ -10,6 +10,7 @@ from typing import Any
 from asr.errors import OutputError, TrainingError
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
+from asr.whole import TEMPORARY
 
 PREPARED = "prepared"
 #: What the weights in a checkpoint were made for.
@@ -61,6 +62,8 @@ def clear_way(folder: Path, resumed: Path | None) -> None:
             shutil.rmtree(folder / PREPARED, ignore_errors=True)
             shutil.copytree(prepared, folder / PREPARED)
         (folder / PREPARED).mkdir(parents=True, exist_ok=True)
+        for half in folder.glob(TEMPORARY):  # of a process that was killed while writing
+            half.unlink()
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error}); choose another folder (-o)"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,11 +23,11 @@ from asr.train.checks import check_texts
 from asr.train.data import RunData
 from asr.train.devices import Devices, choose_devices, prepare_cpu
 from asr.train.initialise import Init
+from asr.train.lock import alone_in
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.opening import Opening
 from asr.train.progress import Progress
-from asr.train.quiet import quiet
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.resume import PREPARED, changes, checkpoint_to_resume, clear_way
 
@@ -62,7 +66,7 @@ def train(
     Raises:
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
-    quiet()
+    _keep_quiet()
     prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
     checkpoints = folder / "checkpoints"
@@ -73,31 +77,49 @@ def train(
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
     notes = changes(recipe, state) if state is not None else []
-    if trainer.is_global_zero:
-        loop.progress = Progress(recipe.log.seconds)
-        clear_way(checkpoints, resumed)
-        data.prepare_data()
-        data.setup()
-        notes += [*data.corpora.notes, *check_texts(recipe, data)]
-        write_recipe(recipe, folder / "training")
-    if state is not None and resumed == checkpoints / LAST:
-        snapshots.restore(state["snapshots"])
-    say = loop.progress.say if loop.progress is not None else _silent
-    init = Init(start.init, start.init_partial, say) if start.init and state is None else None
-    module = SpeechTraining(recipe, data, state, init)
-    opening = Opening(loop, devices, folder, notes, say)
-    trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
+    if start.init is not None and state is not None:
+        notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
+    held = ExitStack()
     try:
+        if trainer.is_global_zero:
+            held.enter_context(alone_in(folder))
+            loop.progress = Progress(recipe.log.seconds)
+            data.preparing = loop.progress.preparing
+            clear_way(checkpoints, resumed)
+            data.prepare_data()
+            data.setup()
+            notes += [*data.corpora.notes, *check_texts(recipe, data)]
+            write_recipe(recipe, folder / "training")
+        if state is not None and resumed == checkpoints / LAST:
+            snapshots.restore(state["snapshots"])
+        say = loop.progress.say if loop.progress is not None else _silent
+        init = Init(start.init, start.init_partial, say) if start.init and state is None else None
+        module = SpeechTraining(recipe, data, state, init)
+        opening = Opening(loop, devices, folder, notes, say)
+        trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
         with loop.interruptible(module):
             trainer.fit(module, datamodule=data)
-    except BaseException:
+    except BaseException as error:
         _end_children(trainer)
+        if isinstance(error, SystemExit):  # what Lightning makes of a second Ctrl-C
+            raise KeyboardInterrupt from None
         raise
     finally:
         loop.close()
+        held.close()
     if module.position.step == 0:
         raise TrainingError("the run ended before its first step; give it more time")
     return Outcome(loop.model_folder, loop.ended)
+
+
+def _keep_quiet() -> None:
+    """Keeps libraries from talking over the run: Lightning's tips, TensorFlow's notes on import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
+    for module in (r"lightning\..*", r"torch\..*", r"lhotse\..*"):
+        warnings.filterwarnings("ignore", module=module)
 
 
 def _trainer(recipe: Recipe, devices: Devices, loop: TrainingLoop, folder: Path) -> pl.Trainer:

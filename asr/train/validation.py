@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
 
 from asr.data.dataset import Batch
+from asr.evaluate.error_rate import Counts, count_words, total
+from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
-from asr.train.decode import decode_batch
 from asr.train.module import SUMS, SpeechTraining
+from asr.transcribe.decode import StretchDecoder
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Validator:
         try:
             with module.trainer.precision_plugin.val_step_context():
                 sums = self._losses(module)
-            decoded, errors, words = self._decode(module)
+            decoded, counts = self._decode(module)
         finally:
             module.model.train()
-        totals = torch.cat((sums, sums.new_tensor([errors, words, len(decoded)])))
+        totals = torch.cat((sums, sums.new_tensor([counts.errors, counts.length, len(decoded)])))
         if module.trainer.world_size > 1:
             torch.distributed.all_reduce(totals)
         told = dict(zip((*SUMS, "errors", "words", "decoded"), totals.tolist(), strict=True))
@@ -97,25 +98,18 @@ class Validator:
             sums += module.losses(batch.to(module.device))
         return sums
 
-    def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], int, int]:
-        import jiwer
-
+    def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
+        """Greedy search of the sample: that of transcription, with a beam of 1."""
+        config = fitting(SearchConfig(beam=1), module.model)
+        decode = StretchDecoder(module.model, config)
         decoded: list[Decoded] = []
         for batch in self.sample:
-            rows = len(batch.ids)  # the rest is padding
-            samples = batch.samples[:rows].to(module.device)
-            lengths = batch.lengths[:rows].to(module.device)
-            texts = decode_batch(module.model, samples, lengths, self.tokenizer)
+            # rows beyond the ids are padding
+            rows = zip(batch.ids, batch.samples.numpy(), batch.lengths.tolist(), strict=False)
+            found = decode([samples[:length] for _, samples, length in rows])
+            texts = [self.tokenizer.decode(best.tokens) for best, *_ in found]
             decoded += map(Decoded, batch.ids, batch.texts, texts)
-        errors = words = 0
-        for one in decoded:
-            if one.reference.strip():
-                counts: Any = jiwer.process_words(one.reference, one.hypothesis)
-                errors += counts.substitutions + counts.deletions + counts.insertions
-                words += counts.substitutions + counts.deletions + counts.hits
-            else:
-                errors += len(one.hypothesis.split())
-        return decoded, errors, words
+        return decoded, total(count_words(one.reference, one.hypothesis) for one in decoded)
 
 
 def side_by_side(sample: tuple[Decoded, ...], show: int) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from asr.audio import AudioLimits
+from asr.audio import Audio, AudioLimits
 from asr.config import parse
 from asr.errors import AsrError, ConfigError, ModelError
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
-from asr.search import SearchConfig
+from asr.search import SearchConfig, fitting
 from asr.transcribe.batch import Sound, Work, transcribe_all
 from asr.transcribe.chunked import transcribe_chunked
 from asr.transcribe.decode import StretchDecoder
@@ -43,7 +43,7 @@ LEFT_MS = 5120.0
 
 def load_model(
     path: str | os.PathLike[str] | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     *,
     limits: AudioLimits | None = None,
 ) -> Recognizer:
@@ -78,12 +78,13 @@ def model_folder(path: str | os.PathLike[str] | None) -> Path:
     return SHIPPED
 
 
-def chosen_device(device: str) -> torch.device:
+def chosen_device(device: str | torch.device) -> torch.device:
     """The torch device that "auto", "cpu", "cuda" or "cuda:N" stands for here.
 
     Raises:
         ConfigError: there is no such device here.
     """
+    device = str(device)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = device.partition(":")
@@ -210,8 +211,10 @@ class Recognizer:
             ConfigError, ModelError: at once, as in `transcribe`.
         """
         seconds = batch_seconds if batch_seconds is not None else BATCH_SECONDS[self.device.type]
-        if not seconds > 0:
-            raise ConfigError(f"batch_seconds must be above 0, got {seconds}")
+        if not 0 < seconds < math.inf:
+            raise ConfigError(f"batch_seconds must be above 0 and finite, got {seconds}")
+        if _is_one(sources):
+            raise ConfigError("transcribe_many takes a list; for one recording there is transcribe")
         options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
 
         def opened(source: Source) -> AbstractContextManager[Sound]:
@@ -302,9 +305,7 @@ class Recognizer:
             saved = parse(SearchConfig, self.config.search, f"{self.folder}: search")
         except ConfigError as error:
             raise ModelError(str(error)) from None
-        if self.model.decoder is None:
-            return saved.model_copy(update={"ctc_weight": 1.0})
-        return saved if self.model.ctc else saved.model_copy(update={"ctc_weight": 0.0})
+        return fitting(saved, self.model)
 
     def _search(self, **asked: Any) -> SearchConfig:
         """The model's search with what was asked for in place of its own."""
@@ -315,3 +316,10 @@ class Recognizer:
         if self.model.ctc is None and config.ctc_weight > 0:
             raise ModelError(f"model '{self.name}' was trained without CTC: ctc_weight must be 0")
         return config
+
+
+def _is_one(sources: Any) -> bool:
+    """Whether one recording was given for a list; the pieces of a path or an array are none."""
+    if isinstance(sources, str | bytes | os.PathLike | Audio) or hasattr(sources, "read"):
+        return True
+    return getattr(sources, "ndim", 2) < 2

@@ -216,3 +216,8 @@ def test_limits_are_checked() -> None:
             AudioLimits.for_hours(hours)
     with pytest.raises(ConfigError, match="max_channels"):
         AudioLimits(max_channels=0)
+
+
+def test_the_bytes_of_a_file_are_not_taken_for_a_path() -> None:
+    with pytest.raises(AudioError, match=r"^[\d,]+ bytes: not a path; .* io\.BytesIO$"):
+        load_audio(example("flac"), RATE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asr.errors import OutputError
 from tests.cli.conftest import Run
 from tests.conftest import SAMPLES
 
@@ -54,6 +55,37 @@ def test_audio_that_fails_is_status_1(evaluate: Run, tmp_path: Path) -> None:
     values = json.loads(result.stdout)
     assert values["wer"] is None
     assert [one["id"] for one in values["failed"]] == ["gone"]
+
+
+def test_of_nothing_there_is_no_rate(evaluate: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text('{"audio_filepath": "gone.wav", "duration": 1, "text": "x"}\n')
+    table = evaluate(manifest).stdout
+    assert "WER         -: 0 errors in 0 words" in table
+    assert "CER         -\n" in table
+
+
+def test_a_folder_in_place_of_the_file_is_told_before_anything_is_done(
+    evaluate: Run, tmp_path: Path
+) -> None:
+    result = evaluate(MANIFEST, "-o", tmp_path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"asr: {tmp_path}: a folder; name a file with -o\n"
+
+
+def test_a_disk_that_fills_up_does_not_cost_the_rates(
+    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asr.whole
+
+    def full(path: Path, text: str) -> None:
+        raise OutputError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(asr.whole, "write_whole", full)
+    result = evaluate(MANIFEST, "-o", tmp_path / "out.jsonl")
+    assert result.exit_code == 2
+    assert "errors in 68 words" in result.stdout
+    assert "No space left" in result.stderr
 
 
 def test_a_manifest_that_is_not_there_is_one_line(evaluate: Run, tmp_path: Path) -> None:

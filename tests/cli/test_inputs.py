@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ def test_a_link_to_another_folder_is_followed(folder: Path, tmp_path: Path) -> N
 def test_a_link_to_itself_is_passed_on_as_a_file(folder: Path) -> None:
     (folder / "loop.wav").symlink_to(folder / "loop.wav")
     assert "talks/loop.wav -> loop" in found("talks")
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.wav")
+    items = found("talks")
+    assert "talks/b.wav -> b" in items
+    assert [one for one in items if one.startswith("talks/pipe.wav: a pipe, socket or device")]
+    assert found("talks/pipe.wav") == ["talks/pipe.wav -> pipe"]
 
 
 def test_standard_input_is_not_a_file_of_that_name(folder: Path) -> None:

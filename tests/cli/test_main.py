@@ -39,6 +39,15 @@ def test_transcribing_needs_nothing_of_what_training_needs(run: Run) -> None:
     assert loaded & {"torchaudio", "lightning", "lhotse", "matplotlib", "rich", "jiwer"} == set()
 
 
+def test_training_without_its_libraries_says_what_to_install() -> None:
+    hide = "import sys; sys.modules['lightning'] = sys.modules['lightning.pytorch'] = None\n"
+    done = start(hide + PROGRAM, "train", "recipe.yaml")
+    assert done.communicate()[1] == (
+        "asr: lightning is not installed; install it with: pip install 'asr[train]'\n"
+    )
+    assert done.returncode == 2
+
+
 def test_help_lists_every_command_and_fits_the_table(run: Run) -> None:
     result = run("--help")
     assert result.exit_code == 0

@@ -89,7 +89,7 @@ def test_mistakes_are_one_line(
     [
         ("tokenizer: {tipe: char}", "unknown key 'tipe', did you mean 'type'?"),
         ("tokenizer: some/folder", "needs a section 'tokenizer' or 'normalizer'"),
-        ("[1, 2]", "needs a section"),
+        ("[1, 2]", "holds no keys and values"),
         ("a: [", "not YAML"),
     ],
 )

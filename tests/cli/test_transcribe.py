@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -103,6 +104,10 @@ def test_search_options_reach_the_search(transcribe: Run, recordings: Path) -> N
         (["--device", "gpu"], "there are auto, cpu, cuda"),
         (["-m", "nowhere"], "nowhere: no such model folder"),
         (["--max-hours", "0"], "0.0 is not in the range"),
+        (["--beam", "100000"], "100000 is not in the range"),
+        (["--batch-seconds", "inf"], "batch_seconds must be above 0 and finite"),
+        (["-m", ""], "it is empty; name a path"),
+        (["-o", ""], "it is empty; name a path"),
     ],
 )
 def test_a_wrong_call_is_told_before_anything_is_done(
@@ -113,6 +118,29 @@ def test_a_wrong_call_is_told_before_anything_is_done(
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert said in result.stderr
+
+
+def test_any_number_of_hours_is_a_limit(transcribe: Run, recordings: Path) -> None:
+    assert transcribe(recordings / "one.wav", "--max-hours", "1e300").exit_code == 0
+
+
+def test_an_empty_path_is_not_the_current_folder(transcribe: Run, recordings: Path) -> None:
+    result = transcribe("", recordings / "one.wav")
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
+    assert result.stderr.startswith("asr: '': an empty path;")
+
+
+def test_what_is_done_needs_no_folder_that_can_be_written(
+    transcribe: Run, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert transcribe(recordings, "-o", tmp_path / "out").exit_code == 0
+
+    def refuse(path: Path, data: bytes) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    result = transcribe(recordings, "-o", tmp_path / "out", "--skip-existing")
+    assert (result.exit_code, result.stderr) == (0, "asr: 2 of 2 inputs are done already\n")
 
 
 def test_the_samples_are_transcribed(transcribe: Run) -> None:

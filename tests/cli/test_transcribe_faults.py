@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -298,6 +299,51 @@ def test_a22_a_link_that_leads_back(transcribe: Run, recordings: Path) -> None:
     assert result.exit_code == 1
     assert "again: a link back to a folder that it is in" in result.stderr
     assert result.stdout.count("\n") == 2
+
+
+FULL = Path("/dev/full")
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err.splitlines()
+
+
+def test_a_closed_stdout_is_told_where_it_is_needed(
+    tiny_model: Path, recordings: Path, tmp_path: Path
+) -> None:
+    call = ("transcribe", "-m", tiny_model, recordings)
+    closed = "import sys; sys.stdout = None\n" + PROGRAM
+    said = "asr: standard output: it is closed; send it to a file, or use -o"
+    assert ended(start(closed, *call)) == (1, "", [said, "asr: stopped: 0 of 2 inputs are done"])
+    assert ended(start(closed, *call, "-o", tmp_path / "out")) == (0, "", [])
+    assert len(os.listdir(tmp_path / "out")) == 2
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_a_full_disk_behind_stdout_is_one_line(tiny_model: Path, recordings: Path) -> None:
+    with FULL.open("w") as full:
+        process = start(PROGRAM, "transcribe", "-m", tiny_model, recordings, stdout=full)
+        assert ended(process)[2] == [
+            "asr: standard output: cannot be written: No space left on device",
+            "asr: stopped: 0 of 2 inputs are done",
+        ]
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_messages_that_cannot_be_printed_stop_nothing(
+    tiny_model: Path, recordings: Path, where: str
+) -> None:
+    call = [sys.executable, "-c", PROGRAM, "transcribe", "-m", tiny_model, "gone.wav", recordings]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {where}', "sh", *map(str, call)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.count("\n")) == (1, 2)
 
 
 def test_max_hours_is_a_cap(transcribe: Run, recordings: Path) -> None:

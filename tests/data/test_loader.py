@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from asr.config import parse
-from asr.data.cache import SampleCache
 from asr.data.config import DataConfig
 from asr.data.corpus import load_corpus
-from asr.data.decode import decode
 from asr.data.loader import training_batches, validation_batches
 from asr.data.manifest import read_manifest
+from asr.data.samples import SampleCache, decode
 from asr.errors import AudioError, ManifestError
 from asr.text import BLANK
 from tests.data.sound import corpus, lines, write

@@ -263,7 +263,7 @@ def test_a_damaged_lhotse_cut_names_its_line(tmp_path):
 
 
 def test_shar_folder_is_read_lazily(tmp_path):
-    from asr.data.decode import cut_samples
+    from asr.data.samples import cut_samples
 
     samples = (tone(1.0) * 32767).astype(np.int16)
     write(tmp_path / "c" / "audio" / "u0.wav", 1.0)

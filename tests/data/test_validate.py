@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.data.findings import KINDS, too_many_labels
+from asr.data.findings import KINDS
 from asr.data.histogram import histogram
 from asr.data.validate import validate_corpus
 from tests.data.sound import RATE, corpus, lines, tone, write
@@ -86,7 +86,7 @@ def test_everything_that_is_wrong_is_found(tmp_path):
     characters = found(report, "characters")
     assert [name for name, _ in characters] == ["'ü' (U+00FC)", "'ï' (U+00EF)"]
     assert characters[0][1] == "1 times, first in odd: ...über naïve..."
-    assert found(report, "labels") == [("many", "30 labels in 50 frames")]
+    assert found(report, "labels") == [("many", "CTC needs 59 frames, there are 50")]
     assert found(report, "silent") == [("silent", "1.00 s, text is 'some words here'")]
     assert [name for name, _ in found(report, "clipped")] == ["clipped"]
     assert ("copy", "same as good") in found(report, "twice")
@@ -140,20 +140,6 @@ def test_parts_of_one_file_are_heard_as_parts(tmp_path):
     report = validate_corpus(lines(tmp_path / "m.jsonl", parts))
     assert report.seconds == (1.0,) * 10 + (0.5,)
     assert found(report, "duration") == [("a-9500", "manifest 2.000 s, audio 0.500 s")]
-
-
-@pytest.mark.parametrize(
-    ("labels", "seconds", "expected"),
-    [
-        ([5, 6, 7], 0.12, False),
-        ([5, 6, 7, 8], 0.12, True),
-        ([5, 5], 0.12, False),
-        ([5, 5, 5], 0.12, True),  # each repetition needs a blank between
-        ([], 0.0, False),
-    ],
-)
-def test_too_many_labels_counts_blanks_between_repetitions(labels, seconds, expected):
-    assert too_many_labels(labels, seconds, 25) is expected
 
 
 def test_histogram_counts_everything_and_squeezes_outliers():

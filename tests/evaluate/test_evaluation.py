@@ -155,7 +155,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_an_id_that_is_there_twice_is_named(manifest: Write) -> None:
     path = manifest(line("a.wav", "x", id="one"), line("b.wav", "y", id="one"))
-    with pytest.raises(ManifestError, match="id 'one' is there twice"):
+    with pytest.raises(ManifestError, match=r"line 2: id 'one' is also at .* line 1"):
         read_utterances(path)
 
 

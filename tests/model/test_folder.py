@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def test_what_goes_in_comes_out(folder: Path) -> None:
         expected = original.encode(*original.features(samples, lengths))[0]
         memory = loaded.model.encode(*loaded.model.features(samples, lengths))[0]
     assert torch.equal(memory, expected)
+
+
+def test_everyone_may_read_every_file(folder: Path) -> None:
+    for path in (folder, *folder.iterdir()):
+        assert path.stat().st_mode & 0o044 == 0o044, path
 
 
 def test_half_precision_is_half_the_size_and_loads_as_float32(folder: Path) -> None:
@@ -171,6 +177,22 @@ def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.M
         )  # fmt: skip
     assert load_model_folder(folder).config.name == "tiny"
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("_digest", "model.safetensors"), ("_why_no_config", "")]
+)
+def test_files_that_may_not_be_read_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    def refuse(_: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    if not said:
+        (folder / "config.yaml").unlink()
+    monkeypatch.setattr(f"asr.model.folder.{name}", refuse)
+    with pytest.raises(ModelError, match=rf"{said}: cannot be read \(permission denied\);"):
+        load_model_folder(folder)
 
 
 def test_unknown_names_are_met_with_the_nearest() -> None:

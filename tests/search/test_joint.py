@@ -6,7 +6,7 @@ import pytest
 
 from asr.config import parse
 from asr.errors import ConfigError, ModelError
-from asr.search import SearchConfig, joint_scorers
+from asr.search import SearchConfig, fitting, joint_scorers
 from tests.search.models import GRUDecoder, Head
 
 
@@ -26,6 +26,13 @@ def test_a_model_without_a_decoder_searches_by_ctc_alone():
     assert [one.name for one in joint_scorers(model, 1.0)] == ["ctc"]
     with pytest.raises(ModelError, match="use a CTC weight of 1"):
         joint_scorers(model, 0.3)
+
+
+def test_where_a_half_is_missing_the_other_decides_alone():
+    config = SearchConfig(ctc_weight=0.3)
+    for decoder, ctc, weight in [(1, 1, 0.3), (None, 1, 1.0), (1, None, 0.0)]:
+        model = SimpleNamespace(decoder=decoder, ctc=ctc)
+        assert fitting(config, model).ctc_weight == weight
 
 
 def test_configuration_is_checked():

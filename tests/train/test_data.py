@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from asr.data.decode import cut_samples
+from asr.data.samples import cut_samples
 from asr.frontend import FeatureStatistics, LogMel
 from asr.text import TokenizerConfig, train_tokenizer
 from asr.train.corpora import sample
@@ -46,6 +47,19 @@ def test_a_sample_of_the_data_is_always_the_same(
     assert [cut.id for cut in chosen] == [cut.id for cut in sample(data.corpora.train, 7)]
     assert len({cut.id for cut in chosen}) == 7
     assert len(sample(iter(data.corpora.train), 3)) == 3
+
+
+def test_what_takes_long_is_shown(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    data = RunData(recipe("data.cache=memory", "statistics=5"), tmp_path / "run")
+    data.preparing = lambda what: lambda done, total: told.append((what, done, total))
+    data.prepare_data()
+    data.setup()
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1)  # type: ignore[assignment]
+    data.train_dataloader()
+    count = len(list(data.corpora.train))
+    assert ("statistics of features", 5, 5) in told
+    assert told[-1] == ("decoding audio into memory", count, count)
 
 
 def test_a_tokenizer_can_be_brought(recipe: Callable[..., Recipe], tmp_path: Path) -> None:

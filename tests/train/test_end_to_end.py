@@ -88,7 +88,7 @@ def test_the_model_folder_is_complete(run: tuple[Path, Result]) -> None:
 
 def test_nothing_is_written_elsewhere(run: tuple[Path, Result]) -> None:
     assert {path.name for path in run[0].parents[1].iterdir()} == {"tones.yaml", "exp"}
-    assert {path.name for path in run[0].iterdir()} == {"checkpoints", "training", "model"}
+    assert {path.name for path in run[0].iterdir()} == {".lock", "checkpoints", "training", "model"}
 
 
 def test_the_log_has_every_figure(run: tuple[Path, Result]) -> None:

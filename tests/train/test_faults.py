@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from asr.data.dataset import Batch
-from asr.errors import AsrError, ConfigError, ManifestError, TrainingError
+from asr.errors import AsrError, ConfigError, ManifestError, OutputError, TrainingError
 from asr.model.folder import load_model_folder
 from asr.train.checkpoint import LAST, load_checkpoint
+from asr.train.checks import MARGIN, FrameCount, check_texts
+from asr.train.data import RunData
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, load_recipe
 from asr.train.run import Start, train
@@ -122,7 +127,6 @@ def test_more_labels_than_frames(
 
 def test_the_count_of_frames_is_exact(recipe: Load) -> None:
     from asr.model import SpeechModel
-    from asr.train.checks import MARGIN, FrameCount
 
     model = SpeechModel(recipe().model, 6).eval()
     frames = FrameCount(model)
@@ -142,6 +146,16 @@ def test_characters_that_cannot_be_written_are_reported(
     told = capsys.readouterr().err
     assert "dev: 2 characters cannot be written by the tokenizer: 'x' 2 times, 'y' 1 times" in told
     assert "first in dev-0: 'ab xy'" in told
+
+
+def test_texts_that_were_not_checked_are_named(recipe: Load, tmp_path: Path) -> None:
+    data = RunData(recipe(), tmp_path)
+    data.prepare_data()
+    data.setup()
+    assert check_texts(data.recipe, data) == []
+    data.corpora = replace(data.corpora, train=iter(data.corpora.train))
+    [line] = check_texts(data.recipe, data)
+    assert line == "train: texts were not checked: the corpus is read lazily"
 
 
 def test_audio_of_train_in_dev_is_refused(recipe: Load, corpus: Path, tmp_path: Path) -> None:
@@ -186,25 +200,60 @@ def test_no_training_data(recipe: Load, tmp_path: Path) -> None:
         train(recipe(f"data.train={tmp_path / 'empty.jsonl'}"), tmp_path / "run")
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_ends_with_a_model(
-    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
 ) -> None:
     finish = SpeechTraining.finish_step
 
     def interrupt(self: SpeechTraining) -> Any:
         if self.position.step == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sign)
         return finish(self)
 
     monkeypatch.setattr(SpeechTraining, "finish_step", interrupt)
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(sign)
     outcome = train(recipe("training.max_steps=50"), tmp_path / "run")
     assert outcome.ended == "interrupted"
     assert outcome.model is not None
     assert (outcome.model / "config.yaml").exists()
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
     assert state["position"]["step"] == 2
+    assert signal.getsignal(sign) is before
+
+
+def test_a_second_interruption_ends_at_once(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: SpeechTraining) -> Any:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SpeechTraining, "finish_step", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_disk_that_fills_up_while_the_model_is_written(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("asr.train.export.draw_curves", full)
+    with pytest.raises(OutputError, match="the model cannot be written: No space left on device"):
+        train(recipe("training.max_steps=1"), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["step"] == 1
+
+
+def test_a_script_that_the_font_of_the_pictures_lacks(
+    recipe: Load, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    manifest = write_corpus(tmp_path / "chinese", 3, seed=8, texts=["三一", "一二", "二三"])
+    train(recipe(f"data.train={manifest}", "training.max_steps=1", "data.dev=[]"), tmp_path / "run")
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
 
 
 @pytest.fixture(scope="module")
@@ -241,16 +290,49 @@ class TestInit:
         with pytest.raises(TrainingError) as caught:
             train(recipe(*other), tmp_path / "run", Start(init=model))
         told = str(caught.value)
-        assert "encoder.layers.2.norm.weight is not there" in told
-        assert "decoder.layers.0.widen.weight is (64, 32) there, (32, 32) here" in told
+        assert "encoder.layers.2.norm.weight is missing" in told
+        assert "decoder.layers.0.widen.weight is (64, 32), the model wants (32, 32)" in told
         assert "--init-partial" in told
         train(recipe(*other), tmp_path / "run", Start(init=model, init_partial=True))
-        assert "encoder.layers.2.norm.weight is not there" in capsys.readouterr().err
+        assert "encoder.layers.2.norm.weight is missing" in capsys.readouterr().err
 
     def test_another_tokenizer(self, recipe: Load, tmp_path: Path, model: Path) -> None:
         manifest = write_corpus(tmp_path / "other", 3, seed=8, texts=["xb", "ax cb", "bx"])
         with pytest.raises(TrainingError, match="the tokenizers differ: 7 labels there, 8 here"):
             train(recipe(f"data.train={manifest}"), tmp_path / "run", Start(init=model))
+
+    def test_weights_of_other_labels_are_not_taken_over(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        texts = ["ad", "da db", "bad"]  # as many labels as the model has, but others
+        manifest = write_corpus(tmp_path / "other", 3, seed=8, texts=texts)
+        other = (f"data.train={manifest}", "training.max_steps=1")
+        train(recipe(*other), tmp_path / "run", Start(init=model, init_partial=True))
+        told = capsys.readouterr().err
+        for name in ("ctc.weight", "ctc.bias", "decoder.embedding.weight"):
+            assert f"{name} belongs to other labels" in told
+        assert "encoder.layers.0.norm.weight belongs" not in told
+
+    def test_the_recipe_need_not_repeat_the_model(
+        self, recipe_file: Path, tmp_path: Path, model: Path
+    ) -> None:
+        values = yaml.safe_load(recipe_file.read_text())
+        for name in ("model", "tokenizer"):
+            del values[name]
+        recipe_file.write_text(yaml.safe_dump(values))
+        like = load_recipe(recipe_file, ["model.encoder.dropout=0.3"], model)
+        assert like.model.decoder == load_model_folder(model).config.model.decoder
+        assert like.model.encoder.dropout == 0.3  # type: ignore[attr-defined]
+        assert like.tokenizer == model
+        outcome = train(like, tmp_path / "run", Start(init=model))
+        assert outcome.model is not None
+
+    def test_a_run_that_goes_on_says_that_it_is_not_used(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        train(recipe("training.max_steps=1"), tmp_path / "run")
+        train(recipe("training.max_steps=2"), tmp_path / "run", Start(init=model))
+        assert "is not used: the run goes on from its own weights" in capsys.readouterr().err
 
     def test_no_model_there(self, recipe: Load, tmp_path: Path) -> None:
         with pytest.raises(AsrError, match="no such model folder"):

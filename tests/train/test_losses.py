@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.train.losses import IGNORED, attention_loss, ctc_loss, frames_needed, teacher_forcing
+from asr.data.findings import frames_needed
+from asr.train.losses import IGNORED, attention_loss, ctc_loss, teacher_forcing
 
 
 def test_teacher_forcing_shifts_by_one_and_ignores_padding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import random
 from pathlib import Path
@@ -13,12 +14,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.errors import AudioError, ConfigError
+from asr.errors import AudioError, ConfigError, TrainingError
 from asr.model import FULL_CONTEXT
 from asr.train.averaging import Snapshots
 from asr.train.devices import choose_devices
 from asr.train.feed import Feed
-from asr.train.log import TrainingLog, read_log
+from asr.train.log import COLUMNS, TrainingLog, read_log
 from asr.train.module import StepResult
 from asr.train.position import Position
 from asr.train.progress import Progress
@@ -107,12 +108,22 @@ def test_the_log_drops_what_comes_again(tmp_path: Path) -> None:
         log.write("train", step, loss=1 / 3)
     log.close()
     with (tmp_path / "log.csv").open("a") as file:
+        file.write("train,2" + "," * 40 + "\n")  # written into by another program
         file.write("train,4,0.1")  # cut off by a kill
     log = TrainingLog(tmp_path, 2, tensorboard=False)
     log.write("train", 3, loss=0.5)
     log.close()
     rows = [(row["step"], float(row["loss"])) for row in read_log(tmp_path / "log.csv")]
     assert rows == [("1", 1 / 3), ("2", 1 / 3), ("3", 0.5)]
+
+
+def test_a_full_disk_is_told_where_the_log_is_written(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, 0, tensorboard=False)
+    with open("/dev/full", "w") as full:
+        log._file, log._writer = full, csv.DictWriter(full, COLUMNS, restval="")
+        with pytest.raises(TrainingError, match="cannot be written: No space left on device"):
+            log.write("train", 1, loss=1.0)
+        log.close()
 
 
 RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.25, 10, 20, 3.0, 0.001, True, False)
@@ -127,6 +138,16 @@ def test_plain_progress_is_a_line_now_and_then() -> None:
     assert stream.getvalue() == (
         "step 7, epoch 2: loss 1.500, accuracy 25.0%, 50x real time, 1:30 left, lr 0.001\n"
     )
+
+
+def test_what_takes_long_before_the_first_step_is_shown() -> None:
+    stream = io.StringIO()
+    told = Progress(every=0, stream=stream).preparing("decoding audio")
+    told(1, 2)
+    told(2, 2)
+    assert stream.getvalue() == "decoding audio: 1 of 2\ndecoding audio: 2 of 2\n"
+    Progress(every=1000, stream=stream).preparing("more")(1, 2)
+    assert "more" not in stream.getvalue()
 
 
 def test_a_terminal_gets_a_bar() -> None:

@@ -60,12 +60,12 @@ def test_a_missing_recipe(tmp_path: Path) -> None:
 
 
 def test_overrides_are_yaml(recipe_file: Path) -> None:
-    recipe = load_recipe(
-        recipe_file, ["data.augment.speed.factors=[0.9, 1.1]", "training.max_time=1h30m"]
-    )
+    overrides = ["data.augment.speed.factors=[0.9, 1.1]", "training.max_time=1h30m"]
+    recipe = load_recipe(recipe_file, [*overrides, "training.precision=32"])
     assert recipe.data.augment.speed is not None
     assert recipe.data.augment.speed.factors == (0.9, 1.1)
     assert recipe.training.max_time == 5400
+    assert recipe.training.precision == "32"
 
 
 def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:

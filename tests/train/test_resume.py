@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 from asr.errors import OutputError, TrainingError
-from asr.train import checkpoint
 from asr.train.checkpoint import LAST, load_checkpoint, save_checkpoint
 from asr.train.log import TIMED
 from asr.train.recipe import Recipe
+from asr.train.resume import PREPARED, clear_way
 from asr.train.run import Start, train
 
 #: Everything that draws random numbers or remembers something is on.
@@ -115,7 +116,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.os, "fsync", full)
+        patched.setattr(os, "fsync", full)
         with pytest.raises(TrainingError) as caught:
             save_checkpoint(tmp_path, {"value": 2})
     assert "No space left on device" in str(caught.value)
@@ -124,12 +125,23 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
     assert [path.name for path in tmp_path.iterdir()] == [LAST]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_torch_reports_a_full_disk_in_its_own_way(tmp_path: Path) -> None:
-    (tmp_path / f".{LAST}.part").symlink_to("/dev/full")
-    with pytest.raises(TrainingError, match="make room or choose another output folder"):
-        save_checkpoint(tmp_path, {"value": torch.zeros(100_000)})
-    assert not (tmp_path / LAST).exists()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match="make room or choose another output folder"):
+            save_checkpoint(tmp_path, {"value": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
+    half = tmp_path / ".asr-1-abcdef.tmp"
+    half.write_bytes(b"half")
+    (tmp_path / PREPARED).mkdir()
+    clear_way(tmp_path, tmp_path / LAST)
+    assert not half.exists()
 
 
 def test_training_stops_where_no_checkpoint_can_be_written(
@@ -141,7 +153,7 @@ def test_training_stops_where_no_checkpoint_can_be_written(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.os, "fsync", full)
+        patched.setattr(torch, "save", full)
         with pytest.raises(TrainingError, match="No space left"):
             train(recipe("training.max_steps=4"), tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["step"] == 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,7 @@ def test_chunks_are_whole_frames_of_the_encoder(
         ({"ctc_weight": 1.5}, "ctc_weight"),
         ({"nbest": 3, "beam": 2}, "nbest"),
         ({"batch_seconds": 0}, "batch_seconds must be above 0"),
+        ({"batch_seconds": float("inf")}, "batch_seconds must be above 0"),
     ],
 )
 def test_a_wrong_option_is_an_error_at_once(
@@ -178,6 +181,13 @@ def test_a_wrong_option_is_an_error_at_once(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         model.transcribe_many([], **options)
+
+
+def test_one_recording_is_not_a_list_of_them(model: Recognizer, sound: np.ndarray) -> None:
+    path = SAMPLES / "quilter.wav"
+    for one in (path, str(path), os.fsencode(path), sound, io.BytesIO(path.read_bytes())):
+        with pytest.raises(ConfigError, match="takes a list"):
+            model.transcribe_many(one)  # type: ignore[arg-type]
 
 
 def test_samples_need_their_rate_and_files_have_one(model: Recognizer) -> None:
@@ -244,6 +254,10 @@ def test_the_shipped_model_is_the_default(
 def test_an_unknown_device_is_an_error(tiny_model: Path, device: str) -> None:
     with pytest.raises(ConfigError, match="there are auto, cpu, cuda and cuda:N"):
         load_model(tiny_model, device)
+
+
+def test_the_device_may_be_torchs(tiny_model: Path) -> None:
+    assert load_model(tiny_model, torch.device("cpu")).device == torch.device("cpu")
 
 
 def test_a_missing_gpu_is_an_error(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,107 @@
+"""Ctrl-C arrives while a library decodes: it is not lost, and no block is wrong."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+
+import pytest
+
+from asr.audio import load_audio, open_audio
+from asr.audio.interrupts import interrupts_wait
+from tests.audio.made import RATE, example
+
+
+class _Stopped(Exception):
+    pass
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])
+def number(request: pytest.FixtureRequest) -> Iterator[int]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped
+
+    before = signal.signal(request.param, stop)
+    yield request.param
+    assert signal.signal(request.param, before) is stop
+
+
+class _InterruptingFile:
+    """Delivers a signal each time a library reads or asks where it is."""
+
+    def __init__(self, file: BinaryIO, number: int) -> None:
+        self._file = file
+        self._number = number
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("read", "readinto", "tell"):
+            signal.raise_signal(self._number)
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("kind", ["wav-16", "flac", "mp3", "m4a-index-first"])
+def test_an_interrupt_while_decoding_is_raised(
+    kind: str,
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(example(kind, 60.0))
+    whole = load_audio(path, RATE).samples
+    got = 0
+    with open_audio(path, RATE) as stream:
+        for block in stream:
+            assert (block == whole[got : got + len(block)]).all()
+            got += len(block)
+            file = _InterruptingFile(stream._source._file, number)
+            monkeypatch.setattr(stream._source, "_file", file)
+            break
+        with pytest.raises(_Stopped):
+            for _ in stream:
+                pass
+    assert 0 < got < len(whole)
+    assert capfd.readouterr().err == ""  # an exception inside a callback would be printed
+
+
+def test_an_interrupt_comes_when_the_block_has_ended(number: int) -> None:
+    seen = []
+    with pytest.raises(_Stopped), interrupts_wait():  # noqa: PT012 - what comes after counts
+        signal.raise_signal(number)
+        seen.append("the end of the block")
+    assert seen
+
+
+def test_handlers_are_put_back_after_an_error(number: int) -> None:
+    with pytest.raises(ZeroDivisionError), interrupts_wait():
+        _ = 1 / 0
+    with pytest.raises(_Stopped):
+        signal.raise_signal(number)
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_wait():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_change_no_handlers() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def look() -> None:
+        with interrupts_wait():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [before]
