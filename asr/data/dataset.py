@@ -91,8 +91,7 @@ class SpeechDataset(Dataset[Batch]):
         """Decodes, augments and pads.
 
         Raises:
-            AudioError: the audio of an item cannot be read, and `leave_out` does not allow that;
-                or that of no item can.
+            AudioError: the audio of an item cannot be read, and `leave_out` does not allow that.
         """
         plan, rows, left_out = self._heard(plan)
         texts = tuple(self._text(item) for item in plan.items)
@@ -119,10 +118,13 @@ class SpeechDataset(Dataset[Batch]):
                 rows.append(self._samples(item, plan.epoch))
             except AudioError as error:
                 left_out.append(f"{item.id}: {error}")
-                if not self.leave_out or len(left_out) == len(plan.items):
+                if not self.leave_out:
                     raise
             else:
                 kept.append(item)
+        if not kept:  # all processes must have as many batches: in this one nobody speaks
+            kept = [replace(plan.items[0], cuts=())]
+            rows = [np.zeros(round(kept[0].duration * self.sample_rate), dtype=np.float32)]
         return replace(plan, items=tuple(kept)), rows, tuple(left_out)
 
     def _samples(self, item: Item, epoch: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from asr.data.corpus import within_seconds
 from asr.data.dataset import Batch, SpeechDataset
 from asr.data.plan import EpochPlanner
 from asr.data.samples import SampleCache, audio_file
-from asr.errors import ManifestError
+from asr.errors import AsrError, ManifestError
 from asr.text import Tokenizer
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def training_batches(
         cache=cache,
         leave_out=config.missing_audio == "leave_out",
     )
-    return _loader(dataset, sampler, config.workers), sampler
+    return _loader(dataset, sampler, config.workers, keep=True), sampler
 
 
 def validation_batches(
@@ -122,7 +122,8 @@ def validation_batches(
 ) -> DataLoader[Batch]:
     """Batches of every cut, unchanged, in an order that never varies; arguments as in training.
 
-    An utterance longer than `batch_seconds` is a batch of its own: nothing is left out.
+    An utterance longer than `batch_seconds` is a batch of its own: nothing is left out but
+    audio that is damaged, where `missing_audio` says so.
     """
     known = list(cuts)
     longest = max((cut.duration for cut in known), default=1.0)
@@ -140,8 +141,9 @@ def validation_batches(
         sample_rate,
         normalise=normalizer,
         tokenise=_Tokenise(tokenizer, False, 0) if tokenizer else None,
+        leave_out=config.missing_audio == "leave_out",
     )
-    return _loader(dataset, sampler, config.workers)
+    return _loader(dataset, sampler, config.workers, keep=False)
 
 
 def _cached(
@@ -165,13 +167,27 @@ def _cached(
     return [cut for cut in cuts if audio_file(cut) not in failed], cache
 
 
-def _loader(dataset: SpeechDataset, sampler: BatchSampler, workers: int) -> DataLoader[Batch]:
-    return DataLoader(
+def _loader(
+    dataset: SpeechDataset, sampler: BatchSampler, workers: int, keep: bool
+) -> DataLoader[Batch]:
+    """A loader whose workers live as long as it does (`keep`), or only while it is iterated."""
+    return _Loader(
         dataset,
         sampler=sampler,
         batch_size=None,  # the sampler yields whole batches
         num_workers=workers,
-        persistent_workers=workers > 0,
+        persistent_workers=keep and workers > 0,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
     )
+
+
+class _Loader(DataLoader[Batch]):
+    """A loader that tells the errors of its workers without their tracebacks."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except AsrError as error:
+            kind = f"{type(error).__module__}.{type(error).__name__}: "
+            raise type(error)(str(error).strip().rpartition(kind)[2]) from error

@@ -154,7 +154,8 @@ class RunData(pl.LightningDataModule):
         )
         with torch.inference_mode():
             for batch in batches:
-                found.update(*frontend(batch.samples, batch.lengths))
+                if batch.samples.any():  # there is sound that could be decoded
+                    found.update(*frontend(batch.samples, batch.lengths))
                 done += len(batch.ids)
                 told(done, len(chosen))
         return found.finish()

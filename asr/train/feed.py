@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asr.errors import AsrError
-
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
@@ -48,19 +46,10 @@ class Feed:
         while self.epochs is None or epoch < self.epochs:
             self.sampler.set_epoch(epoch)
             waiting = None
-            for batch in _told_plainly(self.loader):
+            for batch in self.loader:
                 if waiting is not None:
                     yield Fed(waiting, last=False)
                 waiting = batch
             if waiting is not None:
                 yield Fed(waiting, last=True)
             epoch += 1
-
-
-def _told_plainly(loader: DataLoader[Any]) -> Iterator[Batch]:
-    """The batches of `loader`; an error of a worker comes without the worker's traceback."""
-    try:
-        yield from loader
-    except AsrError as error:
-        kind = f"{type(error).__module__}.{type(error).__name__}: "
-        raise type(error)(str(error).strip().rpartition(kind)[2]) from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import random
 from itertools import pairwise
 
@@ -174,6 +175,47 @@ def test_audio_that_vanishes_is_named_while_training(tmp_path):
     (tmp_path / "audio" / "u0.wav").unlink()
     with pytest.raises(AudioError, match=r"u0\.wav"):
         list(loader)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damaged_audio_is_one_line_or_left_out(tmp_path, workers):
+    """Of the middle one of three the header is whole, but the end is missing."""
+    path = corpus(tmp_path, [0.5, 0.6, 0.7])
+    damaged = tmp_path / "audio" / "u1.wav"
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    cuts = read_manifest(path)
+    values = {"workers": workers, "batch_seconds": 30, "max_seconds": 10, "buckets": 1}
+    for make in (training_batches, validation_batches):
+        made = make(cuts, config(path, **values), sample_rate=8000)
+        with pytest.raises(AudioError) as caught:
+            list(made[0] if isinstance(made, tuple) else made)
+        assert str(caught.value).count("\n") == 0
+        assert str(caught.value).startswith(str(damaged))
+        made = make(cuts, config(path, **values, missing_audio="leave_out"), sample_rate=8000)
+        heard = list(made[0] if isinstance(made, tuple) else made)
+        assert {name for batch in heard for name in batch.ids} == {"u0", "u2"}
+
+
+def test_a_batch_of_which_nothing_can_be_decoded_is_silence(tmp_path):
+    manifest = corpus(tmp_path, [1.0])
+    settings = config(manifest, missing_audio="leave_out")
+    loader, _ = training_batches(read_manifest(manifest), settings, Letters(), sample_rate=8000)
+    (tmp_path / "audio" / "u0.wav").unlink()
+    (batch,) = loader
+    assert not batch.samples.any()
+    assert batch.seconds == 1.0
+    assert batch.texts == ("",)
+    assert batch.left_out[0].startswith("u0: ")
+
+
+def test_workers_of_validation_end_with_it(manifest):
+    before = set(multiprocessing.active_children())
+    loader = validation_batches(read_manifest(manifest), config(manifest, workers=2))
+    next(batches := iter(loader))
+    assert set(multiprocessing.active_children()) - before
+    batches.close()
+    list(loader)
+    assert not set(multiprocessing.active_children()) - before
 
 
 def test_audio_that_vanishes_may_be_left_out_and_is_counted(tmp_path):

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.errors import AudioError, ConfigError, TrainingError
+from asr.errors import ConfigError, TrainingError
 from asr.model import FULL_CONTEXT
 from asr.train.averaging import Snapshots
 from asr.train.devices import choose_devices
@@ -178,23 +178,6 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="no CUDA device"):
             choose_devices(TrainingConfig(epochs=1, accelerator="cuda"))
-
-
-class Broken(torch.utils.data.Dataset[int]):
-    def __getitem__(self, index: int) -> int:
-        raise AudioError("a.wav: damaged; replace the file")
-
-    def __len__(self) -> int:
-        return 1
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_of_a_worker_is_one_line(workers: int) -> None:
-    loader: Any = torch.utils.data.DataLoader(Broken(), batch_size=None, num_workers=workers)
-    sampler: Any = SimpleNamespace(epoch=0, set_epoch=lambda _: None)
-    with pytest.raises(AudioError) as caught:
-        list(Feed(loader, sampler, epochs=1))
-    assert str(caught.value) == "a.wav: damaged; replace the file"
 
 
 def test_the_feed_marks_the_last_batch_of_each_epoch() -> None:
