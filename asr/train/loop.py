@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
@@ -279,10 +280,12 @@ class TrainingLoop(pl.Callback):
     def interruptible(self, module: SpeechTraining) -> Iterator[None]:
         """Ctrl-C or SIGTERM ends the run after the step; a second one at once."""
 
-        process = os.getpid()
+        process, over = os.getpid(), mmap.mmap(-1, 1)  # a byte that workers see as well
 
         def stop(*_: Any) -> None:
-            if os.getpid() != process:  # a worker that loads data: it ends with its parent
+            if os.getpid() != process:  # a worker that loads data: needed until the run is over
+                if over[0]:
+                    os._exit(0)
                 return
             if module.stop_wanted and self.ended == "interrupted":
                 raise KeyboardInterrupt
@@ -298,6 +301,7 @@ class TrainingLoop(pl.Callback):
         try:
             yield
         finally:
+            over[0] = 1
             self._handlers = {}
             for sign, handler in before.items():
                 signal.signal(sign, handler)

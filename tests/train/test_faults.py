@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -234,6 +235,29 @@ def test_a_second_interruption_ends_at_once(
     with pytest.raises(KeyboardInterrupt):
         train(recipe(), tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_workers_do_not_outlive_a_run_that_failed(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: SpeechTraining) -> Any:
+        for worker in workers():
+            worker.terminate()  # as a batch system does to all processes of a job
+        raise TrainingError("made")
+
+    def workers() -> list[Any]:
+        return [one for one in multiprocessing.active_children() if one not in before]
+
+    before = multiprocessing.active_children()
+    monkeypatch.setattr(SpeechTraining, "finish_step", fail)
+    with pytest.raises(TrainingError, match="made") as caught:
+        train(recipe("data.workers=2"), tmp_path / "run")
+    assert caught.tb  # it holds the loader, and that the workers
+    assert len(workers()) == 2
+    for worker in workers():
+        worker.terminate()  # so does Python when it exits, and then waits
+        worker.join(20)
+        assert worker.exitcode == 0
 
 
 def test_a_disk_that_fills_up_while_the_model_is_written(
