@@ -51,18 +51,23 @@ def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
         raise ConfigError(f"{source}: {error}") from None
 
 
-def parse_typed(kind: str, known: Mapping[str, type[T]], values: Any) -> T:
+def parse_typed(
+    kind: str, known: Mapping[str, type[T]], values: Any, usual: str | None = None
+) -> T:
     """Builds the one of the `known` classes that the key `type` of `values` names.
 
     Args:
         kind: what it is the configuration of, for messages: `encoder`, `schedule` ...
         values: a mapping, or a configuration that has been built already.
+        usual: the type of a mapping that names none.
 
     Raises:
         ConfigError: no such type (the nearest known one is named), or as `parse`.
     """
     if isinstance(values, TypedConfig):
         return values  # type: ignore[return-value]
+    if usual is not None and isinstance(values, Mapping):
+        values = {"type": usual, **values}
     if not isinstance(values, Mapping) or "type" not in values:
         raise ConfigError(f"{kind}: needs 'type', one of: {', '.join(sorted(known))}")
     name = str(values["type"])

@@ -49,9 +49,11 @@ def register_decoder(name: str, config: type[TypedConfig]) -> Callable[[D], D]:
 
 def encoder_config(values: Any) -> TypedConfig:
     """The configuration of the encoder that `values` describe; see `parse_typed`."""
-    return parse_typed("encoder", {name: one.config for name, one in ENCODERS.items()}, values)
+    known = {name: one.config for name, one in ENCODERS.items()}
+    return parse_typed("encoder", known, values, usual="conformer")
 
 
 def decoder_config(values: Any) -> TypedConfig:
     """The configuration of the decoder that `values` describe; see `parse_typed`."""
-    return parse_typed("decoder", {name: one.config for name, one in DECODERS.items()}, values)
+    known = {name: one.config for name, one in DECODERS.items()}
+    return parse_typed("decoder", known, values, usual="transformer")

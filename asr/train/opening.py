@@ -13,6 +13,7 @@ from asr.train.devices import Devices
 from asr.train.log import TrainingLog
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
+from asr.train.recipe import Recipe
 from asr.train.validation import Validator
 
 
@@ -58,7 +59,7 @@ class Opening(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """The batches of an epoch can be counted now."""
         assert isinstance(module, SpeechTraining)
-        data, at = module.data, module.position
+        recipe, data, at = module.recipe, module.data, module.position
         # epochs differ by a batch or two; schedules must not depend on where a run was resumed
         batches = data.sampler.count(0)
         self.loop.set_epoch_batches(batches, module)
@@ -71,7 +72,21 @@ class Opening(pl.Callback):
         each = f" for each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
         self.say(f"batches per epoch: {batches if batches is not None else 'not known'}{each}")
         self.say(f"writes to {self.folder}")
-        for note in self.notes:
+        for note in [*self.notes, *_short_run(recipe, batches)]:
             self.say(note)
         if at.step:
             self.say(f"goes on after step {at.step}, in epoch {at.epoch + 1}")
+
+
+def _short_run(recipe: Recipe, batches: int | None) -> list[str]:
+    """A line about a run that is over before the learning rate is up."""
+    training, warmup = recipe.training, recipe.schedule.warmup_steps
+    ends = [training.max_steps] if training.max_steps is not None else []
+    if training.epochs is not None and batches is not None:
+        ends.append(training.epochs * -(-batches // training.accumulate))
+    if not ends or min(ends) >= 2 * warmup:
+        return []
+    return [
+        f"the run is short: {min(ends)} steps, and the learning rate rises for {warmup}; train "
+        "longer, or lower schedule.warmup_steps, or data.batch_seconds for more steps"
+    ]

@@ -154,6 +154,11 @@ class LogConfig(Config):
     tensorboard: bool = True
 
 
+def _tokenizer(value: Any) -> Any:
+    """Mistakes are named as those of a tokenizer's settings, not of a path as well."""
+    return parse(TokenizerConfig, value, "tokenizer") if isinstance(value, dict) else value
+
+
 class Recipe(Config):
     """A whole training run.
 
@@ -164,7 +169,7 @@ class Recipe(Config):
 
     data: DataConfig
     model: ModelConfig = ModelConfig()
-    tokenizer: TokenizerConfig | Path = TokenizerConfig()
+    tokenizer: Annotated[TokenizerConfig | Path, BeforeValidator(_tokenizer)] = TokenizerConfig()
     normalizer: NormalizerConfig = NormalizerConfig()
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     loss: LossConfig = LossConfig()

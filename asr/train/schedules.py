@@ -104,4 +104,4 @@ class Constant(Schedule):
 
 def schedule_config(values: Any) -> Schedule:
     """The schedule that `values` describe; see `parse_typed`."""
-    return parse_typed("schedule", SCHEDULES, values)
+    return parse_typed("schedule", SCHEDULES, values, usual="noam")

@@ -193,6 +193,14 @@ def test_one_utterance_and_no_dev_set(
         train(recipe(*overrides, "tokenizer={type: unigram, size: 500}"), tmp_path / "other")
 
 
+@pytest.mark.parametrize(("warmup", "told"), [(3, False), (4, True)])
+def test_a_run_that_ends_before_the_learning_rate_is_up(
+    recipe: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str], warmup: int, told: bool
+) -> None:
+    train(recipe(f"schedule.warmup_steps={warmup}", "training.max_steps=6"), tmp_path / "run")
+    assert ("the run is short: 6 steps" in capsys.readouterr().err) == told
+
+
 def test_no_training_data(recipe: Load, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"data\.train: names no manifest"):
         train(recipe("data.train=[]"), tmp_path / "run")

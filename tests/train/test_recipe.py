@@ -25,6 +25,11 @@ from asr.train.recipe import load_recipe, write_recipe
         ("model.ctc=false", "loss.ctc_weight must be 0"),
         ("training.devices=0", "at least 1"),
         ("optimizer.betas=[0.9, 1.5]", "must lie in [0, 1)"),
+        (
+            "tokenizer.type=chars",
+            "tokenizer: key 'type': Input should be 'unigram', 'bpe' or 'char'",
+        ),
+        ("tokenizer=[1]", "key 'tokenizer"),
         ("nonsense", "write key.sub=value"),
         ("a.b=[1", "not YAML"),
     ],
@@ -33,6 +38,16 @@ def test_a_mistake_is_named(recipe_file: Path, override: str, told: str) -> None
     with pytest.raises(ConfigError) as caught:
         load_recipe(recipe_file, [override])
     assert told in str(caught.value)
+
+
+def test_one_key_of_what_the_recipe_does_not_mention_can_be_set(tmp_path: Path) -> None:
+    path = tmp_path / "least.yaml"
+    path.write_text("data: {train: a.jsonl}\ntraining: {epochs: 1}\n")
+    keys = ["model.encoder.layers=8", "model.decoder.layers=2", "schedule.warmup_steps=9"]
+    recipe = load_recipe(path, keys)
+    usual = load_recipe(path)
+    assert recipe.model.encoder == usual.model.encoder.model_copy(update={"layers": 8})
+    assert recipe.schedule == usual.schedule.model_copy(update={"warmup_steps": 9})
 
 
 def test_a_schedule_with_an_end_needs_one(recipe_file: Path) -> None:
