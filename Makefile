@@ -25,8 +25,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/asr transcribe samples/
 
+# One thread a process: on a busy machine the threads of small models mostly wait for each other.
 test: lint
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(PYTEST_OPTIONS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -12,9 +12,13 @@ import argparse
 import json
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from asr import load_model
 from asr.evaluate.corpus import read_utterances
@@ -55,13 +59,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE / "data", help="of prepare.py")
     parser.add_argument("--beam", type=int, default=None, help="saved as the search's default")
     parser.add_argument("--ctc-weight", type=float, default=None, help="saved likewise")
+    parser.add_argument("--jobs", type=int, default=2, help="sets measured at the same time")
     args = parser.parse_args()
     search = {"beam": args.beam, "ctc_weight": args.ctc_weight}
     search = {name: value for name, value in search.items() if value is not None}
     write(args.model, args.output, search, "", {})
-    sets = [measure(args.output, path) for path in sorted((args.data / "dev").glob("*.jsonl"))]
+    manifests = sorted((args.data / "dev").glob("*.jsonl"))
     noise = args.data / "noise.jsonl"
-    silent = silence(args.output, noise) if noise.exists() else None
+    with ProcessPoolExecutor(args.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        quiet = pool.submit(silence, args.output, noise) if noise.exists() else None
+        sets = list(pool.map(measure, [args.output] * len(manifests), manifests))
+        silent = quiet.result() if quiet else None
     facts = {"dev_wer": {one.name: round(one.wer, 4) for one in sets}}
     write(args.model, args.output, search, card(args, sets, silent), facts)
     print((args.output / "README.md").read_text(encoding="utf-8"))
