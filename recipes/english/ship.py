@@ -36,7 +36,7 @@ SOURCES = {
     "ljspeech": ("LJ Speech (Ito and Johnson 2017)", "public domain"),
     "vctk": ("VCTK (Yamagishi et al. 2019)", "CC BY 4.0"),
 }
-PICTURES = ("recipe.yaml", "curves.png", "attention.png")
+PICTURES = ("curves.png", "attention.png")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ def write(
         for name in PICTURES:
             if (source / "training" / name).exists():
                 shutil.copy(source / "training" / name, scratch)
+        recipe = (source / "training" / "recipe.yaml").read_text(encoding="utf-8")
+        # where this checkout lies helps nobody else
+        recipe = recipe.replace(f"{HERE.parents[1].resolve()}/", "")
+        (Path(scratch) / "recipe.yaml").write_text(recipe, encoding="utf-8")
         save_model_folder(
             target,
             loaded.model,
@@ -132,14 +136,16 @@ def card(args: argparse.Namespace, sets: list[Measured], silent: tuple[int, int]
         "## What it can do, and what not",
         "",
         "It was trained on 25 hours of read speech on a CPU, and that shows: see the figures. It "
-        "has heard no conversation, no telephone, little noise and few children; it knows no "
-        "language but English. Do not rely on it where errors do harm. To do better, train on more "
-        "speech or on speech like your own (docs/training.md).",
+        "spells many words by ear, and writes words where there is only noise (the last figure). "
+        "It has heard no conversation and no telephone; it knows no language but English. Do not "
+        "rely on it where errors do harm. To do better, train on more speech or on speech like "
+        "your own (docs/training.md).",
         "",
         "## Figures",
         "",
-        "Dev sets that nothing was trained on; no speaker is in both. Measured on this folder by "
-        "`python recipes/english/ship.py`, one set at a time by `asr evaluate`:",
+        "Dev sets that nothing was trained on; no speaker who is known by name is in both. "
+        "Measured on this folder by `python recipes/english/ship.py`; `asr evaluate` gives the "
+        "same:",
         "",
         "| set | utterances | hours | word error rate | character error rate |",
         "|---|---:|---:|---:|---:|",
@@ -148,7 +154,7 @@ def card(args: argparse.Namespace, sets: list[Measured], silent: tuple[int, int]
             for one in sets
         ),
         "",
-        f"Search: {settings(config.search)}.",
+        f"Search: {settings(load_model(args.output).search.model_dump())}.",
     ]
     if silent:
         lines += [
@@ -160,7 +166,8 @@ def card(args: argparse.Namespace, sets: list[Measured], silent: tuple[int, int]
 
 def settings(search: dict[str, Any]) -> str:
     """Search settings in words."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in search.items())
+    told = {name: value for name, value in search.items() if value is not None}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
 
 
 def training(data: Path, facts: dict[str, Any]) -> list[str]:
@@ -173,13 +180,12 @@ def training(data: Path, facts: dict[str, Any]) -> list[str]:
     return [
         "## Training",
         "",
-        "    python recipes/english/prepare.py ../shared/corpora",
-        "    asr train recipes/english/cpu.yaml",
-        "    python recipes/english/ship.py recipes/english/exp/cpu/model",
+        "The commands are in recipes/english/RESULTS.md; the resolved recipe of the "
+        "last run is in training/recipe.yaml.",
         "",
-        f"{facts['steps']} steps; the weights are the {facts['weights']}. Utterances that say a "
-        "dev sentence were left out. The weights are under the licence of this package; the "
-        "recordings are not part of it.",
+        f"{facts['steps']} steps in the last run; the weights are the {facts['weights']}. "
+        "Utterances that say a dev sentence were left out. The weights are under the licence of "
+        "this package; the recordings are not part of it.",
         "",
         "| set | hours | corpus | licence |",
         "|---|---:|---|---|",
