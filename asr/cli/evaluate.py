@@ -65,6 +65,7 @@ def evaluate(
         if output.is_dir():
             raise OutputError(f"{output}: a folder; name a file with -o")
         check_writable(output.parent)
+    options.leave_cores_free()
     recognizer = load_model(model, device)
     with progress(None) as shown:
         found = measure(recognizer, utterances, progress=shown.heard, **search)

@@ -105,6 +105,7 @@ def run(
     from asr.audio import AudioLimits
     from asr.transcribe.recognizer import load_model
 
+    options.leave_cores_free()
     recognizer = load_model(model, device, limits=AudioLimits.for_hours(max_hours))
     delivery.model = recognizer.name
     with progress(len(jobs)) as shown_progress:
