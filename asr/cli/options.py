@@ -71,8 +71,8 @@ def search_options(command: F) -> F:
 def leave_cores_free() -> None:
     """Has torch use half of the cores, unless OMP_NUM_THREADS says how many.
 
-    The threads of one operation wait for the slowest. Where another program keeps one core of four
-    busy, four threads took 60 times as long as two; with nothing else running, two are as fast.
+    The threads of one operation wait for the slowest: with one core of four kept busy by another
+    program, four threads took 70 times as long as two (docs/performance.md).
     """
     import torch
 

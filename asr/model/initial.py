@@ -2,8 +2,8 @@
 
 torch's defaults shrink a signal by more than half at each convolution and add random biases, the
 same in every frame; and branches as loud as the stream they are added to average it over time.
-With them an encoder's output varied over time by a seventh of its level, and CTC stayed at the
-entropy of the labels for thousands of steps.
+With them the output of a Conformer of 12 layers varied over time by 0.14 of its level at the
+start; with these it is 0.58.
 """
 
 from __future__ import annotations
