@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.errors import TrainingError
+from asr.errors import ConfigError, TrainingError
 from asr.model import SpeechModel
 from asr.model.folder import load_model_folder, unique_weights, weight_mismatches
 from asr.text import Tokenizer
@@ -55,6 +55,24 @@ class Init:
         )
         for problem in problems:
             self.say(f"  {problem}")
+
+
+def freeze(model: SpeechModel, names: Sequence[str]) -> None:
+    """Keeps the weights of the modules with these names (`encoder.layers.0`) as they are.
+
+    Raises:
+        ConfigError: the model has no such module, or nothing would be left to train.
+    """
+    modules = dict(model.named_modules())
+    for name in names:
+        if not name or name not in modules:
+            parts = sorted(one for one in modules if one and one.count(".") <= 2)
+            raise ConfigError(
+                f"training.freeze: the model has no module '{name}'; it has {', '.join(parts)}"
+            )
+        modules[name].requires_grad_(False)
+    if not any(one.requires_grad for one in model.parameters()):
+        raise ConfigError("training.freeze: nothing is left to train")
 
 
 def _label_weights(model: SpeechModel) -> list[str]:

@@ -18,7 +18,7 @@ from asr.train.data import RunData
 from asr.train.devices import out_of_memory
 from asr.train.ema import Ema
 from asr.train.feed import Fed
-from asr.train.initialise import Init
+from asr.train.initialise import Init, freeze
 from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
 from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
@@ -89,6 +89,7 @@ class SpeechTraining(pl.LightningModule):
             self.model.norm.set(*self.data.statistics())
             if self.init is not None:
                 self.init.apply(self.model, self.data.tokenizer)
+        freeze(self.model, self.recipe.training.freeze)
 
     def on_fit_start(self) -> None:
         """Continues the average and the optimizer; both live on the device from here on."""

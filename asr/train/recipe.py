@@ -93,7 +93,8 @@ class TrainingConfig(Config):
     `precision` auto is bf16 where the device multiplies it natively, else 32. `threads` are the
     CPU threads of one process (0: as many as torch finds); a run that goes on with another
     number is not bit-equal. After `bad_steps` steps in a row with a loss that is not finite
-    training gives up.
+    training gives up. `freeze` names modules (`encoder.layers.0`, `decoder`) that stay as they
+    are: new labels or layers on a trained encoder would otherwise undo it before they have learnt.
     """
 
     epochs: int | None = Field(default=None, ge=1)
@@ -110,6 +111,7 @@ class TrainingConfig(Config):
     threads: int = Field(default=0, ge=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
     bad_steps: int = Field(default=5, ge=1)
+    freeze: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _ends(self) -> TrainingConfig:
