@@ -109,6 +109,7 @@ def _table(found: Evaluation, model: str) -> str:
         f"WER         {_percent(values['wer'])}: {words.errors} errors in {words.length} words "
         f"({words.substitutions} substitutions, {words.deletions} deletions, "
         f"{words.insertions} insertions)",
+        *_sure(found),
         f"CER         {_percent(values['cer'])}",
         "speed       " + (f"{found.rtf:.3f} s for each second of sound" if found.rtf else "-"),
     ]
@@ -119,6 +120,17 @@ def _table(found: Evaluation, model: str) -> str:
         lines += [f"\n{one.id}: {one.words.errors} errors in {one.words.length} words"]
         lines += [f"  said   {one.reference}", f"  heard  {one.hypothesis}"]
     return "\n".join(lines) + "\n"
+
+
+def _sure(found: Evaluation) -> list[str]:
+    """The interval, where there is one."""
+    one = found.interval
+    if one is None:
+        return []
+    return [
+        f"            {_percent(one.low)} to {_percent(one.high)} "
+        f"(95 % interval, bootstrap over {one.units})"
+    ]
 
 
 def _percent(rate: float | None) -> str:

@@ -32,6 +32,7 @@ class Utterance:
     start: float = 0.0
     seconds: float | None = None
     cut: Cut | None = None
+    speaker: str | None = None
 
 
 def read_utterances(path: Path) -> list[Utterance]:
@@ -71,17 +72,19 @@ def _usable(entry: Entry | ManifestError) -> Entry:
 
 def _of_entry(entry: Entry) -> Utterance:
     if entry.offset is None:
-        return Utterance(entry.id, entry.text, entry.audio)
-    return Utterance(entry.id, entry.text, entry.audio, entry.offset, entry.duration)
+        return Utterance(entry.id, entry.text, entry.audio, speaker=entry.speaker)
+    part = (entry.offset, entry.duration)
+    return Utterance(entry.id, entry.text, entry.audio, *part, speaker=entry.speaker)
 
 
 def _of_cut(cut: Cut) -> Utterance:
     text, file = text_of(cut), audio_file(cut)
+    speaker = next((one.speaker for one in cut.supervisions if one.speaker), None)
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
-        return Utterance(cut.id, text, cut=cut)
+        return Utterance(cut.id, text, cut=cut, speaker=speaker)
     if is_whole(cut):
-        return Utterance(cut.id, text, file)
-    return Utterance(cut.id, text, file, cut.start, cut.duration)
+        return Utterance(cut.id, text, file, speaker=speaker)
+    return Utterance(cut.id, text, file, cut.start, cut.duration, speaker=speaker)
 
 
 class SoundReader:

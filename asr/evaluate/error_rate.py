@@ -45,9 +45,13 @@ class Scored:
     hypothesis: str
     words: Counts = field(default_factory=Counts)
     characters: Counts = field(default_factory=Counts)
+    speaker: str | None = None
+    seconds: float = 0.0
 
 
-def score(id: str, reference: str, hypothesis: str) -> Scored:
+def score(
+    id: str, reference: str, hypothesis: str, speaker: str | None = None, seconds: float = 0.0
+) -> Scored:
     """Counts the edits of one utterance; both texts are normalised already."""
     return Scored(
         id,
@@ -55,6 +59,8 @@ def score(id: str, reference: str, hypothesis: str) -> Scored:
         hypothesis,
         words=count_words(reference, hypothesis),
         characters=count_characters(reference, hypothesis),
+        speaker=speaker,
+        seconds=seconds,
     )
 
 

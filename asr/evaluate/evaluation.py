@@ -13,6 +13,7 @@ from asr.audio import Audio
 from asr.errors import AsrError, AudioError
 from asr.evaluate.corpus import Utterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, score, total
+from asr.evaluate.interval import Interval, rate_interval
 from asr.text import TextNormalizer
 from asr.transcribe.recognizer import Recognizer
 
@@ -42,6 +43,12 @@ class Evaluation:
         return total(one.characters for one in self.scored)
 
     @property
+    def interval(self) -> Interval | None:
+        """How sure the word error rate is; see `rate_interval`."""
+        speakers = [one.speaker for one in self.scored]
+        return rate_interval([one.words for one in self.scored], speakers)
+
+    @property
     def rtf(self) -> float | None:
         """Seconds of work for each second of sound; None without sound."""
         return self.wall_seconds / self.audio_seconds if self.audio_seconds else None
@@ -54,9 +61,11 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: rates are fractions, null where there is nothing to divide by."""
-        words = self.words
+        words, interval = self.words, self.interval
         return {
             "wer": words.rate if self.scored else None,
+            "wer_interval": [interval.low, interval.high] if interval else None,
+            "interval_over": interval.units if interval else None,
             "cer": self.characters.rate if self.scored else None,
             "substitutions": words.substitutions,
             "deletions": words.deletions,
@@ -112,5 +121,6 @@ def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options:
             )
             continue
         audio_seconds += result.duration
-        scored.append(score(utterance.id, normalize(utterance.text), normalize(result.text)))
+        texts = normalize(utterance.text), normalize(result.text)
+        scored.append(score(utterance.id, *texts, utterance.speaker, result.duration))
     return Evaluation(tuple(scored), failed, audio_seconds, time.perf_counter() - began)
