@@ -1,0 +1,131 @@
+"""The shipped model's card: what it is, what it can do and not, its figures, its sources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from measure import Interval, Measured, Report
+
+from asr import load_model
+from asr.model.folder import load_model_folder
+
+#: corpus and licence of each set, by the beginning of its name
+SOURCES = {
+    "librispeech": ("LibriSpeech (Panayotov et al. 2015)", "CC BY 4.0"),
+    "commonvoice": ("Common Voice (Ardila et al. 2020)", "CC0"),
+    "speechocean762": ("speechocean762 (Zhang et al. 2021)", "free, commercial use included"),
+    "an4": ("CMU AN4", "free (CMU AN4 licence)"),
+    "ljspeech": ("LJ Speech (Ito and Johnson 2017)", "public domain"),
+    "vctk": ("VCTK (Yamagishi et al. 2019)", "CC BY 4.0"),
+    "noise": ("ESC-10 (Piczak 2015), Speech Commands backgrounds (Warden 2018)", "CC BY, CC0"),
+}
+
+
+def card(folder: Path, data: Path, report: Report) -> str:
+    """The card of the model folder `folder` as Markdown; `data` is what prepare.py wrote."""
+    config = load_model_folder(folder).config
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    by_name = {one.name: one for one in report.sets}
+    full, streamed = by_name["librispeech"], report.streamed
+    paragraphs = [
+        "# english",
+        f"English speech to text: a Conformer encoder and a Transformer decoder with CTC, "
+        f"{config.facts['parameters'] / 1e6:.1f} million parameters in 16 bits "
+        f"({size / 1e6:.0f} MB with everything), {config.vocabulary} labels, 16 kHz. "
+        "It writes lower case without punctuation, numbers in words.",
+        "## What it can do, and what not",
+        f"It was trained on {hours(data):.0f} hours of read speech, which is little, and that "
+        "shows: see the figures. It spells words by ear that it has not met. It has heard no "
+        "conversation and knows no language but English; loud noise and far microphones "
+        "make it much worse. Do not rely on it where errors do harm.",
+        "To do better with your own recordings, adapt it (docs/finetuning.md); to do better "
+        "altogether, train on more speech: recipes/librispeech is made for 100 and 960 hours.",
+        "## Figures",
+        "Word error rates with 95 % intervals (bootstrap over speakers where they are known, over "
+        "utterances elsewhere). Dev sets that nothing was trained on; no speaker who is known by "
+        "name is in both. Measured on this folder by `python recipes/english/ship.py`; `asr "
+        "evaluate` gives the same:",
+        table("set", report.sets),
+        f"Search: {settings(load_model(folder).search.model_dump())}.",
+        "dev/librispeech, by the length of utterances:",
+        table("length", report.lengths),
+        f"Its first {report.noisy[0].utterances} utterances with environmental noise over all of "
+        "the utterance, by the ratio of speech to noise:",
+        table("speech to noise", report.noisy),
+        f"Streamed in chunks of {streamed.name}: {percent(streamed.wer)}, where whole utterances "
+        f"give {percent(full.wer)}.",
+        "\n".join(
+            f"Noise without speech, {name}: {one.silent} of {one.clips} clips give no text."
+            for name, one in report.silence.items()
+        ),
+        *training(data, config.facts),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def table(first: str, rows: tuple[Measured, ...]) -> str:
+    """Error rates as a Markdown table."""
+    head = (
+        f"| {first} | utterances | hours | word error rate | 95 % interval | character error rate |"
+    )
+    lines = [head, "|---|---:|---:|---:|---:|---:|"]
+    for one in rows:
+        cells = [one.name, one.utterances, f"{one.hours:.2f}", percent(one.wer)]
+        cells += [between(one.interval), percent(one.cer)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def between(interval: Interval | None) -> str:
+    """An interval in per cent."""
+    if interval is None:
+        return "-"
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
+
+
+def percent(rate: float) -> str:
+    """A fraction in per cent."""
+    return f"{100 * rate:.1f} %"
+
+
+def settings(search: dict[str, object]) -> str:
+    """Search settings in words."""
+    told = {name: value for name, value in search.items() if value is not None}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
+
+
+def training(data: Path, facts: dict[str, object]) -> list[str]:
+    """The part of the card about the data and the run."""
+    found = hours_by_set(data)
+    rows = [f"| {name} | {found[name]:.2f} | {' | '.join(source(name))} |" for name in found]
+    head = ["| set | hours | corpus | licence |", "|---|---:|---|---|"]
+    return [
+        "## Training",
+        "The commands are in recipes/english/RESULTS.md; the resolved recipe of the last run is in "
+        "training/recipe.yaml.",
+        f"{facts['steps']} steps in the last run; the weights are the {facts['weights']}. "
+        "Utterances that say a dev sentence were left out. The weights are under the licence of "
+        "this package; the recordings are not part of it.",
+        "\n".join(head + rows),
+    ]
+
+
+def hours(data: Path) -> float:
+    """Hours of speech that were trained on."""
+    return sum(found for name, found in hours_by_set(data).items() if name != "noise")
+
+
+def hours_by_set(data: Path) -> dict[str, float]:
+    """Hours of each set."""
+    found: dict[str, float] = {}
+    for name in ("train", "noise"):
+        for line in (data / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            found[entry["set"]] = found.get(entry["set"], 0.0) + entry["duration"] / 3600
+    return found
+
+
+def source(name: str) -> tuple[str, str]:
+    """Corpus and licence of a set."""
+    return next(value for prefix, value in SOURCES.items() if name.startswith(prefix))

@@ -1,0 +1,148 @@
+"""Measures a model folder for its card: dev sets, noise, silence, length and streaming."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr import load_model
+from asr.data.dataset import text_of
+from asr.data.manifest import read_manifest
+from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.error_rate import Counts, Scored, total
+from asr.evaluate.evaluation import evaluate
+from asr.evaluate.interval import Interval, rate_interval
+
+#: The set that noise, length and streaming are measured on.
+MAIN = "librispeech"
+#: Utterances of it that noise is added to.
+NOISY = 150
+SNR_DB = (20, 10, 5, 0)
+CHUNK_MS = 640
+#: Utterances are told apart by length at these seconds.
+LENGTHS = (3.0, 6.0, 12.0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Error rates (fractions) on some utterances."""
+
+    name: str
+    utterances: int
+    hours: float
+    wer: float
+    cer: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Clips without speech, and how many of them give no text."""
+
+    clips: int
+    silent: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the card tells in numbers."""
+
+    sets: tuple[Measured, ...]
+    lengths: tuple[Measured, ...]
+    noisy: tuple[Measured, ...]
+    streamed: Measured
+    silence: dict[str, Silence]
+
+
+def measure(model: Path, data: Path, jobs: int) -> Report:
+    """Measures the model folder `model` on what prepare.py wrote to `data`."""
+    manifests = sorted((data / "dev").glob("*.jsonl"))
+    main = data / "dev" / f"{MAIN}.jsonl"
+    noise = data / "noise-dev.jsonl"
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        sets = {path.stem: pool.submit(scored, model, path) for path in manifests}
+        streamed = pool.submit(scored, model, main, chunk_ms=CHUNK_MS)
+        noisy = {snr: pool.submit(scored_in_noise, model, main, noise, snr) for snr in SNR_DB}
+        quiet = {
+            "never heard in training": pool.submit(silence, model, noise),
+            "heard in training": pool.submit(silence, model, data / "noise.jsonl"),
+        }
+        return Report(
+            sets=tuple(summary(name, found.result()) for name, found in sets.items()),
+            lengths=tuple(by_length(sets[MAIN].result())),
+            noisy=tuple(summary(f"{snr} dB", found.result()) for snr, found in noisy.items()),
+            streamed=summary(f"{CHUNK_MS} ms", streamed.result()),
+            silence=_results(quiet),
+        )
+
+
+def scored(model: Path, manifest: Path, **options: Any) -> tuple[Scored, ...]:
+    """Each utterance of a manifest, by the model's own search settings but for `options`."""
+    return _scored(model, read_utterances(manifest), str(manifest), **options)
+
+
+def scored_in_noise(model: Path, manifest: Path, noise: Path, snr_db: int) -> tuple[Scored, ...]:
+    """The first `NOISY` utterances of a manifest, each with a clip of `noise` over all of it."""
+    from lhotse import CutSet
+
+    speech = CutSet.from_cuts(list(read_manifest(manifest))[:NOISY])
+    mixed = speech.mix(CutSet.from_cuts(read_manifest(noise)), snr=snr_db, mix_prob=1.0, seed=0)
+    utterances = [Utterance(cut.id, text_of(cut), cut=cut) for cut in mixed]
+    return _scored(model, utterances, f"{manifest} at {snr_db} dB")
+
+
+def silence(model: Path, manifest: Path) -> Silence:
+    """Counts the clips of a manifest that give no text."""
+    recognizer = load_model(model)
+    clips = [line.audio for line in read_utterances(manifest)]
+    texts = [result.text for _, result in recognizer.transcribe_many(clips)]  # type: ignore[union-attr]
+    return Silence(len(texts), sum(not text for text in texts))
+
+
+def summary(name: str, found: tuple[Scored, ...]) -> Measured:
+    """The rates of some utterances together."""
+    words = [one.words for one in found]
+    return Measured(
+        name,
+        len(found),
+        sum(one.seconds for one in found) / 3600,
+        _rate(words),
+        _rate([one.characters for one in found]),
+        rate_interval(words, [one.speaker for one in found]),
+    )
+
+
+def by_length(found: tuple[Scored, ...]) -> list[Measured]:
+    """The rates of short and long utterances apart."""
+    edges = (0.0, *LENGTHS, float("inf"))
+    parts = []
+    for low, high in pairwise(edges):
+        some = tuple(one for one in found if low <= one.seconds < high)
+        name = f"{low:g} to {high:g} s" if high < float("inf") else f"{low:g} s and more"
+        if some:
+            parts.append(summary(name, some))
+    return parts
+
+
+def _scored(
+    model: Path, utterances: list[Utterance], what: str, **options: Any
+) -> tuple[Scored, ...]:
+    found = evaluate(load_model(model), utterances, **options)
+    if found.failed:
+        raise SystemExit(f"{what}: audio that cannot be used: {found.failed}")
+    print(f"{what} {options or ''}: WER {found.words.rate:.1%}", flush=True)
+    return found.scored
+
+
+def _rate(counts: list[Counts]) -> float:
+    return float(total(counts).rate or 0)
+
+
+def _results(futures: dict[str, Future[Silence]]) -> dict[str, Silence]:
+    return {name: future.result() for name, future in futures.items()}
