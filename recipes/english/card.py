@@ -50,7 +50,7 @@ def card(folder: Path, data: Path, report: Report) -> str:
         f"Search: {settings(load_model(folder).search.model_dump())}.",
         "dev/librispeech, by the length of utterances:",
         table("length", report.lengths),
-        f"Its first {report.noisy[0].utterances} utterances with environmental noise over all of "
+        f"{report.noisy[0].utterances} of its utterances with environmental noise over all of "
         "the utterance, by the ratio of speech to noise:",
         table("speech to noise", report.noisy),
         f"Streamed in chunks of {streamed.name}: {percent(streamed.wer)}, where whole utterances "

@@ -12,16 +12,19 @@ from typing import Any
 import torch
 
 from asr import load_model
-from asr.data.dataset import text_of
-from asr.data.manifest import read_manifest
-from asr.evaluate.corpus import Utterance, read_utterances
-from asr.evaluate.error_rate import Counts, Scored, total
+from asr.audio import Audio, load_audio
+from asr.data.augment import Augmenter
+from asr.data.config import AugmentConfig, NoiseConfig
+from asr.errors import AsrError
+from asr.evaluate.corpus import read_utterances
+from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.interval import Interval, rate_interval
+from asr.text import TextNormalizer
 
 #: The set that noise, length and streaming are measured on.
 MAIN = "librispeech"
-#: Utterances of it that noise is added to.
+#: About so many utterances of it, evenly spread, get noise.
 NOISY = 150
 SNR_DB = (20, 10, 5, 0)
 CHUNK_MS = 640
@@ -84,17 +87,32 @@ def measure(model: Path, data: Path, jobs: int) -> Report:
 
 def scored(model: Path, manifest: Path, **options: Any) -> tuple[Scored, ...]:
     """Each utterance of a manifest, by the model's own search settings but for `options`."""
-    return _scored(model, read_utterances(manifest), str(manifest), **options)
+    found = evaluate(load_model(model), read_utterances(manifest), **options)
+    if found.failed:
+        raise SystemExit(f"{manifest}: audio that cannot be used: {found.failed}")
+    print(f"{manifest.stem} {options or ''}: WER {found.words.rate:.1%}", flush=True)
+    return found.scored
 
 
 def scored_in_noise(model: Path, manifest: Path, noise: Path, snr_db: int) -> tuple[Scored, ...]:
-    """The first `NOISY` utterances of a manifest, each with a clip of `noise` over all of it."""
-    from lhotse import CutSet
-
-    speech = CutSet.from_cuts(list(read_manifest(manifest))[:NOISY])
-    mixed = speech.mix(CutSet.from_cuts(read_manifest(noise)), snr=snr_db, mix_prob=1.0, seed=0)
-    utterances = [Utterance(cut.id, text_of(cut), cut=cut) for cut in mixed]
-    return _scored(model, utterances, f"{manifest} at {snr_db} dB")
+    """About `NOISY` utterances of a manifest, each with noise over all of it."""
+    recognizer = load_model(model)
+    rate, normalize = recognizer.sample_rate, TextNormalizer(recognizer.config.normalizer)
+    level = NoiseConfig(manifest=str(noise), probability=1.0, snr_db=(snr_db, snr_db))
+    augment = Augmenter(AugmentConfig(noise=level), rate, seed=0)
+    utterances = read_utterances(manifest)
+    utterances = utterances[:: max(1, len(utterances) // NOISY)]
+    sounds = (
+        Audio(augment(load_audio(str(one.audio), rate).samples, 0, one.id, 1.0), rate)
+        for one in utterances
+    )
+    found = []
+    for one, (_, result) in zip(utterances, recognizer.transcribe_many(sounds), strict=True):
+        if isinstance(result, AsrError):
+            raise result
+        texts = normalize(one.text), normalize(result.text)
+        found.append(score(one.id, *texts, one.speaker, result.duration))
+    return tuple(found)
 
 
 def silence(model: Path, manifest: Path) -> Silence:
@@ -128,16 +146,6 @@ def by_length(found: tuple[Scored, ...]) -> list[Measured]:
         if some:
             parts.append(summary(name, some))
     return parts
-
-
-def _scored(
-    model: Path, utterances: list[Utterance], what: str, **options: Any
-) -> tuple[Scored, ...]:
-    found = evaluate(load_model(model), utterances, **options)
-    if found.failed:
-        raise SystemExit(f"{what}: audio that cannot be used: {found.failed}")
-    print(f"{what} {options or ''}: WER {found.words.rate:.1%}", flush=True)
-    return found.scored
 
 
 def _rate(counts: list[Counts]) -> float:
