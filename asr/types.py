@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Word:
-    """One word of a segment; `confidence` is in 0..1."""
+    """One word of a segment; `confidence` is in 0..1, None where nothing is known of it."""
 
     text: str
     start: float
     end: float
-    confidence: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,10 @@ class Segment:
     """A stretch of speech that was decoded in one piece.
 
     `score` is the weighted sum of `scores`, each a log probability by scorer name;
-    `tokens` are the token ids that `text` was written from. `alternatives` are the next best
-    hypotheses of the same stretch, best first, where they were asked for.
+    `tokens` are the token ids that `text` was written from. `words` are those of `text`, in order,
+    with times within the segment; there are none where the model has no CTC, for alternatives, and
+    in the partial segment of a stream. `alternatives` are the next best hypotheses of the same
+    stretch, best first, where they were asked for.
     """
 
     text: str
@@ -69,8 +71,13 @@ class StreamUpdate:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A finished hypothesis of the search; `score` is the weighted sum of `scores`."""
+    """A finished hypothesis of the search; `score` is the weighted sum of `scores`.
+
+    `spans` says of each token in which frames it is said, (first, behind the last), where it was
+    aligned with the sound.
+    """
 
     tokens: tuple[int, ...]
     score: float
     scores: dict[str, float] = field(default_factory=dict)
+    spans: tuple[tuple[int, int], ...] = ()

@@ -26,7 +26,8 @@ def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
 
     Keys: `source, text, duration, truncated, notes, model, segments`. Times are seconds, rounded
     to the millisecond. `truncated` is null for a whole input. A segment has `start, end, text,
-    score, scores, tokens`, and `words` and `alternatives` where there are any.
+    score, scores, tokens`, and `words` and `alternatives` where there are any. A word has `text,
+    start, end`, and `confidence` where it is known.
     """
     return {
         "source": transcript.source,
@@ -63,9 +64,11 @@ def _segment(segment: Segment) -> dict[str, Any]:
 
 
 def _word(word: Word) -> dict[str, Any]:
-    return {
+    values: dict[str, Any] = {
         "text": word.text,
         "start": round(word.start, 3),
         "end": round(word.end, 3),
-        "confidence": round(word.confidence, 4),
     }
+    if word.confidence is not None:
+        values["confidence"] = round(word.confidence, 4)
+    return values

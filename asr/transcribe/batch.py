@@ -11,12 +11,13 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from asr.errors import AsrError
+from asr.transcribe.words import WordClock
 from asr.types import Hypothesis, Segment, Transcript
 
 S = TypeVar("S")
@@ -57,12 +58,12 @@ class Sound(Protocol):
 class Work:
     """What turns sound into segments; `cut` yields (start in seconds, stretch) of its blocks.
 
-    `batch_seconds` counts padding.
+    `batch_seconds` counts padding. `clock` times the words.
     """
 
     rate: int
     decode: Callable[[Sequence[np.ndarray]], list[list[Hypothesis]]]
-    text_of: Callable[[Sequence[int]], str]
+    clock: WordClock
     cut: Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]
     batch_seconds: float
     progress: Callable[[float], None] | None = None
@@ -163,13 +164,13 @@ def _segment(stretch: _Stretch[S], hypotheses: list[Hypothesis], work: Work) -> 
     start = stretch.start
     end = (round(start * work.rate) + len(stretch.samples)) / work.rate
     best, *others = (
-        Segment(work.text_of(one.tokens), start, end, (), one.score, one.scores, one.tokens)
+        Segment(work.clock.text_of(one.tokens), start, end, (), one.score, one.scores, one.tokens)
         for one in hypotheses
     )
     if best.text:
-        yield Segment(
-            best.text, start, end, (), best.score, best.scores, best.tokens, tuple(others)
-        )
+        levels = work.clock.levels(stretch.samples)
+        words = work.clock.words(hypotheses[0], levels, start, (start, end))
+        yield replace(best, words=words, alternatives=tuple(others))
 
 
 def _ready(order: deque[_Recording[S]]) -> Iterator[tuple[S, Transcript | AsrError]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from asr.errors import ModelError
 from asr.model import SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
+from asr.transcribe.align import align_many
 from asr.types import Hypothesis
 
 
@@ -25,6 +26,7 @@ class StretchDecoder:
     def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each stretch (N,) of float32 samples, best first.
 
+        With CTC the labels of the best one have their `spans`.
         A stretch too short for one feature frame says nothing. Where the accelerator's memory
         does not hold the batch, its halves are decoded one after the other.
 
@@ -57,7 +59,22 @@ class StretchDecoder:
             return [[Hypothesis((), 0.0)] for _ in stretches]
         memory, memory_lengths = self.model.encode(features, frames)
         scorers = joint_scorers(self.model, self.search.ctc_weight)
-        return search(scorers, memory, memory_lengths, self.search)
+        found = search(scorers, memory, memory_lengths, self.search)
+        return self._aligned(found, memory, memory_lengths.tolist())
+
+    def _aligned(
+        self, found: list[list[Hypothesis]], memory: Tensor, lengths: list[int]
+    ) -> list[list[Hypothesis]]:
+        """The same, with the place of each label of the best hypotheses, where there is CTC."""
+        if self.model.ctc is None:
+            return found
+        log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
+        heard = [row[:length] for row, length in zip(log_probs, lengths, strict=True)]
+        spans = align_many(heard, [best.tokens for best, *_ in found])
+        return [
+            [replace(best, spans=tuple(placed)), *others]
+            for (best, *others), placed in zip(found, spans, strict=True)
+        ]
 
 
 def padded(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

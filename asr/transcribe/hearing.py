@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,10 +10,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.model import ChunkContext, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
+from asr.transcribe.align import align
 from asr.transcribe.ear import Ear
 from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.track import RIVALS, Question, Track
-from asr.types import Hypothesis, Segment
+from asr.transcribe.words import WordClock
+from asr.types import Hypothesis, Segment, Word
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Hearing:
     context: ChunkContext
     search: SearchConfig
     endpoint: EndpointConfig
-    text: Callable[[Sequence[int]], str]
+    clock: WordClock
 
     @property
     def ear(self) -> Ear:
@@ -35,7 +37,8 @@ class Hearing:
         """A stream that has heard nothing yet."""
         ear = self.ear
         rate = self.model.sample_rate
-        return Track.new(ear.initial_state(), self.endpoint, ear.frame_samples, rate)
+        step = self.clock.step_samples
+        return Track.new(ear.initial_state(), self.endpoint, ear.frame_samples, step, rate)
 
     def advance(self, tracks: Sequence[Track], final: bool) -> list[list[Segment]]:
         """Hears what waits in the tracks, chunk by chunk; `final` ends them all.
@@ -83,7 +86,17 @@ class Hearing:
                 track.show(question, hypotheses, self)
             elif segment := self.segment(question, hypotheses[: self.search.nbest]):
                 sounded = track.samples.taken / self.model.sample_rate
-                ended[place].append(replace(segment, end=min(segment.end, sounded)))
+                segment = replace(segment, end=min(segment.end, sounded))
+                words = self._words(question, hypotheses[0], segment)
+                ended[place].append(replace(segment, words=words))
+
+    def _words(self, question: Question, best: Hypothesis, segment: Segment) -> tuple[Word, ...]:
+        """The words of a segment that ended; none without CTC."""
+        if question.log_probs is None or question.levels is None:
+            return ()
+        best = replace(best, spans=tuple(align(question.log_probs, best.tokens)))
+        begin = question.place * self.model.encoder.frame_seconds
+        return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 
     def _search(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
         """All questions in one search."""
@@ -96,6 +109,10 @@ class Hearing:
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
             scorers = joint_scorers(self.model, self.search.ctc_weight)
             return search(scorers, memory, lengths, config, [one.decided for one in questions])
+
+    def text(self, labels: Sequence[int]) -> str:
+        """See `Writer`."""
+        return self.clock.text_of(labels)
 
     def segment(self, question: Question, found: Sequence[Hypothesis]) -> Segment | None:
         """See `Writer`."""

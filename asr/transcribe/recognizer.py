@@ -26,6 +26,7 @@ from asr.transcribe.hearing import Hearing
 from asr.transcribe.segmenter import cut_at_pauses, cut_segments
 from asr.transcribe.source import Source, open_source
 from asr.transcribe.stream import Stream
+from asr.transcribe.words import WordClock
 from asr.types import Transcript
 
 #: The model that ships with the package.
@@ -228,7 +229,7 @@ class Recognizer:
         work = Work(
             rate=self.sample_rate,
             decode=StretchDecoder(self.model, options),
-            text_of=self.tokenizer.decode,
+            clock=WordClock.of(self.model, self.tokenizer.decode),
             cut=self._cut(endpoint),
             batch_seconds=seconds,
             progress=progress,
@@ -270,7 +271,8 @@ class Recognizer:
         self, context: ChunkContext, options: SearchConfig, endpoint: EndpointConfig | None
     ) -> Hearing:
         rules = endpoint or self.endpoint
-        return Hearing(self.model, context, options, rules, self.tokenizer.decode)
+        clock = WordClock.of(self.model, self.tokenizer.decode)
+        return Hearing(self.model, context, options, rules, clock)
 
     def _cut(
         self, endpoint: EndpointConfig | None

@@ -22,8 +22,8 @@ from __future__ import annotations
 import os.path
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -48,7 +48,9 @@ EDGE_SECONDS = 0.16
 class Question:
     """A segment to be searched: its memory (M, D), M > 0, and the labels that are decided.
 
-    `start` and `end` are where it sounds, in frames of the stream. `closed`: it will not grow.
+    `start` and `end` are where it sounds, in frames of the stream. `closed`: it will not grow;
+    then `place` is the frame of the stream that its memory begins with, `log_probs` (M, V) CTC's
+    log posteriors, None without CTC, and `levels` (n,) how loud it is.
     """
 
     memory: Tensor
@@ -56,6 +58,9 @@ class Question:
     start: int
     end: int
     closed: bool
+    place: int = 0
+    log_probs: np.ndarray | None = None
+    levels: np.ndarray | None = None
 
 
 class Writer(Protocol):
@@ -77,6 +82,8 @@ class _Open:
     start: int = 0
     memory: list[Tensor] = field(default_factory=list)
     log_probs: list[np.ndarray] = field(default_factory=list)
+    levels: list[np.ndarray] = field(default_factory=list)
+    """Of each frame: the levels that words are timed with."""
     decided: tuple[int, ...] = ()
     placed: int = 0
     """The first frame of the segment that is not needed to say what is decided."""
@@ -93,24 +100,40 @@ class Track:
     ear: EarState
     endpointer: Endpointer
     samples: SampleQueue
+    step_samples: int
+    """Samples of a level that words are timed with; a frame has a whole number of them."""
     open: _Open = field(default_factory=_Open)
     partial: Segment | None = None
     stable: int = 0
 
     @classmethod
-    def new(cls, ear: EarState, config: EndpointConfig, frame_samples: int, rate: int) -> Track:
+    def new(
+        cls,
+        ear: EarState,
+        config: EndpointConfig,
+        frame_samples: int,
+        step_samples: int,
+        rate: int,
+    ) -> Track:
         """A stream that has heard nothing yet."""
         endpointer = Endpointer(config, frame_samples / rate)
-        return cls(ear, endpointer, SampleQueue(frame_samples))
+        return cls(ear, endpointer, SampleQueue(frame_samples), step_samples)
 
     def hear(self, heard: Heard, final: bool) -> list[Question]:
         """Takes what the ear made of the next chunk; asks for the searches that follow from it."""
         self.ear, log_probs = heard.state, heard.log_probs
         segment, questions = self.open, list[Question]()
-        levels = level_db(self.samples.frames(len(heard.memory)))
+        sound = self.samples.frames(len(heard.memory))
+        levels = level_db(sound)
+        steps = level_db(
+            sound.reshape(
+                len(sound), self.samples.frame_samples // self.step_samples, self.step_samples
+            )
+        )
         blanks = [None] * len(levels) if log_probs is None else np.exp(log_probs[:, BLANK]).tolist()
         for place, (level, blank) in enumerate(zip(levels.tolist(), blanks, strict=True)):
             segment.memory.append(heard.memory[place : place + 1])
+            segment.levels.append(steps[place])
             if log_probs is not None:
                 segment.log_probs.append(log_probs[place])
             cut = self.endpointer.push(level, blank)
@@ -132,14 +155,23 @@ class Track:
         segment = self.open
         questions = []
         if cut.speech:
-            questions = [self._question(cut.frames, cut.first, cut.last, closed=True)]
+            question = self._question(cut.frames, cut.first, cut.last, closed=True)
+            questions = [replace(question, **self._heard(cut.frames))]
             self.partial, self.stable = None, 0
         self.open = _Open(
             segment.start + cut.frames,
             segment.memory[cut.frames :],
             segment.log_probs[cut.frames :],
+            segment.levels[cut.frames :],
         )
         return questions
+
+    def _heard(self, frames: int) -> dict[str, Any]:
+        """What the words of the first `frames` frames of the segment are timed with."""
+        segment = self.open
+        log_probs = np.stack(segment.log_probs[:frames]) if segment.log_probs else None
+        levels = np.concatenate(segment.levels[:frames])
+        return {"place": segment.start, "log_probs": log_probs, "levels": levels}
 
     def _question(self, frames: int, first: int, last: int, closed: bool) -> Question:
         segment = self.open

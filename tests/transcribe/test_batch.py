@@ -15,6 +15,7 @@ from asr.errors import AudioError
 from asr.transcribe.batch import POOL_BATCHES, Work, transcribe_all
 from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.segmenter import cut_segments
+from asr.transcribe.words import WordClock
 from asr.types import Hypothesis, Transcript
 
 RATE = 100
@@ -59,12 +60,15 @@ def text_of(tokens: Sequence[int]) -> str:
     return " ".join(str(token) for token in tokens if token)
 
 
+CLOCK = WordClock(text_of, RATE, RATE // 100, 0.04, 0.0425 * RATE)
+
+
 def cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[float, np.ndarray]]:
     return cut_segments(blocks, RATE, EndpointConfig(max_segment_seconds=4.0))
 
 
 def work(decode: Decoder, batch_seconds: float = 10.0) -> Work:
-    return Work(RATE, decode, text_of, cut, batch_seconds)
+    return Work(RATE, decode, CLOCK, cut, batch_seconds)
 
 
 @given(lengths=st.lists(st.floats(0.05, 30.0), max_size=8), batch_seconds=st.floats(1.0, 40.0))
@@ -135,7 +139,7 @@ def test_the_pool_is_all_that_is_held_of_a_long_recording() -> None:
         done += seconds
         held = max(held, seconds)
 
-    long = Work(RATE, decoder, text_of, cut, batch_seconds=8.0, progress=progress)
+    long = Work(RATE, decoder, CLOCK, cut, batch_seconds=8.0, progress=progress)
     [(_, transcript)] = transcribe_all([Fake(3, 3600.0)], opened, long)
     assert isinstance(transcript, Transcript)
     assert done == pytest.approx(3600.0)

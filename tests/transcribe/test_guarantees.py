@@ -63,6 +63,9 @@ def same(one: Sequence[Segment], other: Sequence[Segment]) -> None:
         assert (left.start, left.end) == pytest.approx((right.start, right.end), abs=1e-4)
         assert left.score == pytest.approx(right.score, abs=1e-4)
         assert left.scores == pytest.approx(right.scores, abs=1e-4)
+        assert [word.text for word in left.words] == [word.text for word in right.words]
+        for word, twin in zip(left.words, right.words, strict=True):
+            assert (word.start, word.end) == pytest.approx((twin.start, twin.end), abs=1e-4)
 
 
 def cut(sound: np.ndarray, places: Sequence[float]) -> list[np.ndarray]:
@@ -103,7 +106,9 @@ def test_what_is_final_or_stable_never_changes_and_times_never_decrease(
         if shown:
             assert shown[0].text.startswith(stable)
         for segment in update.final:
-            assert time <= segment.start <= segment.end <= len(sound) / RATE + 1e-9
+            inside = [edge for word in segment.words for edge in (word.start, word.end)]
+            times = [time, segment.start, *inside, segment.end, len(sound) / RATE + 1e-9]
+            assert times == sorted(times)
             time, stable = segment.end, ""
             said += segment.text
         if update.partial:
