@@ -41,7 +41,7 @@ def test_files_are_written_in_every_format(
     assert values["duration"] == 1.0
     assert values["truncated"] is None
     [segment] = values["segments"]
-    assert set(segment) == {"start", "end", "text", "score", "scores", "tokens"}
+    assert set(segment) == {"start", "end", "text", "score", "scores", "tokens", "words"}
     assert json.loads((out / "one.jsonl").read_text()) == values
     assert (out / "one.txt").read_text() == values["text"] + "\n"
     assert values["text"] in transcribe(recordings / "one.wav").stdout
