@@ -22,6 +22,8 @@ from asr.errors import ConfigError, ManifestError
 
 #: What carries no power worth a ratio: below -90 dB of full scale.
 _SILENCE = 10 ** (-90 / 10)
+#: Direct sound: the first sample of a room response that is within 20 dB of the largest.
+_DIRECT = 10 ** (-20 / 20)
 #: Container, coding and compression level of libsndfile, and the rate encoded at (None: as is).
 _CODECS = {
     "mp3": ("MP3", "MPEG_LAYER_III", 0.99, None),  # about 20 kbit/s
@@ -104,6 +106,9 @@ class Noises:
 def room_responses(folder: str, rate: int) -> list[np.ndarray]:
     """The responses in a folder, each from its direct sound on, of unit energy.
 
+    The direct sound is where a response first comes within 20 dB of its largest sample (ISO
+    3382-1): far from the speaker a reflection can be the largest, tens of milliseconds later.
+
     Raises:
         ConfigError: there is no such folder, or no audio in it.
         AudioError: a response cannot be decoded.
@@ -116,7 +121,8 @@ def room_responses(folder: str, rate: int) -> list[np.ndarray]:
         response = decode(file, rate)
         if not len(response) or not np.any(response):
             raise ConfigError(f"{file}: a room response that is silent; remove it")
-        response = response[int(np.argmax(np.abs(response))) :]
+        level = np.abs(response)
+        response = response[int(np.argmax(level >= _DIRECT * np.max(level))) :]
         responses.append((response / np.sqrt(np.sum(response**2))).astype(np.float32))
     return responses
 

@@ -2,16 +2,22 @@
 
     python recipes/english/prepare.py ../shared/corpora        # a local copy
     python recipes/english/prepare.py --download               # Mini LibriSpeech alone, 460 MB
+    python recipes/english/prepare.py ../shared/corpora --simulate-rooms 200 \\
+        --synthetic recipes/english/data/synthetic.jsonl        # docs/synthetic-speech.md
 
-A local copy is a folder with `train/SET/manifest.jsonl`, `dev/SET/manifest.jsonl` and
-`noise/manifest.jsonl`. The public download is the part of the corpora that can be fetched without
-an account; a model trained on it alone is much worse.
+A local copy is a folder with `train/SET/manifest.jsonl`, `dev/SET/manifest.jsonl`,
+`noise/manifest.jsonl` and measured room responses in `rir/`. The public download is the part of
+the corpora that can be fetched without an account; a model trained on it alone is much worse.
 
 Nothing of the dev sets may be trained on, neither sound nor sentences: training utterances whose
 text is a dev text of four words or more are left out and counted, and a speaker who is in both is
 an error. Writes data/train.jsonl, data/dev.jsonl (a random tenth of the dev sets, to watch
 training by) and data/dev/SET.jsonl (each whole, for `asr evaluate`). Of the noise, four parts in
 five are for training (data/noise.jsonl) and the fifth (data/noise-dev.jsonl) is never heard there.
+
+Synthetic speech stays apart, in data/train-synthetic.jsonl, so that a recipe can weigh it
+(`data.train: [data/train.jsonl, {manifest: data/train-synthetic.jsonl, repeat: 0.5}]`). Room
+responses, measured and simulated, are for `data.augment.room: {folder: data/rooms}`.
 """
 
 from __future__ import annotations
@@ -20,6 +26,8 @@ import argparse
 import json
 import os
 import random
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,6 +43,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, help="a local copy of the corpora")
     parser.add_argument("--download", action="store_true", help="fetch Mini LibriSpeech")
+    parser.add_argument("--synthetic", type=Path, help="a manifest of tools/synthesise.py")
+    parser.add_argument("--simulate-rooms", type=int, default=0, metavar="N")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "data")
     args = parser.parse_args()
     if bool(args.folder) == args.download:
@@ -42,11 +52,15 @@ def main() -> None:
     folder = args.folder or download(args.output / "download")
     train = {path.parent.name: read(path) for path in manifests(folder, "train")}
     dev = {path.parent.name: read(path) for path in manifests(folder, "dev")}
-    check_speakers(train, dev)
+    synthetic = {"synthetic": read(args.synthetic, "synthetic")} if args.synthetic else {}
+    check_speakers({**train, **synthetic}, dev)
     train = without_dev_sentences(train, dev)
-    report("train", train)
+    synthetic = without_dev_sentences(synthetic, dev)
+    report("train", {**train, **synthetic})
     report("dev", dev)
     write(args.output / "train.jsonl", [entry for entries in train.values() for entry in entries])
+    if args.synthetic:
+        write(args.output / "train-synthetic.jsonl", synthetic["synthetic"])
     for name, entries in dev.items():
         write(args.output / "dev" / f"{name}.jsonl", entries)
     watched = [entry for entries in dev.values() for entry in entries]
@@ -57,6 +71,7 @@ def main() -> None:
         heard, unheard = split_noise(read(noise))
         write(args.output / "noise.jsonl", heard)
         write(args.output / "noise-dev.jsonl", unheard)
+    gather_rooms(folder / "rir", args.output / "rooms", args.simulate_rooms)
 
 
 def manifests(folder: Path, part: str) -> list[Path]:
@@ -67,12 +82,17 @@ def manifests(folder: Path, part: str) -> list[Path]:
     return found
 
 
-def read(manifest: Path) -> list[Entry]:
-    """The entries of a manifest, with absolute paths."""
+def read(manifest: Path, name: str = "") -> list[Entry]:
+    """The entries of a manifest, with absolute paths; `name` is that of the set, or its folder's.
+
+    Ends the program where there is no such file.
+    """
+    if not manifest.exists():
+        sys.exit(f"{manifest}: no such manifest")
     entries = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     for entry in entries:
         entry["audio_filepath"] = str((manifest.parent / entry["audio_filepath"]).resolve())
-        entry["set"] = manifest.parent.name
+        entry["set"] = name or manifest.parent.name
     return entries
 
 
@@ -116,6 +136,18 @@ def split_noise(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
     unheard = ("esc10-5-", "bg-exercise_bike", "bg-running_tap")
     held = [entry for entry in entries if entry["id"].startswith(unheard)]
     return [entry for entry in entries if entry not in held], held
+
+
+def gather_rooms(measured: Path, target: Path, simulate: int) -> None:
+    """Copies the measured room responses to `target` and simulates more beside them."""
+    for file in sorted(measured.glob("*.flac")):
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target / f"measured-{file.name}")
+    if simulate:
+        tool = HERE.parents[1] / "tools" / "simulate_rooms.py"
+        command = [sys.executable, str(tool), "-o", str(target), "--count", str(simulate)]
+        if status := subprocess.run(command).returncode:
+            sys.exit(status)
 
 
 def report(part: str, sets: dict[str, list[Entry]]) -> None:

@@ -106,6 +106,16 @@ def test_responses_start_with_the_direct_sound(tmp_path):
     assert lag(samples, add_room(samples, loaded)) == 0
 
 
+def test_a_reflection_that_is_louder_than_the_direct_sound_does_not_replace_it(tmp_path):
+    import soundfile
+
+    response = np.zeros(4000, np.float32)
+    response[700], response[1100] = 0.4, 0.8  # 25 ms later
+    soundfile.write(tmp_path / "hall.wav", response, RATE, subtype="FLOAT")
+    (loaded,) = room_responses(str(tmp_path), RATE)
+    assert np.flatnonzero(loaded).tolist() == [0, 400]
+
+
 def test_a_folder_without_responses_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no room responses"):
         room_responses(str(tmp_path), RATE)

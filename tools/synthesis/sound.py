@@ -1,4 +1,4 @@
-"""What a program spoke, made into an utterance: its rate, margins and level, and whether it is sound."""
+"""What a program spoke made into an utterance, and whether it can be what was asked for."""
 
 from __future__ import annotations
 
