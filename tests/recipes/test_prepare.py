@@ -85,3 +85,33 @@ def test_english_refuses_a_speaker_in_both(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "speakers in train and dev: same" in done.stderr
     assert not (tmp_path / "out" / "train.jsonl").exists()
+
+
+def test_english_keeps_synthetic_speech_apart_and_checks_it(tmp_path: Path) -> None:
+    corpus(tmp_path / "in", "train", "a", [("t1", "something else", "x")])
+    corpus(tmp_path / "in", "dev", "b", [("d1", "It was a dark night!", "y")])
+    said = [("s1", "it was a dark night", "flite:slt"), ("s2", "and it rained", "flite:slt")]
+    corpus(tmp_path, "made", "synthetic", said)
+    manifest = tmp_path / "made" / "synthetic" / "manifest.jsonl"
+    done = prepare("english", tmp_path / "in", "-o", tmp_path / "out", "--synthetic", manifest)
+    assert done.returncode == 0, done.stderr
+    (kept,) = entries(tmp_path / "out" / "train-synthetic.jsonl")
+    assert (kept["id"], kept["set"]) == ("s2", "synthetic")
+    assert (tmp_path / "out" / kept["audio_filepath"]).exists()
+    assert "synthetic: 1 left out" in done.stdout
+    assert [one["id"] for one in entries(tmp_path / "out" / "train.jsonl")] == ["t1"]
+    done = prepare("english", tmp_path / "in", "-o", tmp_path / "o", "--synthetic", tmp_path / "no")
+    assert done.returncode == 1
+    assert "no: no such manifest" in done.stderr
+
+
+def test_english_gathers_measured_and_simulated_rooms(tmp_path: Path) -> None:
+    pytest.importorskip("pyroomacoustics", reason="asr[rooms] is not installed")
+    corpus(tmp_path / "in", "train", "a", [("t1", "something else", "x")])
+    corpus(tmp_path / "in", "dev", "b", [("d1", "nothing", "y")])
+    (tmp_path / "in" / "rir").mkdir()
+    soundfile.write(tmp_path / "in" / "rir" / "hall.flac", np.ones(100, np.float32) / 2, 16000)
+    done = prepare("english", tmp_path / "in", "-o", tmp_path / "out", "--simulate-rooms", 1)
+    assert done.returncode == 0, done.stderr
+    found = sorted(file.name for file in (tmp_path / "out" / "rooms").iterdir())
+    assert found == ["measured-hall.flac", "simulated-0-00000.flac"]
