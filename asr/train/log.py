@@ -24,8 +24,9 @@ COLUMNS = (
     "ctc",
     "attention",
     "intermediate",
+    "consistency",
     "accuracy",
-    "wer",
+    "wer",  # of the dev sample; in training as expected over n-best lists
     "lr",
     "grad_norm",
     "skipped",

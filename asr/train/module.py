@@ -14,36 +14,50 @@ from torch.nn.parallel import DistributedDataParallel
 from asr.data.dataset import Batch
 from asr.data.specaugment import SpecAugment
 from asr.model import FULL_CONTEXT, ChunkContext, SpeechModel
+from asr.train.consistency import widened
 from asr.train.data import RunData
 from asr.train.devices import out_of_memory
 from asr.train.ema import Ema
 from asr.train.feed import Fed
 from asr.train.initialise import Init, freeze
-from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
+from asr.train.objective import Encoded, Objective
 from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
 from asr.train.recipe import Recipe
 from asr.train.seeds import derive, draw_context
 
-#: What a batch's losses are, in the order of the tensor that sums them.
-SUMS = ("loss", "ctc", "attention", "intermediate", "right", "labels", "seconds", "stop")
+#: The losses of a batch that are told as means per label.
+LOSSES = ("loss", "ctc", "attention", "intermediate", "consistency")
+#: What a batch comes to, in the order of the tensor that sums it: see `Objective`.
+SUMS = (*LOSSES, "list_errors", "list_words", "right", "labels", "seconds", "stop")
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimizer step. Losses are means per label (each EOS counts as one)."""
+    """One optimizer step. Losses are means per label (each EOS counts as one).
+
+    `wer` is the word error rate expected over n-best lists, NaN where none were made.
+    """
 
     loss: float
     ctc: float
     attention: float
     intermediate: float
+    consistency: float
     accuracy: float
+    wer: float
     labels: float
     seconds: float
     grad_norm: float
     lr: float
     applied: bool
     stop: bool
+
+    def figures(self) -> dict[str, float]:
+        """What a log shows, by the names of the log; what was not measured is left out."""
+        names = (*LOSSES, "accuracy", "wer", "lr", "grad_norm")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if name != "wer" or value == value}
 
 
 class SpeechTraining(pl.LightningModule):
@@ -54,6 +68,7 @@ class SpeechTraining(pl.LightningModule):
     """
 
     model: SpeechModel
+    objective: Objective
 
     def __init__(
         self,
@@ -70,7 +85,7 @@ class SpeechTraining(pl.LightningModule):
         self.state = state
         self.position = Position.of(self.state["position"]) if self.state else Position()
         data.position = self.position
-        self.spec_augment = SpecAugment(recipe.spec_augment) if recipe.spec_augment else None
+        self.spec_augment = _spec_augment(recipe)
         self.progress = 0.0  # part of the run that is done, for schedules with an end
         self.stop_wanted = False
         self.ema: Ema | None = None
@@ -81,6 +96,7 @@ class SpeechTraining(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Builds the model, the same in every process, and fills it as the run wants."""
+        self.objective = Objective(self.recipe.loss, self.data.tokenizer)
         torch.manual_seed(derive(self.recipe.training.seed, "weights"))
         self.model = SpeechModel(self.recipe.model, self.data.tokenizer.size)
         if self.state is not None:
@@ -158,33 +174,19 @@ class SpeechTraining(pl.LightningModule):
     def losses(
         self, batch: Batch, context: ChunkContext = FULL_CONTEXT, augment: bool = False
     ) -> Tensor:
-        """The sums named by `SUMS` over a batch, (8,) float32."""
-        config = self.recipe.loss
+        """The sums named by `SUMS` over a batch, (11,) float32."""
+        views = self.objective.views if augment else 1
         with torch.autocast(batch.samples.device.type, enabled=False):
             features, lengths = self.model.features(batch.samples, batch.lengths)
+            if views > 1:
+                features, lengths = torch.cat([features] * views), torch.cat([lengths] * views)
             if augment and self.spec_augment is not None:
                 features = self.spec_augment(features, lengths)
-        memory, lengths, taps = self.model.encode_tapped(features, lengths, context)
-        zero = features.new_zeros(())
-        attention, right, ctc, intermediate = zero, zero, zero, zero
-        assert batch.tokens is not None
-        assert batch.token_lengths is not None
-        if self.model.decoder is not None and config.ctc_weight < 1:
-            inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
-            logits = self.model.decoder(inputs, memory, lengths)
-            attention, right = attention_loss(logits, targets, config.label_smoothing)
-        if self.model.ctc is not None and config.ctc_weight > 0:
-            ctc = self._ctc(memory, lengths, batch)
-            tapped = [self._ctc(tap, lengths, batch) for tap in taps]
-            intermediate = torch.stack(tapped).mean() if tapped else zero
-        part = config.intermediate_weight if taps else 0.0
-        total = config.ctc_weight * ((1 - part) * ctc + part * intermediate)
-        total = total + (1 - config.ctc_weight) * attention
-        labels = (batch.token_lengths.sum() + len(batch.ids)).to(zero)
-        seconds = zero + batch.seconds
-        stop = zero + float(self.stop_wanted)
-        values = (total, ctc, attention, intermediate, right.float(), labels, seconds, stop)
-        return torch.stack([value.float() for value in values])
+        encoded = Encoded(*self.model.encode_tapped(features, lengths, context), views)
+        sums = self.objective(self.model, batch, encoded)
+        zero = sums["loss"].new_zeros(())
+        sums |= {"seconds": zero + batch.seconds, "stop": zero + float(self.stop_wanted)}
+        return torch.stack([sums[name].float() for name in SUMS])
 
     def finish_step(self) -> StepResult:
         """Turns the gathered gradients into a step, or drops them where they are not finite.
@@ -217,10 +219,10 @@ class SpeechTraining(pl.LightningModule):
         optimizer.zero_grad(set_to_none=True)
         self._advance(sums, applied)
         count = max(sums["labels"], 1.0)
-        means = {name: sums[name] / count for name in ("loss", "ctc", "attention", "intermediate")}
         return StepResult(
-            **means,
+            **{name: sums[name] / count for name in LOSSES},
             accuracy=sums["right"] / count,
+            wer=sums["list_errors"] / (sums["list_words"] or math.nan),
             labels=sums["labels"],
             seconds=sums["seconds"],
             grad_norm=norm_told,
@@ -255,14 +257,10 @@ class SpeechTraining(pl.LightningModule):
         self._last, self._gathered = self._gathered, []
         self._sums = torch.zeros_like(self._sums)
 
-    def _ctc(self, memory: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
-        assert batch.tokens is not None
-        assert batch.token_lengths is not None
-        return ctc_loss(
-            self.model.ctc_log_probs(memory),
-            lengths,
-            batch.tokens,
-            batch.token_lengths,
-            # a dev loss is a mean over what can be measured; training data was checked before
-            self.recipe.loss.leave_out_too_long or not self.model.training,
-        )
+
+def _spec_augment(recipe: Recipe) -> SpecAugment | None:
+    """Masks for training; two views are masked more over time."""
+    config = recipe.spec_augment
+    if config is not None and recipe.loss.consistency_weight > 0:
+        config = widened(config, recipe.loss.consistency_masking)
+    return SpecAugment(config) if config is not None else None

@@ -25,7 +25,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     panels = (
         ("loss", "loss per label"),
         ("accuracy", "labels right, given those before"),
-        ("wer", "word error rate of the dev sample"),
+        ("wer", "word error rate (dev: of the sample)"),
         ("lr", "learning rate"),
     )
     rows = read_log(log)

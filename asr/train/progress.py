@@ -41,9 +41,10 @@ class Progress:
             return
         self._shown_at = time.monotonic()
         remaining = f", {written(left)} left" if left == left else ""
+        expected = f", WER {result.wer:.1%} expected" if result.wer == result.wer else ""
         text = (
             f"step {at.step}, epoch {at.epoch + bool(at.batch)}: loss {result.loss:.3f}, "
-            f"accuracy {result.accuracy:.1%}, {speed:.0f}x real time{remaining}"
+            f"accuracy {result.accuracy:.1%}{expected}, {speed:.0f}x real time{remaining}"
         )
         if self._bar is None:
             self.say(f"{text}, lr {result.lr:.2g}")

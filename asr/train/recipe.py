@@ -20,7 +20,9 @@ from asr.errors import ConfigError
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TokenizerConfig
+from asr.train.consistency import widened
 from asr.train.duration import seconds_of
+from asr.train.mwer import MwerConfig
 from asr.train.schedules import Noam, Schedule, schedule_config
 from asr.whole import write_whole
 
@@ -28,14 +30,26 @@ from asr.whole import write_whole
 class LossConfig(Config):
     """loss = ctc_weight x CTC + (1 - ctc_weight) x cross entropy, both per label.
 
-    `intermediate_weight` moves that part of the CTC loss to the mean of the intermediate CTC
-    losses (Lee and Watanabe 2021). With `leave_out_too_long`, utterances with more labels than
-    the encoder has frames are left out of the CTC loss instead of refused.
+    Attributes:
+        intermediate_weight: moves that part of the CTC loss to the mean of the intermediate CTC
+            losses (Lee and Watanabe 2021).
+        label_smoothing: of the cross entropy.
+        consistency_weight: adds so many times the divergence of two views of each utterance to
+            the CTC loss (Yao et al. 2024, who use 0.2; see `asr.train.consistency`). A batch takes
+            twice the memory and time: halve `data.batch_seconds` where that is too much.
+        consistency_masking: multiplies number and share of the time masks of `spec_augment` for
+            views. The usual share of 0.3 becomes the 0.375 of the paper.
+        mwer: for fine-tuning: the expected number of word errors is minimised, see `MwerConfig`.
+        leave_out_too_long: utterances with more labels than the encoder has frames are left out
+            of the CTC loss instead of refused.
     """
 
     ctc_weight: float = Field(default=0.3, ge=0, le=1)
     intermediate_weight: float = Field(default=0.3, ge=0, lt=1)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    consistency_weight: float = Field(default=0.0, ge=0)
+    consistency_masking: float = Field(default=1.25, ge=1)
+    mwer: MwerConfig | None = None
     leave_out_too_long: bool = False
 
 
@@ -191,12 +205,29 @@ class Recipe(Config):
             raise ValueError("loss.ctc_weight must be 0 where model.ctc is false")
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
+        self._views_differ()
         ends = self.training.epochs or self.training.max_steps
         if self.schedule.needs_end and not ends:
             raise ValueError(
                 f"schedule '{self.schedule.type}' needs training.epochs or training.max_steps"
             )
         return self
+
+    def _views_differ(self) -> None:
+        """Consistency regularisation needs CTC, and masks that differ and are in range."""
+        if self.loss.consistency_weight == 0:
+            return
+        if self.loss.ctc_weight == 0:
+            raise ValueError("loss.consistency_weight needs CTC: set loss.ctc_weight above 0")
+        if self.spec_augment is None:
+            raise ValueError("loss.consistency_weight compares two views: set spec_augment")
+        wide = widened(self.spec_augment, self.loss.consistency_masking)
+        for name, most in (("time_share", 1), ("time_masks", 1000)):
+            if (value := getattr(wide, name)) > most:
+                raise ValueError(
+                    f"loss.consistency_masking makes spec_augment.{name} {value:g}, "
+                    f"which is above {most}: lower one of them"
+                )
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), init: Path | None = None) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,7 +127,7 @@ def test_a_full_disk_is_told_where_the_log_is_written(tmp_path: Path) -> None:
         log.close()
 
 
-RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.25, 10, 20, 3.0, 0.001, True, False)
+RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.0, 0.25, math.nan, 10, 20, 3.0, 0.001, True, False)
 
 
 def test_plain_progress_is_a_line_now_and_then() -> None:

@@ -1,0 +1,122 @@
+"""What is minimised: the losses of a batch and their weighted sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asr.data.dataset import Batch
+from asr.model import SpeechModel
+from asr.text import Tokenizer
+from asr.train.consistency import consistency_loss
+from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
+from asr.train.mwer import mwer_loss
+from asr.train.recipe import LossConfig
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder made of a batch of B rows that it was given `views` times.
+
+    `memory` (views x B, M, D), the whole batch view after view, `lengths` (views x B,), and the
+    memory at each layer with intermediate CTC.
+    """
+
+    memory: Tensor
+    lengths: Tensor
+    taps: list[Tensor]
+    views: int = 1
+
+
+class Objective:
+    """The losses that a recipe asks for, as sums over labels: means over the views of a batch.
+
+    A label counts once however many views there are.
+    """
+
+    def __init__(self, config: LossConfig, tokenizer: Tokenizer) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+
+    @property
+    def views(self) -> int:
+        """How often each utterance of a training batch goes through the encoder."""
+        return 2 if self.config.consistency_weight > 0 else 1
+
+    def __call__(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        """`loss`, what it is made of (0 where it is not used), and counts, all scalars.
+
+        `list_errors` of `list_words` are the word errors that are expected over n-best lists;
+        `right` of `labels` are predicted right by the decoder.
+        """
+        config, views = self.config, encoded.views
+        assert batch.tokens is not None
+        assert batch.token_lengths is not None
+        zero = encoded.memory.new_zeros((), dtype=torch.float32)
+        found = dict.fromkeys(("attention", "right", "ctc", "intermediate", "consistency"), zero)
+        if model.decoder is not None and config.ctc_weight < 1:
+            found["attention"], found["right"] = self._attention(model, batch, encoded)
+        if model.ctc is not None and config.ctc_weight > 0:
+            found |= self._ctc(model, batch, encoded)
+        part = config.intermediate_weight if encoded.taps else 0.0
+        ctc = (1 - part) * found["ctc"] + part * found["intermediate"]
+        ctc = ctc + config.consistency_weight * found["consistency"]
+        loss = config.ctc_weight * ctc + (1 - config.ctc_weight) * found["attention"]
+        words = 0
+        errors = zero
+        if config.mwer is not None:
+            errors = self._expected_errors(model, batch, encoded) / views
+            loss = errors + config.mwer.usual_weight * loss
+            words = sum(len(text.split()) for text in batch.texts)
+        labels = batch.token_lengths.sum() + len(batch.ids)
+        counts = {"list_words": zero + words, "labels": labels.to(zero)}
+        return {"loss": loss, **found, "list_errors": errors, **counts}
+
+    def _attention(
+        self, model: SpeechModel, batch: Batch, encoded: Encoded
+    ) -> tuple[Tensor, Tensor]:
+        assert model.decoder is not None
+        assert batch.tokens is not None
+        assert batch.token_lengths is not None
+        inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
+        inputs, targets = (_repeated(one, encoded.views) for one in (inputs, targets))
+        logits = model.decoder(inputs, encoded.memory, encoded.lengths)
+        loss, right = attention_loss(logits, targets, self.config.label_smoothing)
+        return loss / encoded.views, right.float() / encoded.views
+
+    def _ctc(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        assert batch.tokens is not None
+        assert batch.token_lengths is not None
+        tokens = _repeated(batch.tokens, encoded.views)
+        token_lengths = _repeated(batch.token_lengths, encoded.views)
+        # a dev loss is a mean over what can be measured; training data was checked before
+        leave_out = self.config.leave_out_too_long or not model.training
+
+        def of(log_probs: Tensor) -> Tensor:
+            summed = ctc_loss(log_probs, encoded.lengths, tokens, token_lengths, leave_out)
+            return summed / encoded.views
+
+        log_probs = model.ctc_log_probs(encoded.memory)
+        found = {"ctc": of(log_probs)}
+        if encoded.taps:
+            tapped = [of(model.ctc_log_probs(tap)) for tap in encoded.taps]
+            found["intermediate"] = torch.stack(tapped).mean()
+        if encoded.views == 2:
+            found["consistency"] = consistency_loss(log_probs, encoded.lengths)
+        return found
+
+    def _expected_errors(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> Tensor:
+        """Summed over utterances and views; rows that are padding have no hypotheses."""
+        assert self.config.mwer is not None
+        rows, utterances = len(batch.samples), len(batch.ids)
+        memory = encoded.memory.unflatten(0, (encoded.views, rows))[:, :utterances].flatten(0, 1)
+        lengths = encoded.lengths.view(encoded.views, rows)[:, :utterances].flatten()
+        texts = batch.texts * encoded.views
+        return mwer_loss(model, memory, lengths, texts, self.tokenizer, self.config.mwer)
+
+
+def _repeated(tensor: Tensor, views: int) -> Tensor:
+    """The rows of (B, ...) `views` times, one copy behind the other."""
+    return tensor if views == 1 else torch.cat([tensor] * views)
