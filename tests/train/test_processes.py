@@ -22,6 +22,8 @@ OVERRIDES = (
     "data.batch_seconds=8",
     "validation={steps: 12, decode: 4}",
     "model.encoder.layer_drop=0.1",
+    "loss.consistency_weight=0.2",
+    "loss.mwer={nbest: 2, beam: 2, usual_weight: 1, max_labels: 20}",
 )
 
 #: `asr`, with a loss that is not finite in one batch of the second epoch: one process sees it.
