@@ -40,16 +40,41 @@ def rate_interval(
         counts: the edits of each utterance. speakers: who spoke each.
         seed: the same seed gives the same interval.
     """
+    return _resampled([one.errors for one in counts], counts, speakers, seed)
+
+
+def difference_interval(
+    counts: Sequence[Counts],
+    base: Sequence[Counts],
+    speakers: Sequence[str | None],
+    seed: int = 0,
+) -> Interval | None:
+    """The same of how much the error rate of `counts` is above that of `base`: matched pairs.
+
+    What makes utterances hard for both cancels out, so it tells systems apart whose own intervals
+    overlap: they differ where 0 lies outside.
+
+    Args:
+        counts, base: the edits of two systems on the same utterances, in the same order.
+    """
+    more = [one.errors - other.errors for one, other in zip(counts, base, strict=True)]
+    return _resampled(more, counts, speakers, seed)
+
+
+def _resampled(
+    errors: Sequence[int], counts: Sequence[Counts], speakers: Sequence[str | None], seed: int
+) -> Interval | None:
+    """The interval of the sum of `errors` for each word of `counts`."""
     if len(counts) < 2 or not any(one.length for one in counts):
         return None
     known = [one for one in speakers if one is not None]
     by_speaker = len(known) == len(counts) and len(set(known)) > 1
     names = known if by_speaker else [str(place) for place in range(len(counts))]
     _, group = np.unique(names, return_inverse=True)
-    errors = np.bincount(group, [one.errors for one in counts])
+    wrong = np.bincount(group, errors)
     words = np.bincount(group, [one.length for one in counts])
-    draw = np.random.default_rng(seed).integers(len(errors), size=(DRAWS, len(errors)))
+    draw = np.random.default_rng(seed).integers(len(wrong), size=(DRAWS, len(wrong)))
     total = words[draw].sum(axis=1)
-    rates = (errors[draw].sum(axis=1) / np.maximum(total, 1))[total > 0]
+    rates = (wrong[draw].sum(axis=1) / np.maximum(total, 1))[total > 0]
     low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high), "speakers" if by_speaker else "utterances")

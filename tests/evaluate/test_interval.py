@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asr.evaluate.error_rate import Counts
-from asr.evaluate.interval import rate_interval
+from asr.evaluate.interval import difference_interval, rate_interval
 
 
 def counts(errors: list[int], words: int = 10) -> list[Counts]:
@@ -49,3 +49,28 @@ def test_nothing_to_draw_from() -> None:
 def test_the_same_seed_gives_the_same_interval() -> None:
     given = counts([0, 3, 1, 9, 2])
     assert rate_interval(given, [None] * 5) == rate_interval(given, [None] * 5)
+
+
+def test_a_difference_is_clear_where_the_rates_overlap() -> None:
+    """One system makes one error less in every third utterance, in hard and easy ones alike."""
+    base = counts([8, 8, 8, 1, 1, 1] * 20)
+    better = counts([7, 8, 8, 0, 1, 1] * 20)
+    nobody = [None] * len(base)
+    found = difference_interval(better, base, nobody)
+    assert found is not None
+    # 40 of 120 utterances, 1 of 10 words each
+    half = 1.96 * np.sqrt(1 / 3 * 2 / 3 / 120) / 10
+    assert found.low == pytest.approx(-1 / 30 - half, abs=0.16 * half)
+    assert found.high == pytest.approx(-1 / 30 + half, abs=0.16 * half)
+    one, other = rate_interval(base, nobody), rate_interval(better, nobody)
+    assert one is not None
+    assert other is not None
+    assert other.high > one.low
+    same = difference_interval(base, base, nobody)
+    assert same is not None
+    assert (same.low, same.high) == (0, 0)
+
+
+def test_pairs_must_be_of_the_same_utterances() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        difference_interval(counts([1, 2]), counts([1]), [None] * 2)
