@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,10 +101,9 @@ def test_a_wrong_call(ablation: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "speeed: no such variation; known: none, smooth" in capsys.readouterr().err
     assert call(ablation, "loss.ctc_wieght=1") == 2
     assert "did you mean 'ctc_weight'?" in capsys.readouterr().err
-    told = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "ablate.py")], capture_output=True, text=True
-    )
-    assert told.returncode == 2
+    with pytest.raises(SystemExit) as ended:
+        ablate.main([str(ablation), "-o", "out"])
+    assert ended.value.code == 2
 
 
 def run(name: str, errors: list[int], silent: list[int] | None = None) -> Run:
