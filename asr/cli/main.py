@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": ("asr.cli.evaluate:evaluate", "Measure the error rate of a model on a manifest."),
     "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
     "train": ("asr.cli.train:train", "Train a model from a recipe."),
+    "lm": ("asr.cli.lm:lm", "Train a language model from texts."),
     "tokenizer": ("asr.cli.tokenizer:tokenizer", "Train a tokenizer from texts."),
     "validate": ("asr.cli.validate:validate", "Check a corpus: every line and every recording."),
 }

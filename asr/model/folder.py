@@ -9,10 +9,7 @@ training/           resolved recipe, curves, attention picture: for people
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +22,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from asr.config import Config, parse, read_yaml, to_yaml
-from asr.errors import ConfigError, ModelError, OutputError
+from asr.errors import ConfigError, ModelError
 from asr.model.speech_model import ModelConfig, SpeechModel
+from asr.model.whole_folder import CONFIG, check_files, digests, unreadable, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
-CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+WEIGHTS, CARD = "model.safetensors", "README.md"
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -84,17 +82,10 @@ def save_model_folder(
     Raises:
         OutputError: the folder cannot be written.
     """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    try:
-        fresh.chmod(0o755)
+    with whole_folder(folder) as fresh:
         save_file(_stored(model, DTYPES[dtype]), fresh / WEIGHTS)
         (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
         tokenizer.save(fresh)
-        files = {path.name: _digest(path) for path in sorted(fresh.iterdir())}
         config = FolderConfig(
             name=name,
             vocabulary=model.vocabulary,
@@ -102,17 +93,12 @@ def save_model_folder(
             normalizer=normalizer,
             search=dict(search or {}),
             facts=dict(facts or {}),
-            files=files,
+            files=digests(fresh),
         )
         (fresh / CONFIG).write_text(to_yaml(config), encoding="utf-8")
         (fresh / CARD).write_text(card, encoding="utf-8")
         if training is not None:
             shutil.copytree(training, fresh / "training")
-        _replace(fresh, folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load_model_folder(folder: Path | str) -> LoadedModel:
@@ -124,8 +110,7 @@ def load_model_folder(folder: Path | str) -> LoadedModel:
     """
     folder = Path(folder)
     config = read_folder_config(folder)
-    for name, digest in config.files.items():
-        _check(folder / name, digest)
+    check_files(folder, config.files)
     model = SpeechModel(config.model, config.vocabulary)
     try:
         weights = load_file(folder / WEIGHTS)
@@ -155,7 +140,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
         if not path.is_file():
             raise ModelError(_why_no_config(folder))
     except OSError as error:
-        raise _unreadable(folder, error) from None
+        raise unreadable(folder, error) from None
     try:
         values = read_yaml(path)
     except ConfigError as error:
@@ -172,7 +157,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
         raise ModelError(str(error)) from None
 
 
-def weight_mismatches(model: SpeechModel, weights: Mapping[str, torch.Tensor]) -> list[str]:
+def weight_mismatches(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> list[str]:
     """What keeps `weights` from fitting `model`, one sentence a tensor."""
     wanted = unique_weights(model)
     said = [f"{name} is missing" for name in wanted if name not in weights]
@@ -192,38 +177,12 @@ def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {n: t for n, t in state.items() if seen.setdefault(t.data_ptr() or id(t), n) == n}
 
 
-def _stored(model: SpeechModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _stored(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Weights as they are stored; the normalisation keeps float32, its range is wide."""
     return {
         name: (tensor if name.startswith("norm.") else tensor.to(dtype)).detach().cpu().contiguous()
         for name, tensor in unique_weights(model).items()
     }
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _check(path: Path, digest: str) -> None:
-    if not path.is_file():
-        raise ModelError(f"{path}: missing; the model folder is not complete, copy it again")
-    try:
-        found = _digest(path)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    if found != digest:
-        raise ModelError(
-            f"{path}: truncated or altered (its SHA-256 is not the one in {CONFIG}); copy it again"
-        )
-
-
-def _unreadable(path: Path, error: OSError) -> ModelError:
-    said = (error.strerror or str(error)).lower()
-    return ModelError(f"{path}: cannot be read ({said}); change its permissions or copy it")
 
 
 def _why_no_config(folder: Path) -> str:
@@ -243,20 +202,3 @@ def _why_no_config(folder: Path) -> str:
             f"one can run any program; name a model folder (with {CONFIG} and {WEIGHTS})"
         )
     return f"{folder}: not a model folder: {CONFIG} is missing"
-
-
-def _replace(fresh: Path, folder: Path) -> None:
-    """Puts `fresh` where `folder` is. A folder cannot be replaced in one call, so for a moment
-    the old one stands beside it under another name.
-    """
-    if not folder.exists():
-        os.replace(fresh, folder)
-        return
-    old = folder.with_name(f".{folder.name}-old-{os.getpid()}")
-    os.replace(folder, old)
-    try:
-        os.replace(fresh, folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -51,6 +51,18 @@ class Progress:
         else:
             self._bar.update(self._task, completed=done, description=text)
 
+    def line(self, text: str, done: float, more: str = "") -> None:
+        """Shows how far something has come.
+
+        Args:
+            done: the part that is done, 0 to 1. more: what follows `text` where there is no bar.
+        """
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, description=text)
+        elif time.monotonic() - self._shown_at >= self.every:
+            self._shown_at = time.monotonic()
+            self.say(text + more)
+
     def preparing(self, what: str) -> Callable[[int, int], None]:
         """Shows how far something that comes before the first step has come.
 

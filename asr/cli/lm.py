@@ -1,0 +1,189 @@
+"""`asr lm`: texts to a language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from asr.cli import options
+from asr.cli.console import DONE, INTERRUPTED, Console
+from asr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from asr.train.lm.recipe import LMRecipe
+
+_paths = {"type": click.Path(path_type=Path), "multiple": True, "metavar": "FILE"}
+
+
+@click.command()
+@click.argument(
+    "texts", nargs=-1, required=True, metavar="TEXT...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o",
+    "--output",
+    callback=options.path,
+    metavar="FOLDER",
+    help="Where to write: checkpoints/, and lm/, which is the language model.",
+)
+@click.option(
+    "--tokenizer",
+    callback=options.path,
+    metavar="FOLDER",
+    help="The model folder that it is for (or the folder of a tokenizer).  "
+    "[default: the model that ships]",
+)
+@click.option("--type", metavar="lstm|transformer|ngram", help="Kind of model.  [default: lstm]")
+@click.option("--order", type=int, metavar="N", help="Of n-grams: how many labels.  [default: 6]")
+@click.option("--dev", **_paths, help="Measure on these texts.  [default: some of TEXT, held out]")
+@click.option(
+    "--without",
+    **_paths,
+    help="Leave out what shares seven words in a row with these manifests (your test sets).",
+)
+@click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
+@click.option(
+    "--resume",
+    default="auto",
+    show_default=True,
+    metavar="auto|never|PATH",
+    help="Go on from the output folder's last checkpoint, or not, or from another one.",
+)
+@click.option("--init", callback=options.path, metavar="LM_FOLDER", help="Start from its weights.")
+@click.option(
+    "--config",
+    "recipe",
+    callback=options.path,
+    metavar="YAML",
+    help="Settings; `asr lm --help` tells the options, docs/language-models.md the rest.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.SUB=VALUE", help="Change one setting."
+)
+@click.option(
+    "--measure",
+    callback=options.path,
+    metavar="LM_FOLDER",
+    help="Train nothing: tell the perplexity of this language model on TEXT.",
+)
+@options.device
+@click.pass_obj
+def lm(
+    console: Console,
+    texts: tuple[Path, ...],
+    output: Path | None,
+    measure: Path | None,
+    device: str,
+    **choices: Any,
+) -> int:
+    """Train a language model on texts.
+
+    TEXT is a text file with a sentence a line, or a JSON-lines manifest (.jsonl) with `text`;
+    either may be packed (.gz, .xz, .bz2); one that is named twice counts twice. Texts are
+    normalised as in training. A file that ends in .arpa (or .arpa.gz ...) is an n-gram model over
+    the tokenizer's pieces, and is converted.
+
+    Run the same command again to go on after an interruption.
+    """
+    options.leave_cores_free()
+    if measure is not None:
+        console.print(_measured(measure, texts))
+        return DONE
+    if output is None:
+        raise click.UsageError("say where to write: add -o FOLDER")
+    if any(_is_arpa(path) for path in texts):
+        console.print(_converted(texts, output, choices["tokenizer"]))
+        return DONE
+    return _train(console, texts, output, device, **choices)
+
+
+def _train(
+    console: Console,
+    texts: tuple[Path, ...],
+    output: Path,
+    device: str,
+    tokenizer: Path | None,
+    dev: tuple[Path, ...],
+    without: tuple[Path, ...],
+    max_time: str | None,
+    resume: str,
+    init: Path | None,
+    **settings: Any,
+) -> int:
+    from asr.train.duration import seconds_of
+    from asr.train.lm.run import LMStart, train_lm
+    from asr.train.lm.texts import Sources
+    from asr.transcribe.recognizer import chosen_device, model_folder
+
+    try:
+        limit = None if max_time is None else seconds_of(max_time)
+    except ValueError as error:
+        raise ConfigError(f"--max-time: {error}") from None
+    outcome = train_lm(
+        Sources(texts, dev, without),
+        model_folder(tokenizer),
+        _recipe(**settings),
+        output,
+        LMStart(resume, init, limit),
+        chosen_device(device),
+    )
+    if outcome.ended in ("interrupted", "max_time"):
+        console.say("stopped before the end; the same command goes on from here")
+    console.print(f"dev: {outcome.measured}\nlanguage model: {outcome.lm}\n")
+    return INTERRUPTED if outcome.ended == "interrupted" else DONE
+
+
+def _recipe(
+    recipe: Path | None, type: str | None, order: int | None, overrides: tuple[str, ...]
+) -> LMRecipe:
+    from asr.config import parse, read_yaml
+    from asr.train.lm.recipe import LMRecipe
+    from asr.train.recipe import _override
+
+    values = read_yaml(recipe) if recipe is not None else {}
+    given = [f"lm.type={type}"] if type is not None else []
+    given += [f"lm.order={order}"] if order is not None else []
+    for one in (*given, *overrides):
+        _override(values, one)
+    return parse(LMRecipe, values, str(recipe or "asr lm"))
+
+
+def _measured(folder: Path, texts: tuple[Path, ...]) -> str:
+    from asr.lm.folder import load_lm_folder
+    from asr.lm.perplexity import perplexity
+    from asr.text import TextNormalizer
+    from asr.train.lm.texts import encoded_files
+
+    loaded = load_lm_folder(folder)
+    normalize = TextNormalizer(loaded.config.normalizer)
+    corpus = encoded_files(texts, normalize, loaded.tokenizer)
+    return f"{perplexity(loaded.lm, corpus.texts(), int(corpus.words.sum()))}\n"
+
+
+def _is_arpa(path: Path) -> bool:
+    return ".arpa" in path.suffixes[-2:]
+
+
+def _converted(texts: tuple[Path, ...], output: Path, tokenizer: Path | None) -> str:
+    from asr.lm.arpa import read_arpa
+    from asr.lm.folder import LMFolderConfig, save_lm_folder
+    from asr.lm.ngram import NGramConfig
+    from asr.text import load_tokenizer
+    from asr.train.lm.run import normalizer_of
+    from asr.transcribe.recognizer import model_folder
+
+    if len(texts) > 1:
+        raise click.UsageError("one .arpa file makes a language model; name it alone")
+    source = model_folder(tokenizer)
+    labels = load_tokenizer(source)
+    ngram = read_arpa(texts[0], labels)
+    config = LMFolderConfig(
+        name=output.name,
+        vocabulary=labels.size,
+        lm=NGramConfig(order=max(1, len(ngram.levels()) - 2), prune=0.0),
+        normalizer=normalizer_of(source),
+    )
+    save_lm_folder(output / "lm", ngram, labels, config)
+    return f"{len(ngram.parents)} n-grams\nlanguage model: {output / 'lm'}\n"

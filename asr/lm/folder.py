@@ -1,0 +1,213 @@
+"""The language model folder: all that the search needs of one, written whole, checked on loading.
+
+config.yaml         what it is (this file's `LMFolderConfig`), with a digest of each file
+model.safetensors   weights, or the n-grams; no pickle is ever read
+tokenizer.*         what its labels mean: it must be the recogniser's
+training/           the resolved recipe and the log: for people
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BeforeValidator, Field, SerializeAsAny
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from asr.config import Config, TypedConfig, parse, parse_typed, read_yaml, to_yaml
+from asr.errors import ConfigError, ModelError
+from asr.lm.lstm import LSTM, LSTMConfig
+from asr.lm.ngram import NGram, NGramConfig
+from asr.lm.protocol import LanguageModel, NeuralLanguageModel
+from asr.lm.transformer import Transformer, TransformerConfig
+from asr.model.folder import DTYPES, WEIGHTS, unique_weights, weight_mismatches
+from asr.model.whole_folder import CONFIG, check_files, digests, whole_folder
+from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
+
+FORMAT_VERSION = 1
+CONFIGS: dict[str, type[TypedConfig]] = {
+    "lstm": LSTMConfig,
+    "transformer": TransformerConfig,
+    "ngram": NGramConfig,
+}
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+def lm_config(values: Any) -> TypedConfig:
+    """The configuration of the language model that `values` describe; see `parse_typed`."""
+    return parse_typed("lm", CONFIGS, values, usual="lstm")
+
+
+LMConfig = Annotated[SerializeAsAny[TypedConfig], BeforeValidator(lm_config)]
+
+
+class LMFolderConfig(Config):
+    """`config.yaml` of a language model folder.
+
+    `search` holds options of the beam search that go with this model (its weight above all), which
+    stand over the recogniser's own where it is used; `facts` are figures for people.
+    """
+
+    format_version: int = Field(default=FORMAT_VERSION, ge=1)
+    name: str = "lm"
+    vocabulary: int = Field(ge=3)
+    lm: LMConfig
+    normalizer: NormalizerConfig = NormalizerConfig()
+    search: dict[str, Any] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedLM:
+    """An opened language model folder: in eval mode, float32, on the CPU."""
+
+    lm: LanguageModel
+    tokenizer: Tokenizer
+    config: LMFolderConfig
+    folder: Path
+
+
+def build_lm(config: TypedConfig, vocabulary: int) -> NeuralLanguageModel:
+    """A new neural model of this configuration."""
+    if isinstance(config, LSTMConfig):
+        return LSTM(config, vocabulary)
+    assert isinstance(config, TransformerConfig)
+    return Transformer(config, vocabulary)
+
+
+def save_lm_folder(
+    folder: Path,
+    lm: LanguageModel,
+    tokenizer: Tokenizer,
+    config: LMFolderConfig,
+    *,
+    training: Path | None = None,
+    dtype: Dtype = "float16",
+) -> None:
+    """Writes a language model folder: it appears whole, or the old one stays.
+
+    Args:
+        config: `files` is filled in here.
+        training: a folder that is copied to `training/`.
+        dtype: what weights, or log probabilities, are stored as; they are loaded as float32.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with whole_folder(folder) as fresh:
+        save_file(_stored(lm, DTYPES[dtype]), fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
+        tokenizer.save(fresh)
+        whole = config.model_copy(update={"files": digests(fresh)})
+        (fresh / CONFIG).write_text(to_yaml(whole), encoding="utf-8")
+        if training is not None:
+            shutil.copytree(training, fresh / "training")
+
+
+def load_lm_folder(folder: Path | str) -> LoadedLM:
+    """Opens a language model folder and checks every file of it.
+
+    Raises:
+        ModelError: the folder or a file of it is missing, damaged, altered or of a newer format.
+    """
+    folder = Path(folder)
+    config = read_lm_config(folder)
+    check_files(folder, config.files)
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: cannot be read as safetensors: {error}") from None
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.size != config.vocabulary:
+        raise ModelError(
+            f"{folder}: the tokenizer has {tokenizer.size} tokens, "
+            f"the language model was trained with {config.vocabulary}"
+        )
+    return LoadedLM(_filled(config, weights, folder).eval(), tokenizer, config, folder)
+
+
+def read_lm_config(folder: Path) -> LMFolderConfig:
+    """`config.yaml` of a language model folder, without opening the weights.
+
+    Raises:
+        ModelError: as `load_lm_folder`.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        inner = folder / "lm" / CONFIG
+        hint = f"; did you mean {inner.parent}?" if inner.is_file() else ""
+        raise ModelError(
+            f"{folder}: no language model folder: {CONFIG} is missing{hint}"
+            if folder.exists()
+            else f"{folder}: no such language model folder"
+        )
+    try:
+        values = read_yaml(path)
+        if "lm" not in values:
+            raise ModelError(
+                f"{folder}: no language model folder; train one with: asr lm TEXT -o FOLDER"
+            )
+        version = values.get("format_version", FORMAT_VERSION)
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise ModelError(
+                f"{path}: format version {version} is newer than this program understands "
+                f"({FORMAT_VERSION}); upgrade asr"
+            )
+        return parse(LMFolderConfig, values, str(path))
+    except ConfigError as error:
+        raise ModelError(f"{error}; the folder is damaged, copy it again") from None
+
+
+def check_same_labels(mine: Tokenizer, other: Tokenizer, whose: str, others: str) -> None:
+    """Refuses two tokenizers whose labels do not mean the same.
+
+    Args:
+        whose, others: what the message calls the two.
+
+    Raises:
+        ModelError: they differ; the first difference is named.
+    """
+    advice = "train a language model for it with: asr lm TEXT -o FOLDER --tokenizer MODEL_FOLDER"
+    if mine.size != other.size:
+        raise ModelError(
+            f"{whose} has {mine.size} labels, {others} has {other.size}: they cannot be used "
+            f"together; {advice}"
+        )
+    for label in range(mine.size):
+        if mine.piece(label) != other.piece(label):
+            raise ModelError(
+                f"label {label} is '{mine.piece(label)}' in {whose} and '{other.piece(label)}' in "
+                f"{others}: they cannot be used together; {advice}"
+            )
+
+
+def _stored(lm: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
+    weights = {name: one.detach().cpu().contiguous() for name, one in unique_weights(lm).items()}
+    small = lm.vocabulary <= torch.iinfo(torch.int16).max
+    if small and isinstance(lm, NGram):
+        weights["words"] = weights["words"].to(torch.int16)
+    return {
+        name: one.to(dtype) if one.is_floating_point() else one for name, one in weights.items()
+    }
+
+
+def _filled(config: LMFolderConfig, weights: Mapping[str, Tensor], folder: Path) -> LanguageModel:
+    """The model that `weights` are of."""
+    if isinstance(config.lm, NGramConfig):
+        names = ("parents", "words", "log_probs", "backoffs")
+        if set(weights) != set(names):
+            raise ModelError(f"{folder / WEIGHTS}: holds no n-grams: the file is damaged")
+        parents, words, log_probs, backoffs = (weights[name] for name in names)
+        return NGram(config.vocabulary, parents, words, log_probs[1:], backoffs[1:])
+    lm = build_lm(config.lm, config.vocabulary)
+    if mismatches := weight_mismatches(lm, weights):
+        raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
+    lm.load_state_dict({name: one.float() for name, one in weights.items()}, strict=False)
+    return lm

@@ -1,0 +1,118 @@
+"""Estimating n-gram models: modified Kneser-Ney smoothing, interpolated (Chen and Goodman 1998).
+
+With adjusted counts a (the count at the highest order, below it the number of different labels
+that an n-gram is seen behind), for w behind h, and h' as in `asr.lm.ngram`:
+
+    p(w | h) = (a(h w) - D(a(h w))) / a(h *) + g(h) p(w | h')
+    g(h)     = sum over w of D(a(h w)) / a(h *)
+
+so that a back-off model which holds p for all n-grams seen, and backoff g, is the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from asr.errors import ManifestError
+from asr.lm.counts import Level, count
+from asr.lm.ngram import NGram
+from asr.lm.pruning import pruned
+from asr.text import BLANK
+
+
+def estimate(
+    texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: float = 0.0
+) -> NGram:
+    """A model of texts of labels (without EOS).
+
+    Args:
+        order: the longest n-grams; they may turn out shorter where texts are.
+        prune: see `NGramConfig`.
+
+    Raises:
+        ManifestError: there are no texts.
+    """
+    if not len(texts):
+        raise ManifestError("language model: there is no text to count n-grams in")
+    levels = count(texts, vocabulary, order)
+    estimates = kneser_ney(levels)
+    kept = pruned(levels, estimates, prune)
+    return tree(levels, estimates, kept, vocabulary)
+
+
+def kneser_ney(levels: Sequence[Level]) -> list[np.ndarray]:
+    """The probabilities (n,) float64 of all n-grams of all levels."""
+    size = len(levels[0].words)
+    lower = np.full(size, 1 / (size - 1))  # every label but BLANK is possible
+    lower[BLANK] = 0.0
+    found: list[np.ndarray] = []
+    for place, level in enumerate(levels):
+        contexts = len(levels[place - 1].words) if place else 1
+        discounts = _discounts(level.adjusted)[np.minimum(level.adjusted, 3)]
+        totals = np.bincount(level.parents, level.adjusted, contexts)
+        freed = np.bincount(level.parents, discounts, contexts)
+        weights = np.divide(freed, totals, out=np.ones(contexts), where=totals > 0)
+        below = found[-1][level.suffixes] if place else lower
+        kept = (level.adjusted - discounts) / np.maximum(totals, 1)[level.parents]
+        found.append(kept + weights[level.parents] * below)
+    return found
+
+
+def tree(
+    levels: Sequence[Level], estimates: Sequence[np.ndarray], kept: Sequence[np.ndarray], size: int
+) -> NGram:
+    """The model of the `kept` n-grams (masks), with backoffs that make it add up to 1."""
+    numbers = np.arange(size)  # the nodes of the labels; BLANK has none
+    parents, words = [np.zeros(size - 1, dtype=np.int64)], [np.arange(1, size)]
+    probs = [estimates[0][1:]]
+    filled = size
+    for level, one, mask in zip(levels[1:], estimates[1:], kept[1:], strict=True):
+        parents.append(numbers[level.parents[mask]])
+        words.append(level.words[mask])
+        probs.append(one[mask])
+        numbers = np.zeros(len(level.words), dtype=np.int64)
+        numbers[mask] = np.arange(filled, filled + len(words[-1]))
+        filled += len(words[-1])
+    ngram = NGram(
+        size,
+        torch.from_numpy(np.concatenate(parents)),
+        torch.from_numpy(np.concatenate(words)),
+        torch.from_numpy(np.log(np.concatenate(probs))),
+        torch.zeros(filled - 1),
+    )
+    _renew_backoffs(ngram)
+    return ngram
+
+
+def _renew_backoffs(ngram: NGram) -> None:
+    """Sets the backoffs to what the n-grams that are left leave, the shorter contexts first."""
+    levels = ngram.levels()
+    for start, end in zip(levels[2:], levels[3:], strict=False):
+        nodes = slice(start - 1, end - 1)
+        parents, words = ngram.parents[nodes].long(), ngram.words[nodes].long()
+        seen = ngram.log_probs[start:end].double().exp()
+        unseen = ngram.log_prob(ngram._suffix[parents], words).double().exp()
+        contexts = torch.unique_consecutive(parents)
+        low, high = int(contexts[0]), int(contexts[-1]) + 1
+        left = torch.ones(2, high - low, dtype=torch.float64)
+        left[0].index_add_(0, parents - low, seen, alpha=-1)
+        left[1].index_add_(0, parents - low, unseen, alpha=-1)
+        # Where (nearly) all labels are known, what is left is rounding, and has no effect.
+        sound = (left > 1e-6).all(0)
+        ratio = torch.where(sound, left[0] / left[1].clamp(min=1e-6), 1.0)
+        ngram.backoffs[contexts] = ratio.log().float()[contexts - low]
+
+
+def _discounts(adjusted: np.ndarray) -> np.ndarray:
+    """What is taken from n-grams seen 0, 1, 2, 3 or more times."""
+    one, two, three, four = (float((adjusted == times).sum()) for times in (1, 2, 3, 4))
+    usual = np.array([0.0, 0.5, 1.0, 1.5])
+    if not (one and two and three):
+        return usual  # a text too short to tell
+    common = one / (one + 2 * two)
+    told = np.array([1 - 2 * common * two / one, 2 - 3 * common * three / two])
+    told = np.array([0.0, *told, 3 - 4 * common * four / three])
+    return np.where((told >= 0) & (told <= np.arange(4)), told, usual)

@@ -1,0 +1,92 @@
+"""How well a language model foretells texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from asr.lm.protocol import LanguageModel
+from asr.text import EOS
+
+#: Labels of a batch, padding counted.
+_BATCH_LABELS = 8192
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """The negative log probability of some texts, their ends among it.
+
+    `words` and `labels` do not count the ends; the rates do, as is usual.
+    """
+
+    nats: float
+    texts: int
+    words: int
+    labels: int
+
+    @property
+    def per_word(self) -> float:
+        """exp of the nats for each word or end of a text; NaN without texts."""
+        return _rate(self.nats, self.words + self.texts)
+
+    @property
+    def per_label(self) -> float:
+        """exp of the nats for each label or end of a text; NaN without texts."""
+        return _rate(self.nats, self.labels + self.texts)
+
+    def __str__(self) -> str:
+        return (
+            f"perplexity {self.per_word:.1f} a word, {self.per_label:.2f} a label "
+            f"({self.texts} texts, {self.words} words, {self.labels} labels)"
+        )
+
+
+@torch.inference_mode()
+def perplexity(lm: LanguageModel, texts: Sequence[np.ndarray], words: int) -> Perplexity:
+    """Measures `lm` on texts of labels (without EOS), each by itself.
+
+    Args:
+        words: how many words all texts have together.
+    """
+    nats = 0.0
+    for batch in _batches(texts):
+        tokens, counts = _padded(batch)
+        tokens, counts = tokens.to(lm.device), counts.to(lm.device)
+        log_probs, _ = lm.prime(tokens, counts)
+        following = pad(tokens[:, 1:], (0, 1), value=EOS)
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        following = following.masked_fill(places == counts[:, None] - 1, EOS)
+        said = log_probs.gather(2, following[..., None])[..., 0].double()
+        nats -= said.masked_fill(places >= counts[:, None], 0.0).sum().item()
+    return Perplexity(nats, len(texts), words, sum(map(len, texts)))
+
+
+def _batches(texts: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """All texts, longest first, as many together as go into a batch."""
+    batch: list[np.ndarray] = []
+    for text in sorted(texts, key=len, reverse=True):
+        if batch and (len(batch) + 1) * (len(batch[0]) + 1) > _BATCH_LABELS:
+            yield batch
+            batch = []
+        batch.append(text)
+    if batch:
+        yield batch
+
+
+def _padded(texts: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Labels (B, U) behind EOS, EOS behind the shorter ones, and counts (B,) with the first EOS."""
+    counts = torch.tensor([len(text) + 1 for text in texts])
+    tokens = torch.full((len(texts), int(counts.max())), EOS)
+    for row, text in zip(tokens, texts, strict=True):
+        row[1 : len(text) + 1] = torch.from_numpy(text.astype(np.int64))
+    return tokens, counts
+
+
+def _rate(nats: float, events: int) -> float:
+    return math.exp(min(nats / events, 700.0)) if events else math.nan

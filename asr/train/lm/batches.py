@@ -1,0 +1,87 @@
+"""Batches of rows that look like utterances: one to a few neighbouring texts, EOS at both ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.text import EOS
+from asr.train.lm.recipe import TextConfig
+from asr.train.lm.texts import Corpus
+from asr.train.seeds import derive
+
+#: Rows are as long as the longest of their batch, rounded up to a multiple of this: few shapes.
+_STEP = 8
+#: How much the lengths of rows are blurred before they are sorted, so that epochs differ.
+_BLUR = 6.0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The rows of an epoch, first and last text of each (B, 2), batch by batch."""
+
+    batches: list[np.ndarray]
+
+
+def epoch_of(corpus: Corpus, config: TextConfig, batch_labels: int, seed: int) -> Epoch:
+    """All texts once; the same for the same `seed`."""
+    draw = np.random.default_rng(seed)
+    rows = _rows(corpus, config, draw)
+    lengths = corpus.starts[rows[:, 1]] - corpus.starts[rows[:, 0]] + 1
+    rows = rows[np.argsort(lengths + draw.normal(0.0, _BLUR, len(rows)), kind="stable")]
+    lengths = corpus.starts[rows[:, 1]] - corpus.starts[rows[:, 0]] + 1
+    batches, first = [], 0
+    while first < len(rows):
+        last, longest = first, 0
+        while last < len(rows):
+            longest = max(longest, _rounded(int(lengths[last])))
+            if last > first and longest * (last - first + 1) > batch_labels:
+                break
+            last += 1
+        batches.append(rows[first:last])
+        first = last
+    return Epoch([batches[place] for place in draw.permutation(len(batches))])
+
+
+def _rows(corpus: Corpus, config: TextConfig, draw: np.random.Generator) -> np.ndarray:
+    """First and last text of each row: as many texts as were drawn, or as fit."""
+    wanted = draw.integers(1, config.join + 1, len(corpus)).tolist()
+    words = corpus.words.tolist()
+    rows, first = [], 0
+    while first < len(words):
+        last, total = first + 1, words[first]
+        while (
+            last < len(words)
+            and last - first < wanted[first]
+            and total + words[last] <= config.words
+        ):
+            total += words[last]
+            last += 1
+        rows.append((first, last))
+        first = last
+    return np.array(rows)
+
+
+def labels_of(corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The labels (B, U) of a batch, EOS first, and what follows each (B, U); -100 is nothing."""
+    texts = [corpus.span(first, last) for first, last in rows]
+    longest = _rounded(max(len(text) for text in texts) + 1)
+    labels = np.full((len(texts), longest + 1), -100, dtype=np.int64)
+    labels[:, 0] = EOS
+    for row, text in zip(labels, texts, strict=True):
+        row[1 : len(text) + 1] = text
+        row[len(text) + 1] = EOS
+    found = torch.from_numpy(labels)
+    return found[:, :-1].clamp(min=0), found[:, 1:]
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """What the order of an epoch is drawn from."""
+    return derive(seed, "language model", epoch)
+
+
+def _rounded(length: int) -> int:
+    return -(-length // _STEP) * _STEP

@@ -1,0 +1,192 @@
+"""Training a language model from texts to its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr.config import to_yaml
+from asr.errors import ConfigError
+from asr.lm.folder import LMFolderConfig, build_lm, check_same_labels, load_lm_folder, save_lm_folder
+from asr.lm.kneser_ney import estimate
+from asr.lm.ngram import NGramConfig
+from asr.lm.perplexity import Perplexity, perplexity
+from asr.lm.protocol import LanguageModel, NeuralLanguageModel
+from asr.model.folder import read_folder_config
+from asr.model.whole_folder import CONFIG
+from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
+from asr.train.checkpoint import load_checkpoint
+from asr.train.devices import _native_bf16, prepare_cpu
+from asr.train.lm.recipe import LMRecipe
+from asr.train.lm.steps import LMTraining
+from asr.train.lm.texts import Prepared, Sources, prepare
+from asr.train.lock import alone_in
+from asr.train.progress import Progress
+from asr.train.resume import checkpoint_to_resume
+from asr.whole import write_whole
+
+
+@dataclass(frozen=True)
+class LMStart:
+    """Where a run starts from, and how many seconds this call may take."""
+
+    resume: str = "auto"
+    init: Path | None = None
+    max_time: float | None = None
+
+
+@dataclass(frozen=True)
+class LMOutcome:
+    """The folder that was written, how well the dev texts are foretold, and why the run ended."""
+
+    lm: Path
+    measured: Perplexity
+    ended: str
+
+
+FROM_WHERE_IT_STOPPED = LMStart()
+
+
+def train_lm(
+    sources: Sources,
+    tokenizer: Path,
+    recipe: LMRecipe,
+    folder: Path,
+    start: LMStart = FROM_WHERE_IT_STOPPED,
+    device: torch.device | str = "cpu",
+) -> LMOutcome:
+    """Trains a language model in `folder`; called again, goes on where it was stopped.
+
+    `folder` gets `checkpoints/` (to resume from) and `lm/`, the language model folder.
+
+    Args:
+        tokenizer: a model folder, whose normaliser is used too unless the recipe has one, or the
+            folder of a tokenizer.
+
+    Raises:
+        AsrError: it cannot start or go on; the message says why, and what to do.
+    """
+    prepare_cpu(recipe.training.threads)
+    labels = load_tokenizer(tokenizer)
+    normalizer = recipe.normalizer or normalizer_of(tokenizer)
+    recipe = recipe.model_copy(update={"normalizer": normalizer})
+    counted = isinstance(recipe.lm, NGramConfig)
+    if counted and (start.init is not None or start.max_time is not None):
+        raise ConfigError("n-grams are counted at once: --init and --max-time are not for them")
+    with alone_in(folder), _progress(recipe) as progress:
+        data = prepare(sources, TextNormalizer(normalizer), labels, recipe.text)
+        for note in data.notes:
+            progress.say(note)
+        if counted:
+            lm: LanguageModel = _count(recipe, labels, data, progress)
+            return _finish(folder, lm, labels, recipe, data, "counted")
+        training = _training(recipe, labels, data, folder, start, torch.device(device), progress)
+        training.run(_bf16(recipe, torch.device(device)), start.max_time)
+        with training.ema.swapped_in():
+            return _finish(folder, training.lm.eval(), labels, recipe, data, training.ended)
+
+
+def normalizer_of(folder: Path) -> NormalizerConfig:
+    """The normaliser of a model folder, of a language model folder, or the usual one."""
+    if not (folder / CONFIG).is_file():
+        return NormalizerConfig()
+    return read_folder_config(folder).normalizer
+
+
+def _count(recipe: LMRecipe, labels: Tokenizer, data: Prepared, progress: Progress) -> LanguageModel:
+    assert isinstance(recipe.lm, NGramConfig)
+    ngram = estimate(data.train.texts(), labels.size, recipe.lm.order, recipe.lm.prune)
+    levels = ngram.levels()
+    sizes = [str(end - start) for start, end in zip(levels[1:], levels[2:], strict=False)]
+    progress.say(f"n-grams of 1, 2, ... labels: {', '.join(sizes)}")
+    return ngram
+
+
+def _training(
+    recipe: LMRecipe,
+    labels: Tokenizer,
+    data: Prepared,
+    folder: Path,
+    start: LMStart,
+    device: torch.device,
+    progress: Progress,
+) -> LMTraining:
+    """A run that begins, or goes on."""
+    torch.manual_seed(recipe.training.seed)
+    lm = build_lm(recipe.lm, labels.size)
+    checkpoints = folder / "checkpoints"
+    resumed = checkpoint_to_resume(checkpoints, start.resume)
+    if resumed is None and start.init is not None:
+        _initialise(lm, labels, start.init)
+        progress.say(f"starts from the weights of {start.init}")
+    training = LMTraining(recipe, lm.to(device).train(), data, checkpoints, progress)
+    count = sum(weights.numel() for weights in lm.parameters())
+    progress.say(f"{recipe.lm.type} of {count / 1e6:.2f} million weights, {labels.size} labels")
+    if resumed is not None:
+        training.restore(load_checkpoint(resumed))
+        progress.say(f"goes on at step {training.at.step}, from {resumed}")
+    return training
+
+
+def _initialise(lm: NeuralLanguageModel, labels: Tokenizer, folder: Path) -> None:
+    """Takes over the weights of a trained model of the same shape.
+
+    Raises:
+        ConfigError: it is another model.
+        ModelError: its labels are others.
+    """
+    other = load_lm_folder(folder)
+    check_same_labels(labels, other.tokenizer, "the tokenizer", str(folder))
+    mine, theirs = lm.state_dict(), other.lm.state_dict()
+    if {n: t.shape for n, t in mine.items()} != {n: t.shape for n, t in theirs.items()}:
+        raise ConfigError(
+            f"--init {folder}: it is another model ({other.config.lm!r}); give the same options"
+        )
+    lm.load_state_dict(theirs)
+
+
+def _finish(
+    folder: Path,
+    lm: LanguageModel,
+    labels: Tokenizer,
+    recipe: LMRecipe,
+    data: Prepared,
+    ended: str,
+) -> LMOutcome:
+    """Measures the model and writes its folder."""
+    measured = perplexity(lm, data.dev.texts(), int(data.dev.words.sum()))
+    facts: dict[str, Any] = {
+        "words": int(data.train.words.sum()),
+        "dev_perplexity_word": round(measured.per_word, 2),
+        "dev_perplexity_label": round(measured.per_label, 3),
+    }
+    assert recipe.normalizer is not None
+    config = LMFolderConfig(
+        name=folder.name,
+        vocabulary=labels.size,
+        lm=recipe.lm,
+        normalizer=recipe.normalizer,
+        facts=facts,
+    )
+    write_whole(folder / "training" / "recipe.yaml", to_yaml(recipe))
+    save_lm_folder(folder / "lm", lm, labels, config, training=folder / "training")
+    return LMOutcome(folder / "lm", measured, ended)
+
+
+def _bf16(recipe: LMRecipe, device: torch.device) -> bool:
+    asked = recipe.training.precision
+    return asked == "bf16" or (asked == "auto" and _native_bf16(device.type == "cuda"))
+
+
+@contextmanager
+def _progress(recipe: LMRecipe) -> Iterator[Progress]:
+    progress = Progress(recipe.training.log_seconds)
+    try:
+        yield progress
+    finally:
+        progress.close()
