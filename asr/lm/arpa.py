@@ -1,0 +1,156 @@
+"""N-gram models in the ARPA form that other tools write and read (SRILM, KenLM ...).
+
+Words of the file are the tokenizer's pieces. Logarithms in files are to the base 10.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from asr.errors import ModelError
+from asr.lm.ngram import NGram
+from asr.text import EOS, UNK, Tokenizer
+from asr.text.tokenizer import BLANK
+from asr.whole import whole_file
+
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+#: What stands for log 0 in files (the probability of <s>, which is never foretold).
+_NEVER = -99.0
+
+#: An n-gram's labels: its log probability and its backoff, natural logarithms.
+Entries = dict[tuple[int, ...], tuple[float, float]]
+
+
+def read_arpa(path: Path, tokenizer: Tokenizer) -> NGram:
+    """Reads a model; the file may be packed (.gz, .xz, .bz2).
+
+    Labels that it does not have are as probable as its <unk>, or else as its rarest label.
+
+    Raises:
+        ModelError: it cannot be read, is no ARPA file, or has words that are no pieces.
+    """
+    labels = {tokenizer.piece(label): label for label in range(tokenizer.size)}
+    labels |= {"<s>": EOS, "</s>": EOS, "<unk>": UNK, "<UNK>": UNK}
+    entries: Entries = {}
+    order, number = 0, 0
+    try:
+        with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8") as lines:
+            for number, order, line in _sections(lines):
+                _enter(entries, line, order, labels)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise ModelError(
+            f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    except (ValueError, IndexError, KeyError) as error:
+        raise ModelError(
+            f"{path}, line {number + 1}: {_reason(error)}; an ARPA file over the pieces of the "
+            "tokenizer is needed"
+        ) from None
+    if not entries:
+        raise ModelError(f"{path}: no ARPA file: it has no n-grams")
+    return _tree(entries, tokenizer.size)
+
+
+def write_arpa(ngram: NGram, tokenizer: Tokenizer, path: Path) -> None:
+    """Writes a model as other tools read it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    levels = ngram.levels()
+    written = _Written(ngram, tokenizer)
+    with whole_file(path) as file:
+        counts = [end - start for start, end in zip(levels[1:], levels[2:], strict=False)]
+        counts[0] += 1  # <s>
+        head = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, start=1))
+        file.write(f"\\data\\\n{head}".encode())
+        for n, (start, end) in enumerate(zip(levels[1:], levels[2:], strict=False), start=1):
+            file.write(f"\n\\{n}-grams:\n".encode())
+            if n == 1:
+                file.write(f"{_NEVER}\t<s>\t{written.backoff(EOS)}\n".encode())
+            for node in range(start, end):
+                file.write(f"{written.line(node)}\n".encode())
+        file.write(b"\n\\end\\\n")
+
+
+class _Written:
+    """N-grams as lines of a file."""
+
+    def __init__(self, ngram: NGram, tokenizer: Tokenizer) -> None:
+        self.parents, self.words = [0, *ngram.parents.tolist()], [0, *ngram.words.tolist()]
+        self.log_probs = ngram.log_probs.tolist()
+        self.backoffs = ngram.backoffs.tolist()
+        self.pieces = [tokenizer.piece(label) for label in range(tokenizer.size)]
+
+    def line(self, node: int) -> str:
+        last = "</s>" if self.words[node] == EOS else self.pieces[self.words[node]]
+        before, words = self.parents[node], [last]
+        while before:
+            words.append("<s>" if self.words[before] == EOS else self.pieces[self.words[before]])
+            before = self.parents[before]
+        text = f"{self.log_probs[node] / math.log(10):.6f}\t{' '.join(reversed(words))}"
+        end = last == "</s>" or not self.backoffs[node]
+        return text if end else f"{text}\t{self.backoff(node)}"
+
+    def backoff(self, node: int) -> str:
+        return f"{self.backoffs[node] / math.log(10):.6f}"
+
+
+def _sections(lines: IO[str]) -> Iterator[tuple[int, int, str]]:
+    """The lines of n-grams, each with its number and order."""
+    order = 0
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if text.startswith("\\"):
+            order = int(text[1 : text.index("-")]) if text.endswith("-grams:") else 0
+        elif text and order:
+            yield number, order, text
+
+
+def _enter(entries: Entries, line: str, order: int, labels: Mapping[str, int]) -> None:
+    """Adds the n-gram of a line. <s> and </s> are one label: start first, end last."""
+    fields = line.split()
+    if len(fields) not in (order + 1, order + 2):
+        raise ValueError(f"'{line}' is no n-gram of {order} words")
+    log_prob = float(fields[0]) * math.log(10)
+    backoff = float(fields[order + 1]) * math.log(10) if len(fields) == order + 2 else 0.0
+    gram = tuple(labels[word] for word in fields[1 : order + 1])
+    if order == 1 and gram == (EOS,) and gram in entries:
+        probability, weight = entries[gram]
+        kept = (log_prob, weight) if fields[1] == "</s>" else (probability, backoff)
+        entries[gram] = kept
+        return
+    entries[gram] = (log_prob, backoff)
+
+
+def _tree(entries: Entries, size: int) -> NGram:
+    """Nodes in order; what is missing between the root and an n-gram is backed off to."""
+    singles = [p for gram, (p, _) in entries.items() if len(gram) == 1 and p > -200]
+    rarest = entries.get((UNK,), (min(singles, default=-20.0), 0.0))[0]
+    for label in range(BLANK + 1, size):
+        entries.setdefault((label,), (rarest, 0.0))
+    entries.pop((BLANK,), None)
+    for gram in list(entries):
+        if any(gram[:length] not in entries for length in range(1, len(gram))):
+            raise ModelError(
+                f"the n-gram {' '.join(map(str, gram))} (labels) is there, but not its beginning; "
+                "the file is damaged"
+            )
+    grams = sorted(entries, key=lambda gram: (len(gram), gram))
+    numbers = {gram: place for place, gram in enumerate(grams, start=1)}
+    parents = torch.tensor([numbers.get(gram[:-1], 0) for gram in grams])
+    words = torch.tensor([gram[-1] for gram in grams])
+    values = torch.tensor([entries[gram] for gram in grams])
+    return NGram(size, parents, words, values[:, 0], values[:, 1])
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is no piece" if isinstance(error, KeyError) else str(error)

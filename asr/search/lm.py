@@ -1,0 +1,148 @@
+"""Scores of language models: one from outside, the decoder's own, and a reward for length.
+
+The sum that the search maximises is (Meng et al. 2021, "Internal language model estimation")
+
+    log p(y | x)  +  lm_weight log p_lm(y)  -  ilm_weight log p_ilm(y)  +  length_reward |y|
+
+where p(y | x) is attention and CTC as ever, p_lm a language model trained on text (shallow fusion,
+Gulcehre et al. 2015), and p_ilm what the decoder has learnt of the language of its transcripts,
+which is taken out because p_lm knows it better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.lm.protocol import LanguageModel
+from asr.model.protocols import Decoder
+from asr.search.attention import AttentionScorer, AttentionState
+from asr.text.tokenizer import EOS
+
+#: The internal language model calls nothing less probable than this: where it is certain that a
+#: label cannot come and is wrong, the label would win by that alone.
+ILM_FLOOR = -10.0
+
+
+@dataclass(frozen=True)
+class LMState:
+    """The language model after the last label of each row, and what it said there."""
+
+    lm: Any
+    log_probs: Tensor  # (N, V)
+
+
+class LanguageModelScorer:
+    """Scores labels and endings by a language model; it does not hear anything."""
+
+    partial = False
+    max_gain = 0.0
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self.lm = lm
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> LMState:
+        """An empty text for each utterance."""
+        first = torch.full_like(memory_lengths, EOS)
+        log_probs, state = self.lm.step(first, self.lm.initial_state(len(memory)))
+        return LMState(state, log_probs)
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, LMState]:
+        """See `StartsAfter`: all labels at once."""
+        fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
+        log_probs, state = self.lm.prime(fed, counts + 1)
+        said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
+        beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
+        last = log_probs[torch.arange(len(counts), device=counts.device), counts]
+        return said.masked_fill(beyond, 0.0).sum(1), LMState(state, last)
+
+    def score(self, state: LMState, candidates: Tensor | None) -> Tensor:
+        """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
+        return state.log_probs if candidates is None else state.log_probs.gather(1, candidates)
+
+    def advance(self, state: LMState, parents: Tensor, tokens: Tensor) -> LMState:
+        """One step for the rows `parents`, fed `tokens`, both (N',)."""
+        log_probs, lm = self.lm.step(tokens, self.lm.reorder(state.lm, parents))
+        return LMState(lm, log_probs)
+
+    def finish(self, state: LMState) -> Tensor:
+        """Log probability of EOS, (N,)."""
+        return state.log_probs[:, EOS]
+
+
+class InternalLMScorer(AttentionScorer):
+    """Takes out what the decoder says without hearing: minus its log probabilities over a memory
+    of one frame of zeros (Meng et al. 2021, whose zero-out this is, for any decoder).
+
+    It adds to scores, so that a search with it is stopped by `SearchConfig.give_up` alone.
+    """
+
+    max_gain = -ILM_FLOOR
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__(decoder)
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> AttentionState:
+        """The decoder's first step, with nothing to hear."""
+        return super().start(*_nothing(memory, memory_lengths))
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, AttentionState]:
+        """See `StartsAfter`: one pass of the decoder over all labels."""
+        fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
+        nothing = _nothing(memory, memory_lengths)
+        log_probs, state = self.decoder.prime(fed, counts + 1, *nothing)
+        said = _taken_out(log_probs[:, :-1].gather(2, tokens[..., None]))[..., 0].double()
+        beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
+        last = log_probs[torch.arange(len(counts), device=counts.device), counts]
+        return said.masked_fill(beyond, 0.0).sum(1), AttentionState(state, last)
+
+    def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
+        """Minus log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
+        return _taken_out(super().score(state, candidates))
+
+    def finish(self, state: AttentionState) -> Tensor:
+        """Minus the log probability of EOS, (N,)."""
+        return _taken_out(super().finish(state))
+
+
+class LengthScorer:
+    """Adds 1 for each label: what a language model, to which all labels cost, makes too short."""
+
+    partial = False
+    max_gain = 1.0
+
+    def __init__(self, vocabulary: int) -> None:
+        self.vocabulary = vocabulary
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        """No label yet: the state is 0 for each row."""
+        return memory.new_zeros(len(memory))
+
+    def score(self, state: Tensor, candidates: Tensor | None) -> Tensor:
+        """Ones, (N, V) or (N, K)."""
+        width = self.vocabulary if candidates is None else candidates.shape[1]
+        return state.new_ones(len(state), width)
+
+    def advance(self, state: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+        """Nothing to remember."""
+        return state[parents]
+
+    def finish(self, state: Tensor) -> Tensor:
+        """An ending adds nothing."""
+        return state
+
+
+def _nothing(memory: Tensor, memory_lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """One frame of zeros for each utterance."""
+    return memory.new_zeros(len(memory), 1, memory.shape[2]), torch.ones_like(memory_lengths)
+
+
+def _taken_out(log_probs: Tensor) -> Tensor:
+    return -log_probs.clamp(min=ILM_FLOOR)
