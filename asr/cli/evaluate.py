@@ -44,6 +44,8 @@ def evaluate(
     device: str,
     as_json: bool,
     output: Path | None,
+    lm: str | None,
+    no_lm: bool,
     **search: Any,
 ) -> int:
     """Measure the error rate of a model on a manifest.
@@ -66,7 +68,7 @@ def evaluate(
             raise OutputError(f"{output}: a folder; name a file with -o")
         check_writable(output.parent)
     options.leave_cores_free()
-    recognizer = load_model(model, device)
+    recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
     with progress(None) as shown:
         found = measure(recognizer, utterances, progress=shown.heard, **search)
     for name, error in found.failed.items():

@@ -59,8 +59,19 @@ def about_model(path: str | None) -> dict[str, Any]:
         "ctc": speech.ctc is not None,
         "chunks": can_stream(recognizer),
         "search": recognizer.search.model_dump(),
+        "language_model": about_lm(recognizer.lm),
         "facts": config.facts,
     }
+
+
+def about_lm(lm: Any) -> str | None:
+    """The language model that the model folder carries, in words."""
+    if lm is None:
+        return None
+    count = sum(one.numel() for one in lm.lm.state_dict().values())
+    word = lm.config.facts.get("dev_perplexity_word")
+    told = f", perplexity {word} a word" if word is not None else ""
+    return f"{lm.config.name} ({lm.config.lm.type}, {count / 1e6:.1f} million numbers{told})"
 
 
 def can_stream(recognizer: Any) -> bool:

@@ -14,8 +14,6 @@ from asr.errors import ConfigError
 if TYPE_CHECKING:
     from asr.train.lm.recipe import LMRecipe
 
-_paths = {"type": click.Path(path_type=Path), "multiple": True, "metavar": "FILE"}
-
 
 @click.command()
 @click.argument(
@@ -37,10 +35,18 @@ _paths = {"type": click.Path(path_type=Path), "multiple": True, "metavar": "FILE
 )
 @click.option("--type", metavar="lstm|transformer|ngram", help="Kind of model.  [default: lstm]")
 @click.option("--order", type=int, metavar="N", help="Of n-grams: how many labels.  [default: 6]")
-@click.option("--dev", **_paths, help="Measure on these texts.  [default: some of TEXT, held out]")
+@click.option(
+    "--dev",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Measure on these texts.  [default: some of TEXT, held out]",
+)
 @click.option(
     "--without",
-    **_paths,
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
     help="Leave out what shares seven words in a row with these manifests (your test sets).",
 )
 @click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")

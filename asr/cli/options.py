@@ -53,6 +53,31 @@ ctc_weight = click.option(
     metavar="W",
     help="Share of CTC in the score; attention has the rest.  [default: the model's]",
 )
+lm = click.option(
+    "--lm",
+    callback=not_empty,
+    metavar="FOLDER",
+    help="Language model.  [default: the one inside the model folder, if any]",
+)
+no_lm = click.option("--no-lm", is_flag=True, help="Use no language model.")
+lm_weight = click.option(
+    "--lm-weight",
+    type=click.FloatRange(min=0),
+    metavar="W",
+    help="How much the language model counts.  [default: that saved with it, or 0.3]",
+)
+ilm_weight = click.option(
+    "--ilm-weight",
+    type=click.FloatRange(min=0),
+    metavar="W",
+    help="How much of the decoder's own idea of the language is taken out.  [default: saved, or 0]",
+)
+length_reward = click.option(
+    "--length-reward",
+    type=click.FloatRange(min=0),
+    metavar="R",
+    help="Added to the score for each label.  [default: saved, or 0]",
+)
 batch_seconds = click.option(
     "--batch-seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -62,10 +87,18 @@ batch_seconds = click.option(
 
 
 def search_options(command: F) -> F:
-    """Adds what decides how a model is run: -m, --device, --beam, --ctc-weight, --batch-seconds."""
-    for option in (batch_seconds, ctc_weight, beam, device, model):
+    """Adds what decides how a model is run: which one, with which language model, where, how."""
+    language = (length_reward, ilm_weight, lm_weight, no_lm, lm)
+    for option in (batch_seconds, *language, ctc_weight, beam, device, model):
         command = option(command)
     return command
+
+
+def language_model(lm: str | None, no_lm: bool) -> str | bool | None:
+    """What --lm and --no-lm mean to `load_model`."""
+    if lm is not None and no_lm:
+        raise click.UsageError("--lm and --no-lm do not go together; give one of them")
+    return False if no_lm else lm
 
 
 def leave_cores_free() -> None:

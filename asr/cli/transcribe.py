@@ -99,6 +99,8 @@ def run(
     model: str | None,
     device: str,
     max_hours: float,
+    lm: str | None,
+    no_lm: bool,
     **search: Any,
 ) -> None:
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
@@ -106,7 +108,12 @@ def run(
     from asr.transcribe.recognizer import load_model
 
     options.leave_cores_free()
-    recognizer = load_model(model, device, limits=AudioLimits.for_hours(max_hours))
+    recognizer = load_model(
+        model,
+        device,
+        lm=options.language_model(lm, no_lm),
+        limits=AudioLimits.for_hours(max_hours),
+    )
     delivery.model = recognizer.name
     with progress(len(jobs)) as shown_progress:
         results = recognizer.transcribe_many(

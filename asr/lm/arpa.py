@@ -10,6 +10,7 @@ import gzip
 import lzma
 import math
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,20 +41,19 @@ def read_arpa(path: Path, tokenizer: Tokenizer) -> NGram:
     labels = {tokenizer.piece(label): label for label in range(tokenizer.size)}
     labels |= {"<s>": EOS, "</s>": EOS, "<unk>": UNK, "<UNK>": UNK}
     entries: Entries = {}
-    order, number = 0, 0
     try:
         with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8") as lines:
             for number, order, line in _sections(lines):
-                _enter(entries, line, order, labels)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise ModelError(
-            f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from None
-    except (ValueError, IndexError, KeyError) as error:
-        raise ModelError(
-            f"{path}, line {number + 1}: {_reason(error)}; an ARPA file over the pieces of the "
-            "tokenizer is needed"
-        ) from None
+                try:
+                    _enter(entries, line, order, labels)
+                except (ValueError, KeyError) as error:
+                    raise ModelError(
+                        f"{path}, line {number}: {_reason(error)}; an ARPA file is needed, over "
+                        "the pieces of the tokenizer"
+                    ) from None
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot be read as an ARPA file: {said}") from None
     if not entries:
         raise ModelError(f"{path}: no ARPA file: it has no n-grams")
     return _tree(entries, tokenizer.size)
@@ -68,11 +68,11 @@ def write_arpa(ngram: NGram, tokenizer: Tokenizer, path: Path) -> None:
     levels = ngram.levels()
     written = _Written(ngram, tokenizer)
     with whole_file(path) as file:
-        counts = [end - start for start, end in zip(levels[1:], levels[2:], strict=False)]
+        counts = [end - start for start, end in pairwise(levels[1:])]
         counts[0] += 1  # <s>
         head = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, start=1))
         file.write(f"\\data\\\n{head}".encode())
-        for n, (start, end) in enumerate(zip(levels[1:], levels[2:], strict=False), start=1):
+        for n, (start, end) in enumerate(pairwise(levels[1:]), start=1):
             file.write(f"\n\\{n}-grams:\n".encode())
             if n == 1:
                 file.write(f"{_NEVER}\t<s>\t{written.backoff(EOS)}\n".encode())
@@ -107,7 +107,7 @@ class _Written:
 def _sections(lines: IO[str]) -> Iterator[tuple[int, int, str]]:
     """The lines of n-grams, each with its number and order."""
     order = 0
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, start=1):
         text = line.strip()
         if text.startswith("\\"):
             order = int(text[1 : text.index("-")]) if text.endswith("-grams:") else 0
@@ -141,8 +141,7 @@ def _tree(entries: Entries, size: int) -> NGram:
     for gram in list(entries):
         if any(gram[:length] not in entries for length in range(1, len(gram))):
             raise ModelError(
-                f"the n-gram {' '.join(map(str, gram))} (labels) is there, but not its beginning; "
-                "the file is damaged"
+                f"the n-gram of labels {gram} is there, but not its beginning: the file is damaged"
             )
     grams = sorted(entries, key=lambda gram: (len(gram), gram))
     numbers = {gram: place for place, gram in enumerate(grams, start=1)}

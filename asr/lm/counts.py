@@ -41,7 +41,9 @@ def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[Leve
     ends[1:] = left[:-1] > 1  # all but the first label of each text
     counts = np.bincount(tokens[ends], minlength=vocabulary)
     everything = np.arange(vocabulary)
-    levels = [Level(np.zeros_like(everything), everything, np.zeros_like(everything), counts, counts)]
+    levels = [
+        Level(np.zeros_like(everything), everything, np.zeros_like(everything), counts, counts)
+    ]
     for length in range(2, order + 1):
         starts = np.flatnonzero(left >= length)
         if not len(starts):

@@ -12,6 +12,7 @@ so that a back-off model which holds p for all n-grams seen, and backoff g, is t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,9 +24,7 @@ from asr.lm.pruning import pruned
 from asr.text import BLANK
 
 
-def estimate(
-    texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: float = 0.0
-) -> NGram:
+def estimate(texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: float = 0.0) -> NGram:
     """A model of texts of labels (without EOS).
 
     Args:
@@ -90,7 +89,7 @@ def tree(
 def _renew_backoffs(ngram: NGram) -> None:
     """Sets the backoffs to what the n-grams that are left leave, the shorter contexts first."""
     levels = ngram.levels()
-    for start, end in zip(levels[2:], levels[3:], strict=False):
+    for start, end in pairwise(levels[2:]):
         nodes = slice(start - 1, end - 1)
         parents, words = ngram.parents[nodes].long(), ngram.words[nodes].long()
         seen = ngram.log_probs[start:end].double().exp()

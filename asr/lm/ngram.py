@@ -12,6 +12,7 @@ backoff behind the start.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -79,9 +80,7 @@ class NGram(LanguageModel):
         bounds = torch.arange(nodes + 2) * vocabulary
         self.register_buffer("_keys", keys, persistent=False)
         self.register_buffer("_first", torch.searchsorted(keys, bounds), persistent=False)
-        self.register_buffer(
-            "_suffix", torch.zeros(nodes + 1, dtype=torch.long), persistent=False
-        )
+        self.register_buffer("_suffix", torch.zeros(nodes + 1, dtype=torch.long), persistent=False)
         self._find_suffixes()
         self.register_buffer("_context", self._contexts(), persistent=False)
 
@@ -167,7 +166,7 @@ class NGram(LanguageModel):
     def _find_suffixes(self) -> None:
         """Level by level: the suffix of h w is the longest known n-gram of h' w."""
         starts = self.levels()[2:]  # those of one label have the root
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             parents, words = self.parents[start - 1 : end - 1], self.words[start - 1 : end - 1]
             self._suffix[start:end] = self.longest(self._suffix[parents.long()], words.long())
 

@@ -37,9 +37,7 @@ def pruned(
     return kept
 
 
-def _loss(
-    level: Level, probs: np.ndarray, lower: np.ndarray, contexts: np.ndarray
-) -> np.ndarray:
+def _loss(level: Level, probs: np.ndarray, lower: np.ndarray, contexts: np.ndarray) -> np.ndarray:
     """The loss (n,) in nats for each label of text.
 
     Args:

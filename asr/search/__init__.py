@@ -4,15 +4,20 @@ from asr.search.attention import AttentionScorer
 from asr.search.beam import search
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
-from asr.search.joint import fitting, joint_scorers
+from asr.search.joint import all_scorers, fitting, joint_scorers
+from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.protocol import Scorer, WeightedScorer
 
 __all__ = [
     "AttentionScorer",
     "CTCPrefixScorer",
+    "InternalLMScorer",
+    "LanguageModelScorer",
+    "LengthScorer",
     "Scorer",
     "SearchConfig",
     "WeightedScorer",
+    "all_scorers",
     "fitting",
     "joint_scorers",
     "search",

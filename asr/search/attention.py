@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.model.protocols import Decoder
+from asr.search.prefix import read_off
 from asr.text.tokenizer import EOS
 
 
@@ -45,10 +46,8 @@ class AttentionScorer:
         """See `StartsAfter`: one pass of the decoder over all labels."""
         fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
         log_probs, state = self.decoder.prime(fed, counts + 1, memory, memory_lengths)
-        said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
-        beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
-        last = log_probs[torch.arange(len(counts), device=counts.device), counts]
-        return said.masked_fill(beyond, 0.0).sum(1), AttentionState(state, last)
+        said, last = read_off(log_probs, tokens, counts)
+        return said.sum(1), AttentionState(state, last)
 
     def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
         """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""

@@ -10,7 +10,8 @@ A step adds one label to every open hypothesis:
    ending is likelier than every label: greedy search.
 4. An utterance is done when its `nbest`-th ending is no worse than anything that the open
    hypotheses can become: as no label adds more than the scorers' `max_gain` (0 for log
-   probabilities), nothing is lost by stopping there. It leaves the batch.
+   probabilities), nothing is lost by stopping there. It leaves the batch. Where scores can grow
+   that proof rarely comes, and hypotheses that are `give_up` behind are not waited for.
 
 No hypothesis has more labels than its utterance has memory frames. Equal scores: an ending
 before an extension, what ended first before what ended later, the better parent before the worse,
@@ -211,7 +212,8 @@ class _BeamSearch:
             return False
         # What the extension may still take: labels up to the limit, and the ending.
         left = self.limits[utterance] - labels
-        bound = best_open + self.max_gain * left if self.max_gain else best_open
+        gain = min(self.max_gain * left, self.config.give_up) if self.max_gain else 0.0
+        bound = best_open + gain
         return bound > self.found[utterance].bar
 
     def _extend(self, rows: _Open) -> _Extensions:

@@ -15,11 +15,27 @@ class SearchConfig(Config):
     ctc_weight: float = Field(
         0.3, ge=0.0, le=1.0, description="weight of CTC; attention has the rest"
     )
+    lm_weight: float = Field(
+        0.3, ge=0.0, description="weight of the language model, where there is one"
+    )
+    ilm_weight: float = Field(
+        0.0,
+        ge=0.0,
+        description="how much of the decoder's own language model is taken out where another is in",
+    )
+    length_reward: float = Field(0.0, ge=0.0, description="added for each label")
     pre_beam: float = Field(
         1.5, ge=1.0, description="candidates that CTC rescores for each hypothesis, in beams"
     )
     max_labels: int | None = Field(
         None, ge=1, description="most labels of a hypothesis; None: one for each memory frame"
+    )
+
+    give_up: float = Field(
+        10.0,
+        gt=0.0,
+        description="hypotheses that are so much worse than the last of the n best endings are "
+        "dropped where scores can grow (length_reward, ilm_weight) and nothing is proved",
     )
 
     @model_validator(mode="after")

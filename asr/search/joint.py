@@ -1,4 +1,4 @@
-"""The usual pair of scorers, attention and CTC, and which of them a model has."""
+"""The usual scorers: attention and CTC, with a language model beside them; what a model has."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from asr.errors import ModelError
+from asr.lm.protocol import LanguageModel
 from asr.model.protocols import Decoder
 from asr.search.attention import AttentionScorer
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
+from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.protocol import WeightedScorer
 
 
@@ -23,6 +25,11 @@ class JointModel(Protocol):
         ...
 
     @property
+    def vocabulary(self) -> int:
+        """Number of labels."""
+        ...
+
+    @property
     def ctc(self) -> Any:
         """The CTC head, None for a pure attention model."""
         ...
@@ -32,11 +39,21 @@ class JointModel(Protocol):
         ...
 
 
-def fitting(config: SearchConfig, model: JointModel) -> SearchConfig:
-    """`config` as far as `model` can do it: where one half is missing, the other decides alone."""
+def fitting(
+    config: SearchConfig, model: JointModel, lm: LanguageModel | None = None
+) -> SearchConfig:
+    """`config` as far as `model` can do it: where one half is missing, the other decides alone.
+
+    Without `lm` no language model is put in, and the decoder's own is not taken out.
+    """
+    changes: dict[str, float] = {}
     if model.decoder is None:
-        return config.model_copy(update={"ctc_weight": 1.0})
-    return config if model.ctc is not None else config.model_copy(update={"ctc_weight": 0.0})
+        changes |= {"ctc_weight": 1.0, "ilm_weight": 0.0}
+    elif model.ctc is None:
+        changes |= {"ctc_weight": 0.0}
+    if lm is None:
+        changes |= {"lm_weight": 0.0, "ilm_weight": 0.0}
+    return config.model_copy(update=changes)
 
 
 def joint_scorers(model: JointModel, ctc_weight: float) -> list[WeightedScorer]:
@@ -52,4 +69,26 @@ def joint_scorers(model: JointModel, ctc_weight: float) -> list[WeightedScorer]:
         scorers.append(WeightedScorer("attention", AttentionScorer(model.decoder), 1 - ctc_weight))
     if ctc_weight > 0:
         scorers.append(WeightedScorer("ctc", CTCPrefixScorer(model.ctc_log_probs), ctc_weight))
+    return scorers
+
+
+def all_scorers(
+    model: JointModel, config: SearchConfig, lm: LanguageModel | None = None
+) -> list[WeightedScorer]:
+    """Those of `joint_scorers`, and `lm`, `ilm` and `length` where they have a weight.
+
+    Raises:
+        ModelError: something has a weight that is not there.
+    """
+    scorers = joint_scorers(model, config.ctc_weight)
+    if config.lm_weight and lm is not None:
+        scorers.append(WeightedScorer("lm", LanguageModelScorer(lm), config.lm_weight))
+    if config.ilm_weight and lm is not None:
+        if model.decoder is None:
+            raise ModelError("this model was trained without a decoder; use an ILM weight of 0")
+        scorers.append(WeightedScorer("ilm", InternalLMScorer(model.decoder), config.ilm_weight))
+    if config.length_reward:
+        scorers.append(
+            WeightedScorer("length", LengthScorer(model.vocabulary), config.length_reward)
+        )
     return scorers

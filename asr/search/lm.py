@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from asr.lm.protocol import LanguageModel
-from asr.model.protocols import Decoder
 from asr.search.attention import AttentionScorer, AttentionState
+from asr.search.prefix import read_off
 from asr.text.tokenizer import EOS
 
 #: The internal language model calls nothing less probable than this: where it is certain that a
@@ -56,10 +56,8 @@ class LanguageModelScorer:
         """See `StartsAfter`: all labels at once."""
         fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
         log_probs, state = self.lm.prime(fed, counts + 1)
-        said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
-        beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
-        last = log_probs[torch.arange(len(counts), device=counts.device), counts]
-        return said.masked_fill(beyond, 0.0).sum(1), LMState(state, last)
+        said, last = read_off(log_probs, tokens, counts)
+        return said.sum(1), LMState(state, last)
 
     def score(self, state: LMState, candidates: Tensor | None) -> Tensor:
         """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
@@ -84,9 +82,6 @@ class InternalLMScorer(AttentionScorer):
 
     max_gain = -ILM_FLOOR
 
-    def __init__(self, decoder: Decoder) -> None:
-        super().__init__(decoder)
-
     def start(self, memory: Tensor, memory_lengths: Tensor) -> AttentionState:
         """The decoder's first step, with nothing to hear."""
         return super().start(*_nothing(memory, memory_lengths))
@@ -98,10 +93,8 @@ class InternalLMScorer(AttentionScorer):
         fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
         nothing = _nothing(memory, memory_lengths)
         log_probs, state = self.decoder.prime(fed, counts + 1, *nothing)
-        said = _taken_out(log_probs[:, :-1].gather(2, tokens[..., None]))[..., 0].double()
-        beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
-        last = log_probs[torch.arange(len(counts), device=counts.device), counts]
-        return said.masked_fill(beyond, 0.0).sum(1), AttentionState(state, last)
+        said, last = read_off(log_probs, tokens, counts)
+        return _taken_out(said).sum(1), AttentionState(state, last)
 
     def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
         """Minus log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
@@ -124,6 +117,12 @@ class LengthScorer:
     def start(self, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """No label yet: the state is 0 for each row."""
         return memory.new_zeros(len(memory))
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `StartsAfter`: their number."""
+        return counts.double(), self.start(memory, memory_lengths)
 
     def score(self, state: Tensor, candidates: Tensor | None) -> Tensor:
         """Ones, (N, V) or (N, K)."""

@@ -31,6 +31,22 @@ class StartsAfter(Protocol):
         ...
 
 
+def read_off(log_probs: Tensor, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """What a decoder that was primed said of the labels, and what it says behind them.
+
+    Args:
+        log_probs: (B, U + 1, V) behind EOS and each label. tokens: (B, U). counts: (B,) labels.
+
+    Returns:
+        log probabilities (B, U) float64 of the labels, 0 in the padding, and those (B, V) of all
+        labels behind the last one.
+    """
+    said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
+    beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
+    last = log_probs[torch.arange(len(counts), device=counts.device), counts]
+    return said.masked_fill(beyond, 0.0), last
+
+
 def start_after(
     scorer: Scorer, memory: Tensor, memory_lengths: Tensor, prefixes: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Any]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from asr.lm import LanguageModel
 from asr.model import ChunkContext, SpeechModel
-from asr.search import SearchConfig, joint_scorers, search
+from asr.search import SearchConfig, all_scorers, search
 from asr.transcribe.align import align
 from asr.transcribe.ear import Ear
 from asr.transcribe.endpoint import EndpointConfig
@@ -27,6 +28,7 @@ class Hearing:
     search: SearchConfig
     endpoint: EndpointConfig
     clock: WordClock
+    lm: LanguageModel | None = None
 
     @property
     def ear(self) -> Ear:
@@ -107,7 +109,7 @@ class Hearing:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
-            scorers = joint_scorers(self.model, self.search.ctc_weight)
+            scorers = all_scorers(self.model, self.search, self.lm)
             return search(scorers, memory, lengths, config, [one.decided for one in questions])
 
     def text(self, labels: Sequence[int]) -> str:

@@ -13,16 +13,18 @@ import numpy as np
 import torch
 
 from asr.audio import Audio, AudioLimits
-from asr.config import parse
 from asr.errors import AsrError, ConfigError, ModelError
+from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
-from asr.search import SearchConfig, fitting
+from asr.search import SearchConfig
 from asr.transcribe.batch import Sound, Work, transcribe_all
 from asr.transcribe.chunked import transcribe_chunked
 from asr.transcribe.decode import StretchDecoder
+from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.hearing import Hearing
+from asr.transcribe.options import asked_search, default_search, language_model
 from asr.transcribe.segmenter import cut_at_pauses, cut_segments
 from asr.transcribe.source import Source, open_source
 from asr.transcribe.stream import Stream
@@ -31,9 +33,6 @@ from asr.types import Transcript
 
 #: The model that ships with the package.
 SHIPPED = Path(__file__).parents[1] / "pretrained" / "english"
-
-#: Seconds of sound that are decoded together, padding counted.
-BATCH_SECONDS = {"cpu": 60.0, "cuda": 600.0}
 
 #: How much of a stream the encoder hears at once where nothing else is asked for.
 CHUNK_MS = 640.0
@@ -46,6 +45,7 @@ def load_model(
     path: str | os.PathLike[str] | None = None,
     device: str | torch.device = "auto",
     *,
+    lm: str | os.PathLike[str] | bool | None = None,
     limits: AudioLimits | None = None,
 ) -> Recognizer:
     """Opens a model folder for transcribing.
@@ -53,14 +53,18 @@ def load_model(
     Args:
         path: the folder; None is the model that ships with the package.
         device: "auto" takes the GPU where there is one; "cpu", "cuda" or "cuda:N" insist.
+        lm: the folder of a language model; None takes the one that the model folder carries
+            (`lm/`), if any; False takes none.
         limits: what an input may cost at most; None is 12 hours of sound.
 
     Raises:
-        ModelError: the folder is missing, damaged, or not a model folder.
+        ModelError: a folder is missing, damaged, or not what it should be, or the language model
+            is for another tokenizer.
         ConfigError: there is no such device here.
     """
     place = chosen_device(device)
-    return Recognizer(load_model_folder(model_folder(path)), place, limits=limits)
+    loaded = load_model_folder(model_folder(path))
+    return Recognizer(loaded, place, limits=limits, lm=language_model(loaded, lm))
 
 
 def model_folder(path: str | os.PathLike[str] | None) -> Path:
@@ -79,26 +83,6 @@ def model_folder(path: str | os.PathLike[str] | None) -> Path:
     return SHIPPED
 
 
-def chosen_device(device: str | torch.device) -> torch.device:
-    """The torch device that "auto", "cpu", "cuda" or "cuda:N" stands for here.
-
-    Raises:
-        ConfigError: there is no such device here.
-    """
-    device = str(device)
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = device.partition(":")
-    if kind not in BATCH_SECONDS or (number and not number.isdecimal()):
-        raise ConfigError(f"device '{device}': there are auto, cpu, cuda and cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device '{device}': torch {torch.__version__} sees {torch.cuda.device_count()} "
-            "CUDA devices here; use --device cpu (device='cpu')"
-        )
-    return torch.device(device)
-
-
 class Recognizer:
     """Turns audio into transcripts with one model, on one device.
 
@@ -111,6 +95,7 @@ class Recognizer:
         device: torch.device | str = "cpu",
         endpoint: EndpointConfig | None = None,
         limits: AudioLimits | None = None,
+        lm: LoadedLM | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.model = loaded.model.to(self.device).eval()
@@ -119,7 +104,11 @@ class Recognizer:
         self.folder = loaded.folder
         self.endpoint = endpoint or EndpointConfig()
         self.limits = limits or AudioLimits()
-        self.search = self._defaults()
+        self.lm = lm
+        if lm is not None:
+            lm.lm.to(self.device).eval()
+        self._loaded = loaded
+        self.search = default_search(loaded, lm)
 
     @property
     def name(self) -> str:
@@ -147,6 +136,9 @@ class Recognizer:
         beam: int | None = None,
         ctc_weight: float | None = None,
         nbest: int | None = None,
+        lm_weight: float | None = None,
+        ilm_weight: float | None = None,
+        length_reward: float | None = None,
     ) -> Transcript:
         """What one recording says; of any length, with memory for less than a minute of it.
 
@@ -159,7 +151,8 @@ class Recognizer:
             left_ms: how much a chunk sees of the past; None is about five seconds.
             endpoint: where segments end. None, without chunks: as late as the longest segment
                 allows, in the quietest place. With chunks, or if it is given: at pauses.
-            beam, ctc_weight, nbest: as in `SearchConfig`; None takes the model's own.
+            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward: as in `SearchConfig`;
+                None takes the model's own.
 
         Raises:
             AudioError: the audio cannot be used.
@@ -175,6 +168,9 @@ class Recognizer:
             beam=beam,
             ctc_weight=ctc_weight,
             nbest=nbest,
+            lm_weight=lm_weight,
+            ilm_weight=ilm_weight,
+            length_reward=length_reward,
         )
         if isinstance(result, AsrError):
             raise result
@@ -192,6 +188,9 @@ class Recognizer:
         beam: int | None = None,
         ctc_weight: float | None = None,
         nbest: int | None = None,
+        lm_weight: float | None = None,
+        ilm_weight: float | None = None,
+        length_reward: float | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Iterator[tuple[Source, Transcript | AsrError]]:
         """Transcribes many recordings, with stretches of several decoded together.
@@ -216,7 +215,14 @@ class Recognizer:
             raise ConfigError(f"batch_seconds must be above 0 and finite, got {seconds}")
         if _is_one(sources):
             raise ConfigError("transcribe_many takes a list; for one recording there is transcribe")
-        options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
+        options = self._search(
+            beam=beam,
+            ctc_weight=ctc_weight,
+            nbest=nbest,
+            lm_weight=lm_weight,
+            ilm_weight=ilm_weight,
+            length_reward=length_reward,
+        )
 
         def opened(source: Source) -> AbstractContextManager[Sound]:
             return open_source(source, sample_rate, self.sample_rate, self.limits)
@@ -228,7 +234,7 @@ class Recognizer:
             raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
         work = Work(
             rate=self.sample_rate,
-            decode=StretchDecoder(self.model, options),
+            decode=StretchDecoder(self.model, options, self._language_model),
             clock=WordClock.of(self.model, self.tokenizer.decode),
             cut=self._cut(endpoint),
             batch_seconds=seconds,
@@ -246,6 +252,9 @@ class Recognizer:
         beam: int | None = None,
         ctc_weight: float | None = None,
         nbest: int | None = None,
+        lm_weight: float | None = None,
+        ilm_weight: float | None = None,
+        length_reward: float | None = None,
     ) -> Stream:
         """A live stream: feed it sound, and it says what it has heard.
 
@@ -256,23 +265,35 @@ class Recognizer:
                 work, and some accuracy.
             left_ms: how much a chunk sees of the past; None is about five seconds.
             endpoint: where segments end; None takes the recogniser's rules.
-            beam, ctc_weight, nbest: as in `SearchConfig`; None takes the model's own.
+            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward: as in `SearchConfig`;
+                None takes the model's own.
 
         Raises:
             AudioError: there is no such rate.
             ConfigError: an option is out of range.
             ModelError: the model cannot do what was asked.
         """
-        options = self._search(beam=beam, ctc_weight=ctc_weight, nbest=nbest)
+        options = self._search(
+            beam=beam,
+            ctc_weight=ctc_weight,
+            nbest=nbest,
+            lm_weight=lm_weight,
+            ilm_weight=ilm_weight,
+            length_reward=length_reward,
+        )
         hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint)
         return Stream(hearing, sample_rate)
+
+    @property
+    def _language_model(self) -> LanguageModel | None:
+        return self.lm.lm if self.lm is not None else None
 
     def _hearing(
         self, context: ChunkContext, options: SearchConfig, endpoint: EndpointConfig | None
     ) -> Hearing:
         rules = endpoint or self.endpoint
         clock = WordClock.of(self.model, self.tokenizer.decode)
-        return Hearing(self.model, context, options, rules, clock)
+        return Hearing(self.model, context, options, rules, clock, self._language_model)
 
     def _cut(
         self, endpoint: EndpointConfig | None
@@ -301,23 +322,9 @@ class Recognizer:
             )
         return nearest
 
-    def _defaults(self) -> SearchConfig:
-        """The search that is saved with the model, as far as the model can do it."""
-        try:
-            saved = parse(SearchConfig, self.config.search, f"{self.folder}: search")
-        except ConfigError as error:
-            raise ModelError(str(error)) from None
-        return fitting(saved, self.model)
-
     def _search(self, **asked: Any) -> SearchConfig:
         """The model's search with what was asked for in place of its own."""
-        given = {name: value for name, value in asked.items() if value is not None}
-        config = parse(SearchConfig, self.search.model_dump() | given, "search options")
-        if self.model.decoder is None and config.ctc_weight < 1:
-            raise ModelError(f"model '{self.name}' has no decoder: ctc_weight must be 1")
-        if self.model.ctc is None and config.ctc_weight > 0:
-            raise ModelError(f"model '{self.name}' was trained without CTC: ctc_weight must be 0")
-        return config
+        return asked_search(self.search, self._loaded, self.lm, asked)
 
 
 def _is_one(sources: Any) -> bool:

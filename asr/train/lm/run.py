@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ import torch
 
 from asr.config import to_yaml
 from asr.errors import ConfigError
-from asr.lm.folder import LMFolderConfig, build_lm, check_same_labels, load_lm_folder, save_lm_folder
+from asr.lm.folder import (
+    LMFolderConfig,
+    build_lm,
+    check_same_labels,
+    load_lm_folder,
+    save_lm_folder,
+)
 from asr.lm.kneser_ney import estimate
 from asr.lm.ngram import NGramConfig
 from asr.lm.perplexity import Perplexity, perplexity
@@ -98,11 +105,13 @@ def normalizer_of(folder: Path) -> NormalizerConfig:
     return read_folder_config(folder).normalizer
 
 
-def _count(recipe: LMRecipe, labels: Tokenizer, data: Prepared, progress: Progress) -> LanguageModel:
+def _count(
+    recipe: LMRecipe, labels: Tokenizer, data: Prepared, progress: Progress
+) -> LanguageModel:
     assert isinstance(recipe.lm, NGramConfig)
     ngram = estimate(data.train.texts(), labels.size, recipe.lm.order, recipe.lm.prune)
     levels = ngram.levels()
-    sizes = [str(end - start) for start, end in zip(levels[1:], levels[2:], strict=False)]
+    sizes = [str(end - start) for start, end in pairwise(levels[1:])]
     progress.say(f"n-grams of 1, 2, ... labels: {', '.join(sizes)}")
     return ngram
 

@@ -117,14 +117,10 @@ class TextCutter:
         words = text.split()
         parts = -(-len(words) // self.words)
         for part in range(parts):  # of about the same length
-            yield " ".join(
-                words[len(words) * part // parts : len(words) * (part + 1) // parts]
-            )
+            yield " ".join(words[len(words) * part // parts : len(words) * (part + 1) // parts])
 
 
-def encoded_files(
-    paths: Sequence[Path], normalize: TextNormalizer, tokenizer: Tokenizer
-) -> Corpus:
+def encoded_files(paths: Sequence[Path], normalize: TextNormalizer, tokenizer: Tokenizer) -> Corpus:
     """The texts of files as they are, to measure on.
 
     Raises:
