@@ -29,6 +29,7 @@ from asr.lm.transformer import Transformer, TransformerConfig
 from asr.model.folder import DTYPES, WEIGHTS, unique_weights, weight_mismatches
 from asr.model.whole_folder import CONFIG, check_files, digests, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
+from asr.whole import write_whole
 
 FORMAT_VERSION = 1
 CONFIGS: dict[str, type[TypedConfig]] = {
@@ -163,6 +164,17 @@ def read_lm_config(folder: Path) -> LMFolderConfig:
         return parse(LMFolderConfig, values, str(path))
     except ConfigError as error:
         raise ModelError(f"{error}; the folder is damaged, copy it again") from None
+
+
+def set_search(folder: Path, search: Mapping[str, Any]) -> None:
+    """Saves options of the search with a language model, in place of those that it has.
+
+    Raises:
+        ModelError: the folder is no language model folder.
+        OutputError: it cannot be written.
+    """
+    config = read_lm_config(folder)
+    write_whole(folder / CONFIG, to_yaml(config.model_copy(update={"search": dict(search)})))
 
 
 def check_same_labels(mine: Tokenizer, other: Tokenizer, whose: str, others: str) -> None:

@@ -107,7 +107,7 @@ class Recognizer:
         self.lm = lm
         if lm is not None:
             lm.lm.to(self.device).eval()
-        self._loaded = loaded
+        self.loaded = loaded
         self.search = default_search(loaded, lm)
 
     @property
@@ -324,7 +324,7 @@ class Recognizer:
 
     def _search(self, **asked: Any) -> SearchConfig:
         """The model's search with what was asked for in place of its own."""
-        return asked_search(self.search, self._loaded, self.lm, asked)
+        return asked_search(self.search, self.loaded, self.lm, asked)
 
 
 def _is_one(sources: Any) -> bool:

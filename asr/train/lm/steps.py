@@ -28,6 +28,8 @@ from asr.train.optimizer import build_optimizer
 from asr.train.progress import Progress
 from asr.train.seeds import derive
 
+#: A step that seems longer than this (seconds) was paused: the rest is no time of training.
+_PAUSE = 60.0
 #: After so many steps in a row whose loss is not finite, training gives up.
 _BAD_STEPS = 5
 
@@ -107,7 +109,7 @@ class LMTraining:
         """
         training = self.recipe.training
         began = saved = time.monotonic()
-        clock, speed = self.at.clock, _Speed(self.at.labels)
+        before, speed = began, _Speed(self.at.labels)
         with self._interruptible():
             while self.at.epoch < training.epochs and not self.ended:
                 seed = epoch_seed(training.seed, self.at.epoch)
@@ -115,7 +117,8 @@ class LMTraining:
                 for rows in epoch.batches[self.at.batch :]:
                     self._step(rows, len(epoch.batches), bf16)
                     now = time.monotonic()
-                    self.at.clock = clock + now - began
+                    self.at.clock += min(now - before, _PAUSE)
+                    before = now
                     self._show(len(epoch.batches), speed.of(self.at.labels, now))
                     if self.at.step % training.validation_steps == 0:
                         self.validate()

@@ -1,0 +1,77 @@
+"""`asr lm`, and language models on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+LINES = ["and the rest of what people say", "people say the rest", "what of the people", "say it"]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(f"{one} {other}" for one in LINES for other in LINES))
+    return path
+
+
+def test_texts_become_a_language_model_that_transcribes(
+    run: Run, texts: Path, tiny_model: Path, recordings: Path, tmp_path: Path
+):
+    small = ["--set", "lm.dim=8", "--set", "training.epochs=1", "--set", "text.held_out=0.3"]
+    done = run("lm", texts, "-o", tmp_path / "lstm", "--tokenizer", tiny_model, *small)
+    assert done.exit_code == 0, done.stderr
+    assert "dev: perplexity" in done.stdout
+    assert f"language model: {tmp_path / 'lstm' / 'lm'}" in done.stdout
+    counted = ["--type", "ngram", "--order", "3", "--set", "text.held_out=0.3"]
+    done = run("lm", texts, "-o", tmp_path / "ngram", "--tokenizer", tiny_model, *counted)
+    assert done.exit_code == 0, done.stderr
+    assert "n-grams of 1, 2, ... labels: 3" in done.stderr
+    for kind in ("lstm", "ngram"):
+        call = ["transcribe", "-m", tiny_model, recordings / "one.wav", "--device", "cpu"]
+        done = run(*call, "--lm", tmp_path / kind / "lm", "--lm-weight", "0.5", "-f", "json")
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(done.stdout)["segments"] is not None
+    done = run("lm", texts, "--measure", tmp_path / "lstm" / "lm")
+    assert "16 texts" in done.stdout
+
+
+def test_an_arpa_file_is_converted(run: Run, tiny_model: Path, tmp_path: Path):
+    arpa = tmp_path / "a.arpa"
+    arpa.write_text(
+        "\\data\\\nngram 1=3\n\n\\1-grams:\n-99\t<s>\t0\n-0.5\t</s>\n-0.3\ta\n\n\\end\\\n"
+    )
+    done = run("lm", arpa, "-o", tmp_path / "out", "--tokenizer", tiny_model)
+    assert done.exit_code == 0, done.stderr
+    assert f"language model: {tmp_path / 'out' / 'lm'}" in done.stdout
+    again = run("lm", arpa, arpa, "-o", tmp_path / "out", "--tokenizer", tiny_model)
+    assert again.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "add -o FOLDER"),
+        (["-o", "x", "--type", "lstn"], "no lm is called 'lstn', did you mean 'lstm'"),
+        (["-o", "x", "--max-time", "soon"], "--max-time: 'soon' is no length of time"),
+        (["-o", "x", "--set", "lm.dims=3"], "did you mean 'dim'"),
+        (["--measure", "nowhere"], "nowhere: no such language model folder"),
+    ],
+)
+def test_wrong_calls_are_told(
+    run: Run, texts: Path, tiny_model: Path, tmp_path: Path, more: list[str], said: str
+):
+    more = [str(tmp_path / one) if one == "x" else one for one in more]
+    done = run("lm", texts, "--tokenizer", tiny_model, *more)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_lm_and_no_lm_do_not_go_together(run: Run, tiny_model: Path, recordings: Path):
+    done = run("transcribe", "-m", tiny_model, recordings, "--lm", "x", "--no-lm")
+    assert done.exit_code == 2
+    assert "do not go together" in done.stderr
