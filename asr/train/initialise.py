@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from asr.errors import ConfigError, TrainingError
 from asr.model import SpeechModel
-from asr.model.folder import load_model_folder, unique_weights, weight_mismatches
+from asr.model.folder import load_model_folder, unique_weights
 from asr.text import Tokenizer
+from asr.train.grouping import grouped
+from asr.whole import write_whole
+
+#: In a run's `training/` folder: what became of each tensor.
+LISTING = "initialised.txt"
+LOADED, NEW, LEFT_OUT, LABELS = "loaded", "new", "left out", "other labels"
 
 
 @dataclass(frozen=True)
 class Init:
     """Takes over the weights of a model folder, as far as they are called and shaped alike.
 
-    Rows that stand for labels are taken over only where the tokenizers are the same.
+    Rows that stand for labels are taken over where both tokenizers spell the label the same.
 
     Args:
         partial: go on where some do not fit; they stay as they were drawn.
-        say: prints what was loaded, what is new and what was left out.
+        say: prints what was loaded, what is new and what was left out, by modules.
+        listing: the folder that gets `initialised.txt`, a line for each tensor.
     """
 
     folder: Path
     partial: bool
     say: Callable[[str], None]
+    listing: Path | None = None
 
     def apply(self, model: SpeechModel, tokenizer: Tokenizer) -> None:
         """Fills `model`, its feature normalisation too: the weights were trained behind it.
@@ -33,28 +44,35 @@ class Init:
         Raises:
             ModelError: the folder cannot be loaded.
             TrainingError: something does not fit and `partial` is not set.
+            OutputError: the listing cannot be written.
         """
         loaded = load_model_folder(self.folder)
         theirs, own = unique_weights(loaded.model), unique_weights(model)
-        fitting = {n: t for n, t in theirs.items() if n in own and own[n].shape == t.shape}
-        problems = weight_mismatches(model, theirs)
-        if differences := _label_differences(tokenizer, loaded.tokenizer):
-            of_labels = [
-                name for name in _label_weights(model) if fitting.pop(name, None) is not None
-            ]
-            problems += [f"{name} belongs to other labels" for name in of_labels] + differences
+        difference = _label_difference(tokenizer, loaded.tokenizer)
+        became = _compare(own, theirs, _label_places(model) if difference else {})
+        problems = [f"{what}: {where}" for what, where in _told(became).items() if what != LOADED]
         if problems and not self.partial:
             raise TrainingError(
-                f"--init {self.folder}: does not fit the recipe: {'; '.join(problems)}; "
+                f"--init {self.folder}: does not fit the recipe: "
+                f"{'; '.join([*problems, *([difference] if difference else [])])}; "
                 "correct the recipe, or take over what fits with --init-partial"
             )
-        model.load_state_dict(fitting, strict=False)
-        self.say(
-            f"initialised from {self.folder}: {len(fitting)} of {len(own)} tensors loaded, "
-            f"{len(own) - len(fitting)} new, {len(theirs) - len(fitting)} left out"
-        )
+        alike = {name: theirs[name] for name, what in became.items() if what == LOADED}
+        model.load_state_dict(alike, strict=False)
+        self.say(f"initialised from {self.folder}: {len(alike)} of {len(own)} tensors loaded")
         for problem in problems:
             self.say(f"  {problem}")
+        if difference:
+            rows = _same_labels(tokenizer, loaded.tokenizer)
+            _copy_rows(own, theirs, _of(became, LABELS, _label_places(model)), rows)
+            self.say(f"  {difference}")
+            self.say(
+                f"  labels spelled the same: {len(rows)} of {tokenizer.size}, their rows are "
+                f"loaded; the rows of {tokenizer.size - len(rows)} are new"
+            )
+        if self.listing is not None:
+            lines = "".join(f"{name}: {what}\n" for name, what in became.items())
+            write_whole(self.listing / LISTING, lines)
 
 
 def freeze(model: SpeechModel, names: Sequence[str]) -> None:
@@ -75,18 +93,81 @@ def freeze(model: SpeechModel, names: Sequence[str]) -> None:
         raise ConfigError("training.freeze: nothing is left to train")
 
 
-def _label_weights(model: SpeechModel) -> list[str]:
-    """Names of the tensors that one more label would make larger."""
+def _compare(
+    own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], labels: Mapping[str, int]
+) -> dict[str, str]:
+    """What becomes of each tensor of both models.
+
+    Args:
+        labels: the tensors whose rows stand for other labels there, with the dimension of the rows.
+    """
+    became = {}
+    for name, tensor in own.items():
+        if name not in theirs:
+            became[name] = NEW
+        elif name in labels and _without(tensor, labels[name]) == _without(
+            theirs[name], labels[name]
+        ):
+            became[name] = LABELS
+        elif theirs[name].shape != tensor.shape:
+            became[name] = f"new, {tuple(theirs[name].shape)} there and {tuple(tensor.shape)} here"
+        else:
+            became[name] = LOADED
+    return became | {name: LEFT_OUT for name in theirs if name not in own}
+
+
+def _told(became: Mapping[str, str]) -> dict[str, str]:
+    """For each fate the modules that had it, in few words."""
+    fates: dict[str, list[str]] = {}
+    for name, what in became.items():
+        fates.setdefault(what, []).append(name)
+    return {what: ", ".join(grouped(names, became)) for what, names in fates.items()}
+
+
+def _label_places(model: SpeechModel) -> dict[str, int]:
+    """The tensors that one more label would make larger, and the dimension in which it would."""
     larger = SpeechModel(model.config, model.vocabulary + 1).state_dict()
-    return [name for name, one in model.state_dict().items() if larger[name].shape != one.shape]
+    return {
+        name: next(d for d, size in enumerate(one.shape) if larger[name].shape[d] != size)
+        for name, one in model.state_dict().items()
+        if larger[name].shape != one.shape
+    }
 
 
-def _label_differences(own: Tokenizer, theirs: Tokenizer) -> list[str]:
+def _label_difference(own: Tokenizer, theirs: Tokenizer) -> str | None:
+    """What is different about the labels; None where they are the same."""
     size = min(own.size, theirs.size)
     other = next((i for i in range(size) if own.piece(i) != theirs.piece(i)), None)
     if other is None and own.size == theirs.size:
-        return []
+        return None
     told = f"the tokenizers differ: {theirs.size} labels there, {own.size} here"
     if other is not None:
         told += f", label {other} is '{theirs.piece(other)}' there, '{own.piece(other)}' here"
-    return [f"{told} (set 'tokenizer' to the model's folder)"]
+    return f"{told} (to keep the model's, set 'tokenizer' to its folder)"
+
+
+def _same_labels(own: Tokenizer, theirs: Tokenizer) -> dict[int, int]:
+    """Own labels that are spelled the same there, each with its number there."""
+    known = {theirs.piece(token): token for token in range(theirs.size)}
+    pieces = {token: own.piece(token) for token in range(own.size)}
+    return {token: known[piece] for token, piece in pieces.items() if piece in known}
+
+
+@torch.no_grad()
+def _copy_rows(
+    own: Mapping[str, Tensor],
+    theirs: Mapping[str, Tensor],
+    places: Mapping[str, int],
+    rows: Mapping[int, int],
+) -> None:
+    here, there = torch.tensor(list(rows)), torch.tensor(list(rows.values()))
+    for name, dimension in places.items():
+        own[name].index_copy_(dimension, here, theirs[name].index_select(dimension, there))
+
+
+def _of(became: Mapping[str, str], what: str, places: Mapping[str, int]) -> dict[str, int]:
+    return {name: place for name, place in places.items() if became.get(name) == what}
+
+
+def _without(tensor: Tensor, dimension: int) -> tuple[int, ...]:
+    return (*tensor.shape[:dimension], *tensor.shape[dimension + 1 :])

@@ -93,7 +93,10 @@ def train(
         if state is not None and resumed == checkpoints / LAST:
             snapshots.restore(state["snapshots"])
         say = loop.progress.say if loop.progress is not None else _silent
-        init = Init(start.init, start.init_partial, say) if start.init and state is None else None
+        init = None
+        if start.init is not None and state is None:
+            listing = folder / "training" if trainer.is_global_zero else None
+            init = Init(start.init, start.init_partial, say, listing)
         module = SpeechTraining(recipe, data, state, init)
         opening = Opening(loop, devices, folder, notes, say)
         trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
