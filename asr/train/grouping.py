@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 
@@ -14,9 +14,8 @@ def grouped(names: Collection[str], among: Iterable[str]) -> list[str]:
         among: the names of all tensors there are; a module is named as a whole where all of its
             tensors are among `names`.
     """
-    sizes = Counter({module: size for module, size in _modules(set(names), sorted({*among}))})
     numbered: defaultdict[tuple[str, str, int], list[int]] = defaultdict(list)
-    for module, size in sizes.items():
+    for module, size in _modules(set(names), sorted({*among})):
         before, number, after = _at_number(module)
         numbered[before, after, size].append(number)
     return [_written(*key, numbers) for key, numbers in numbered.items()]

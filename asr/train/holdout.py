@@ -1,0 +1,85 @@
+"""A part of a corpus that is kept from training, to measure on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asr.data.leakage import same_audio
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+#: What is held out: this share of the sound, within these limits (seconds), never above `MOST`.
+SHARE, LEAST_SECONDS, MOST_SECONDS, MOST = 0.1, 60.0, 600.0, 0.2
+#: Fewer speakers than this are not told apart: each has too much of the corpus.
+FEWEST_SPEAKERS = 5
+#: Fewer utterances than this are all needed for training.
+FEWEST_UTTERANCES = 10
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The two parts, and how they were chosen, in words. `dev` is empty in tiny corpora."""
+
+    train: list[Cut]
+    dev: list[Cut]
+    how: str
+
+
+def hold_out(cuts: Sequence[Cut]) -> HeldOut:
+    """Splits a corpus: whole speakers where they are known, else random recordings.
+
+    The choice depends on names and lengths alone. What sounds the same stays on one side.
+    """
+    if len(cuts) < FEWEST_UTTERANCES:
+        return HeldOut(list(cuts), [], f"none: fewer than {FEWEST_UTTERANCES} utterances")
+    total = sum(cut.duration for cut in cuts)
+    wanted = min(max(SHARE * total, LEAST_SECONDS), MOST_SECONDS, MOST * total)
+    people = [_speaker(cut) for cut in cuts]
+    if all(people) and len({*people}) >= FEWEST_SPEAKERS:
+        groups, limit = _grouped(cuts, people), MOST * total
+        chosen = _choose(groups, wanted, limit)
+        if chosen:
+            how = f"all of {len(chosen)} of {len(groups)} speakers"
+            return _split(cuts, [cut for name in chosen for cut in groups[name]], how)
+    groups = _grouped(cuts, [cut.id for cut in cuts])
+    chosen = _choose(groups, wanted, MOST * total)
+    return _split(cuts, [cut for name in chosen for cut in groups[name]], "chosen at random")
+
+
+def _speaker(cut: Cut) -> str:
+    people = {part.speaker or "" for part in cut.supervisions}
+    return people.pop() if len(people) == 1 else ""
+
+
+def _grouped(cuts: Iterable[Cut], names: Iterable[str]) -> dict[str, list[Cut]]:
+    groups: defaultdict[str, list[Cut]] = defaultdict(list)
+    for cut, name in zip(cuts, names, strict=True):
+        groups[name].append(cut)
+    return groups
+
+
+def _choose(groups: dict[str, list[Cut]], wanted: float, limit: float) -> list[str]:
+    """Groups in an order that looks random, until `wanted` seconds are there; none past `limit`."""
+    chosen: list[str] = []
+    seconds = 0.0
+    for name in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).hexdigest()):
+        size = sum(cut.duration for cut in groups[name])
+        if seconds < wanted and seconds + size <= limit:
+            chosen.append(name)
+            seconds += size
+    return chosen
+
+
+def _split(cuts: Sequence[Cut], dev: Sequence[Cut], how: str) -> HeldOut:
+    held = {cut.id for cut in dev}
+    train = [cut for cut in cuts if cut.id not in held]
+    twins = {name for _, name in same_audio(train, dev)}  # the same sound under another name
+    kept = held - twins
+    return HeldOut(
+        [cut for cut in cuts if cut.id not in kept], [cut for cut in cuts if cut.id in kept], how
+    )

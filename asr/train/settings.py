@@ -1,0 +1,91 @@
+"""Settings that suit adapting a model to a given amount of speech."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+#: Steps for three minutes of speech; they grow with the fourth root of the amount, so that minutes
+#: are heard twenty times and hours a few times (docs/finetuning.md has what was measured).
+STEPS_FOR_MINUTES = (200, 3.0)
+#: The peak of the learning rate, as a part of that which the model was first trained with.
+LR_SHARE = 0.25
+#: Of what is heard, the part that comes from the model's old domain where that is rehearsed.
+KEEP_SHARE = 0.3
+#: Up to so many hours (115 MB each) are decoded once and kept in memory.
+MEMORY_HOURS = 10.0
+#: Seconds of audio in a step, at least and at most.
+BATCH_SECONDS = (20.0, 60.0)
+SPEEDS = (0.95, 1.0, 1.05)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much speech there is: seconds in all, and of the longest utterance."""
+
+    utterances: int
+    seconds: float
+    longest: float
+
+    @classmethod
+    def of(cls, cuts: Sequence[Cut]) -> Amount:
+        """What `cuts` hold."""
+        lengths = [cut.duration for cut in cuts]
+        return cls(len(lengths), sum(lengths), max(lengths, default=0.0))
+
+
+def settings(new: Amount, keep: Amount | None, lr: float) -> dict[str, Any]:
+    """What a recipe says about data, optimisation and its own length; nothing about paths.
+
+    Args:
+        new: what is adapted to. keep: what is rehearsed of the old domain.
+        lr: the peak learning rate that the model was first trained with.
+    """
+    longest = min(math.ceil(max(new.longest, keep.longest if keep else 0.0) + 0.5), 30)
+    batch = min(max(new.seconds / 20, BATCH_SECONDS[0]), BATCH_SECONDS[1])
+    batch = max(math.ceil(batch), math.ceil(2 * longest / min(SPEEDS)))
+    steps = how_many_steps(new.seconds, batch, keep is not None)
+    hours = (new.seconds + (keep.seconds if keep else 0.0)) / 3600
+    return {
+        "data": {
+            "batch_seconds": batch,
+            "max_seconds": longest,
+            "buckets": min(max(round(new.seconds / batch / 4), 1), 30),
+            "workers": 0,
+            "cache": "memory" if hours <= MEMORY_HOURS else "none",
+            "augment": {
+                "speed": {"factors": list(SPEEDS)},
+                "volume": {"probability": 0.5, "gain_db": [-12, 6]},
+            },
+        },
+        "spec_augment": {"frequency_width": 15, "time_width": 20, "time_share": 0.15},
+        "optimizer": {"lr": float(f"{LR_SHARE * lr:.2g}")},
+        "schedule": {"type": "cosine", "warmup_steps": max(steps // 10, 1)},
+        "training": {
+            "max_steps": steps,
+            # the average looks back over a twentieth of the run
+            "ema": float(f"{min(max(1 - 20 / steps, 0.5), 0.999):.3g}"),
+            "devices": 1,
+        },
+        "validation": {"steps": max(steps // 8, 1), "decode": 50, "show": 3},
+        # the best of the run's snapshots, by the loss on what is held out: no later than needed
+        "checkpoint": {"minutes": 2, "keep": 3, "average": "best"},
+    }
+
+
+def how_many_steps(seconds: float, batch_seconds: float, rehearsed: bool) -> int:
+    """Steps that suit `seconds` of new speech; each of them is heard once at least."""
+    steps, minutes = STEPS_FOR_MINUTES
+    wanted = max(steps * (seconds / 60 / minutes) ** 0.25, seconds / batch_seconds)
+    return round(wanted / (1 - KEEP_SHARE if rehearsed else 1))
+
+
+def repeat_of(keep: Amount, new: Amount) -> float:
+    """How often the old domain is heard an epoch, for its part to be `KEEP_SHARE`."""
+    wanted = KEEP_SHARE / (1 - KEEP_SHARE) * new.seconds / keep.seconds
+    return float(f"{min(max(wanted, 1e-4), 1000.0):.3g}")
