@@ -29,6 +29,7 @@ COMMANDS = {
     "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
     "train": ("asr.cli.train:train", "Train a model from a recipe."),
     "lm": ("asr.cli.lm:lm", "Train a language model from texts."),
+    "finetune": ("asr.cli.finetune:finetune", "Adapt a model to your own recordings."),
     "tokenizer": ("asr.cli.tokenizer:tokenizer", "Train a tokenizer from texts."),
     "validate": ("asr.cli.validate:validate", "Check a corpus: every line and every recording."),
 }

@@ -8,13 +8,47 @@ from pathlib import Path
 
 import click
 
-from asr.cli.console import DONE, INTERRUPTED
+from asr.cli.console import DONE, INTERRUPTED, Console
 from asr.dependencies import need
+
+EXAMPLE = Path(__file__).parents[1] / "train" / "example.yaml"
+
+
+def _show_keys(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    from asr.train.keys import recipe_keys, written
+
+    context.ensure_object(Console).print(written(recipe_keys()))
+    context.exit()
+
+
+def _show_example(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    context.ensure_object(Console).print(EXAMPLE.read_text(encoding="utf-8"))
+    context.exit()
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
+@click.option(
+    "--keys",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_keys,
+    help="Print every key of a recipe: default, what is allowed, meaning.",
+)
+@click.option(
+    "--example",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_example,
+    help="Print a recipe to start from: asr train --example > mine.yaml",
+)
 @click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
 @click.option(
     "--resume",
@@ -50,7 +84,8 @@ def train(
     """Train a model by RECIPE, a YAML file.
 
     Any key of the recipe can be set on the command line: optimizer.lr=0.001. Run the same command
-    again to go on after an interruption.
+    again to go on after an interruption. --example prints a recipe to start from, --keys all that
+    can be in one.
     """
     # before torch is loaded: what its C++ side warns about is decided here, not by the user
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -8,7 +8,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from asr.config import Config
 
-Probability = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[
+    float, Field(ge=0, le=1, description="share of the utterances that it is done to")
+]
 
 
 def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
@@ -30,7 +32,7 @@ class SpeedConfig(Config):
     """
 
     factors: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
-        (0.9, 1.0, 1.1), min_length=1
+        (0.9, 1.0, 1.1), min_length=1, description="one of these is drawn each time"
     )
 
 
@@ -47,7 +49,7 @@ class NoiseConfig(Config):
     All clips are kept in memory, 115 MB an hour at 16 kHz.
     """
 
-    manifest: str = Field(min_length=1)
+    manifest: str = Field(min_length=1, description="clips without speech")
     probability: Probability = 0.5
     snr_db: Decibels = (0.0, 30.0)
 
@@ -55,7 +57,7 @@ class NoiseConfig(Config):
 class RoomConfig(Config):
     """Puts the speaker into a room: convolution with a random response (file) of `folder`."""
 
-    folder: str = Field(min_length=1)
+    folder: str = Field(min_length=1, description="room responses, an audio file each")
     probability: Probability = 0.3
 
 
@@ -63,7 +65,9 @@ class TelephoneConfig(Config):
     """Sends speech through a telephone: 300 to 3400 Hz, 8 kHz, companded to 8 bits."""
 
     probability: Probability = 0.1
-    laws: tuple[Literal["mu", "a"], ...] = Field(("mu", "a"), min_length=1)
+    laws: tuple[Literal["mu", "a"], ...] = Field(
+        ("mu", "a"), min_length=1, description="of companding: mu in America and Japan, else a"
+    )
 
 
 class CodecConfig(Config):
@@ -75,7 +79,7 @@ class CodecConfig(Config):
 
     probability: Probability = 0.1
     codecs: tuple[Literal["mp3", "vorbis", "gsm", "opus"], ...] = Field(
-        ("mp3", "vorbis", "gsm"), min_length=1
+        ("mp3", "vorbis", "gsm"), min_length=1, description="one of these is drawn each time"
     )
 
 
@@ -102,8 +106,10 @@ class Source(Config):
     `repeat: 0.5` another random half of them each epoch.
     """
 
-    manifest: str = Field(min_length=1)
-    repeat: float = Field(1.0, gt=0, le=1000)
+    manifest: str = Field(min_length=1, description="the corpus; writing its path alone will do")
+    repeat: float = Field(
+        1.0, gt=0, le=1000, description="times an epoch that each utterance is heard"
+    )
 
 
 class DataConfig(Config):

@@ -21,9 +21,9 @@ class SpecAugmentConfig(Config):
     """
 
     frequency_masks: int = Field(2, ge=0, le=100)
-    frequency_width: int = Field(27, ge=0, le=1000)
+    frequency_width: int = Field(27, ge=0, le=1000, description="most bands of a mask")
     time_masks: int = Field(10, ge=0, le=1000)
-    time_width: int = Field(40, ge=0, le=100000)
+    time_width: int = Field(40, ge=0, le=100000, description="most frames of a mask")
     time_share: float = Field(0.3, ge=0, le=1)
 
 

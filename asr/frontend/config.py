@@ -15,8 +15,8 @@ class FrontendConfig(Config):
 
     sample_rate: int = Field(16000, ge=4000, le=192000, description="Hz")
     mels: int = Field(80, ge=1, le=512, description="mel bins, the width of the features")
-    window_ms: float = Field(25.0, gt=0, le=1000)
-    hop_ms: float = Field(10.0, gt=0, le=1000)
+    window_ms: float = Field(25.0, gt=0, le=1000, description="length of a window")
+    hop_ms: float = Field(10.0, gt=0, le=1000, description="from one window to the next")
     low_hz: float = Field(20.0, ge=0, description="where the first triangle begins")
     high_hz: float | None = Field(
         None, gt=0, description="where the last triangle ends; nothing given: half the sample rate"

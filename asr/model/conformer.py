@@ -28,7 +28,17 @@ from asr.model.subsampling import Subsampling, SubsamplingConfig
 
 
 class ConformerConfig(TypedConfig):
-    """`ff` is the inner width of the feed-forward modules, `kernel` is in frames."""
+    """The sizes of the encoder.
+
+    Attributes:
+        layers: Conformer blocks.
+        dim: width of the frames; a multiple of twice `heads`.
+        heads: of the self-attention.
+        ff: inner width of the feed-forward modules.
+        kernel: frames that a convolution sees; odd.
+        dropout: share of the activations that is set to zero in training.
+        layer_drop: share of the layers that is left out of a training step.
+    """
 
     type: Literal["conformer"] = "conformer"
     layers: int = Field(default=12, ge=1)

@@ -26,6 +26,7 @@ from asr.errors import ConfigError, ModelError
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.model.whole_folder import CONFIG, check_files, digests, unreadable, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
+from asr.whole import write_whole
 
 FORMAT_VERSION = 1
 WEIGHTS, CARD = "model.safetensors", "README.md"
@@ -99,6 +100,20 @@ def save_model_folder(
         (fresh / CARD).write_text(card, encoding="utf-8")
         if training is not None:
             shutil.copytree(training, fresh / "training")
+
+
+def keep_search(folder: Path, like: Path) -> None:
+    """Gives the model in `folder` the search defaults of the model in `like`.
+
+    Raises:
+        ModelError: one of them is no model folder.
+        OutputError: it cannot be written.
+    """
+    config = read_folder_config(folder)
+    search = read_folder_config(like).search
+    if search != config.search:
+        changed = config.model_copy(update={"search": search})
+        write_whole(folder / CONFIG, to_yaml(changed))
 
 
 def load_model_folder(folder: Path | str) -> LoadedModel:

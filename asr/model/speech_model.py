@@ -22,8 +22,12 @@ def _decoder_or_none(values: Any) -> TypedConfig | None:
 class ModelConfig(Config):
     """What a model is made of; `encoder` and `decoder` name their registered `type`.
 
-    `decoder: null` is a pure CTC model, `ctc: false` a pure attention model. `intermediate_ctc`
-    lists encoder layers, counted from 1, that get a CTC loss of their own in training.
+    `decoder: null` is a pure CTC model, `ctc: false` a pure attention model.
+
+    Attributes:
+        ctc: whether there is a CTC head.
+        intermediate_ctc: encoder layers, counted from 1, that get a CTC loss of their own in
+            training.
     """
 
     frontend: FrontendConfig = FrontendConfig()

@@ -21,9 +21,12 @@ Count = TypeVar("Count", Tensor, int)
 
 
 class SubsamplingConfig(Config):
-    """`channels` are those of the first convolution; each further one doubles them.
+    """How features become fewer frames.
 
-    The first runs at 50 Hz over 40 bands and rules the cost: wide ones are for large models.
+    Attributes:
+        factor: so many features become one frame.
+        channels: those of the first convolution; each further one doubles them. The first runs at
+            50 Hz over 40 bands and rules the cost: wide ones are for large models.
     """
 
     factor: Literal[4, 8] = 4

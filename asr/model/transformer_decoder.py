@@ -26,7 +26,16 @@ from asr.model.rotary import rotate
 
 
 class TransformerDecoderConfig(TypedConfig):
-    """`tie_embedding` uses one matrix for the labels that go in and the logits that come out."""
+    """The sizes of the decoder.
+
+    Attributes:
+        layers: blocks of self-attention, attention to the memory, and feed-forward.
+        dim: width of a label's vector; a multiple of `heads`.
+        heads: of each attention.
+        ff: inner width of the feed-forward modules.
+        dropout: share of the activations that is set to zero in training.
+        tie_embedding: one matrix for the labels that go in and the logits that come out.
+    """
 
     type: Literal["transformer"] = "transformer"
     layers: int = Field(default=6, ge=1)

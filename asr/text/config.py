@@ -49,7 +49,7 @@ class NormalizerConfig(Config):
         description="code of num2words ('en', 'de', 'pt_BR'); money, times, years, symbols and "
         "abbreviations are spoken in English only, other languages have their numbers",
     )
-    lowercase: bool = True
+    lowercase: bool = Field(True, description="small letters only")
     unicode: bool = Field(True, description="one form for quotes, dashes, spaces, wide letters")
     diacritics: Literal["keep", "fold"] = Field("keep", description="fold: café becomes cafe")
     numbers: bool = Field(True, description="digits in words: money, times, years, ordinals")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from asr.data.leakage import same_audio
+from asr.errors import TrainingError
+from asr.whole import write_whole
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
+TRAIN, DEV = "train.jsonl", "dev.jsonl"
 #: What is held out: this share of the sound, within these limits (seconds), never above `MOST`.
 SHARE, LEAST_SECONDS, MOST_SECONDS, MOST = 0.1, 60.0, 600.0, 0.2
 #: Fewer speakers than this are not told apart: each has too much of the corpus.
@@ -28,6 +33,26 @@ class HeldOut:
     train: list[Cut]
     dev: list[Cut]
     how: str
+
+    def write(self, folder: Path, begun: bool) -> None:
+        """Writes both parts as `train.jsonl` and `dev.jsonl`, Lhotse cuts with absolute paths.
+
+        Args:
+            begun: training on what stands there has begun; other parts are refused.
+
+        Raises:
+            TrainingError: other parts stand there.
+            OutputError: they cannot be written.
+        """
+        for name, cuts in ((TRAIN, self.train), (DEV, self.dev)):
+            path = folder / name
+            lines = "".join(json.dumps(_line(cut), ensure_ascii=False) + "\n" for cut in cuts)
+            if begun and path.exists() and path.read_text(encoding="utf-8") != lines:
+                raise TrainingError(
+                    f"{path}: training was begun with other recordings than there are now; choose "
+                    "another folder (-o), or start anew with --resume never"
+                )
+            write_whole(path, lines)
 
 
 def hold_out(cuts: Sequence[Cut]) -> HeldOut:
@@ -49,6 +74,14 @@ def hold_out(cuts: Sequence[Cut]) -> HeldOut:
     groups = _grouped(cuts, [cut.id for cut in cuts])
     chosen = _choose(groups, wanted, MOST * total)
     return _split(cuts, [cut for name in chosen for cut in groups[name]], "chosen at random")
+
+
+def _line(cut: Cut) -> dict[str, Any]:
+    values: dict[str, Any] = cut.to_dict()
+    for source in (values.get("recording") or {}).get("sources", ()):
+        if source["type"] == "file":
+            source["source"] = str(Path(source["source"]).absolute())
+    return values
 
 
 def _speaker(cut: Cut) -> str:

@@ -54,7 +54,14 @@ class LossConfig(Config):
 
 
 class OptimizerConfig(Config):
-    """AdamW (Loshchilov and Hutter 2019); norms, biases and embeddings are not decayed."""
+    """AdamW (Loshchilov and Hutter 2019).
+
+    Attributes:
+        lr: the peak of the learning rate; the schedule multiplies it.
+        betas: how slowly the means of gradients and of their squares change.
+        eps: keeps small steps finite.
+        weight_decay: how strongly weights are pulled to zero; norms, biases and embeddings are not.
+    """
 
     lr: float = Field(default=1e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.98)
@@ -71,8 +78,10 @@ class OptimizerConfig(Config):
 class ChunkConfig(Config):
     """How much each batch lets the encoder see, drawn per batch, in memory frames.
 
-    With probability `full` the whole utterance; otherwise chunks of `smallest` to `largest`
-    frames that see `least_left` to `most_left` frames before them.
+    Attributes:
+        full: probability of the whole utterance; otherwise it is chunks.
+        smallest, largest: frames of a chunk.
+        least_left, most_left: frames before its chunk that a frame sees.
     """
 
     full: float = Field(default=1.0, ge=0, le=1)
@@ -102,13 +111,25 @@ def _text(value: Any) -> Any:
 class TrainingConfig(Config):
     """How long, on what, and how gradients become steps.
 
-    Training ends at the first of `epochs`, `max_steps` and `max_time` (seconds, or text such as
-    `90s`, `20m`, `1h30m`; counted anew by each call). `accumulate` batches make one step.
-    `precision` auto is bf16 where the device multiplies it natively, else 32. `threads` are the
-    CPU threads of one process (0: as many as torch finds); a run that goes on with another
-    number is not bit-equal. After `bad_steps` steps in a row with a loss that is not finite
-    training gives up. `freeze` names modules (`encoder.layers.0`, `decoder`) that stay as they
-    are: new labels or layers on a trained encoder would otherwise undo it before they have learnt.
+    Attributes:
+        epochs: training ends at the first of `epochs`, `max_steps` and `max_time`.
+        max_steps: training ends after so many steps.
+        max_time: training ends after so long: seconds, or text such as 90s, 20m, 1h30m; counted
+            anew by each call.
+        accumulate: batches that make one step.
+        clip_norm: gradients are scaled down to this norm.
+        precision: of the arithmetic; auto is bf16 where the device multiplies it natively, else 32.
+        seed: of everything that is drawn.
+        accelerator: auto takes GPUs where there are some.
+        devices: processes; auto is all GPUs of the machine, or one process on a CPU.
+        nodes: machines.
+        strategy: ddp starts processes also where there is one device.
+        threads: CPU threads of one process (0: as many as torch finds); a run that goes on with
+            another number is not bit-equal.
+        ema: decay of the moving average of the weights; 0 keeps none.
+        bad_steps: training gives up after so many steps in a row with a loss that is not finite.
+        freeze: names modules (`encoder.layers.0`, `decoder`) that stay as they are: new labels or
+            layers on a trained encoder would otherwise undo it before they have learnt.
     """
 
     epochs: int | None = Field(default=None, ge=1)
@@ -137,10 +158,14 @@ class TrainingConfig(Config):
 
 
 class CheckpointConfig(Config):
-    """When the state to resume from is written: after `steps`, or `minutes`, what comes first.
+    """When the state to resume from is written, and which weights the model gets in the end.
 
-    `keep` dev-measured snapshots of the weights are held for `average`: the mean of the last or
-    of the best of them, where that is better than the final weights alone (`none` never asks).
+    Attributes:
+        steps: the state is written after so many steps, or after `minutes`: what comes first.
+        minutes: the state is written when so many have passed.
+        keep: snapshots of the weights, one of each validation, that are held for `average`.
+        average: the model gets the mean of the last or of the best snapshots, where that is better
+            on the dev set than the final weights alone; none never asks.
     """
 
     steps: int | None = Field(default=None, ge=1)
@@ -150,10 +175,13 @@ class CheckpointConfig(Config):
 
 
 class ValidationConfig(Config):
-    """Validation happens every `steps` (None: at each epoch's end) and at the end.
+    """When and on how much it is measured how well the model does.
 
-    `decode` utterances are decoded each time for the sample WER, of which `show` are printed
-    beside their reference. `batches` limits the dev batches of a validation (None: all).
+    Attributes:
+        steps: validation happens after so many steps (null: at each epoch's end) and at the end.
+        batches: limit of the dev batches of a validation (null: all).
+        decode: utterances that are decoded each time, for the word error rate.
+        show: how many of these are printed beside their reference.
     """
 
     steps: int | None = Field(default=None, ge=1)
@@ -163,7 +191,13 @@ class ValidationConfig(Config):
 
 
 class LogConfig(Config):
-    """A line of the logs every `steps`; on no terminal a printed line every `seconds`."""
+    """How often is told how far it has come.
+
+    Attributes:
+        steps: a line of the log, one for so many steps.
+        seconds: a printed line, one in so many, where there is no terminal.
+        tensorboard: whether curves are written in TensorBoard's format, too.
+    """
 
     steps: int = Field(default=10, ge=1)
     seconds: float = Field(default=30.0, gt=0)
@@ -178,9 +212,11 @@ def _tokenizer(value: Any) -> Any:
 class Recipe(Config):
     """A whole training run.
 
-    `tokenizer` is a folder of one, or how to train one. The mean and variance of features are
-    measured on `statistics` utterances. `output` is the folder to write to (None: `exp/NAME`
-    beside the recipe).
+    Attributes:
+        tokenizer: a folder of one, or how to train one.
+        spec_augment: masks over bands and time (Park et al. 2019); null is none.
+        statistics: utterances that mean and variance of features are measured on.
+        output: the folder to write to (null: exp/NAME beside the recipe).
     """
 
     data: DataConfig
@@ -247,10 +283,20 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), init: Path | None = N
         values.setdefault("model", like.model.model_dump(mode="json"))
         values.setdefault("normalizer", like.normalizer.model_dump(mode="json"))
         values.setdefault("tokenizer", str(init.absolute()))
+    return make_recipe(values, overrides, str(path), path.absolute().parent)
+
+
+def make_recipe(
+    values: dict[str, Any], overrides: Sequence[str], source: str, folder: Path
+) -> Recipe:
+    """A recipe of plain values, changed by overrides; relative paths are taken from `folder`.
+
+    Raises:
+        ConfigError: a key or value is wrong; `source` is named.
+    """
     for override in overrides:
         _override(values, override)
-    recipe = parse(Recipe, values, str(path))
-    return anchored(recipe, path.absolute().parent)
+    return anchored(parse(Recipe, values, source), folder)
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -20,7 +20,9 @@ class Schedule(TypedConfig, ABC):
     """What all schedules have: a linear warm-up over `warmup_steps`."""
 
     needs_end: ClassVar[bool] = False
-    warmup_steps: int = Field(default=1000, ge=0)
+    warmup_steps: int = Field(
+        default=1000, ge=0, description="steps over which the learning rate rises to its peak"
+    )
 
     def factor(self, step: int, progress: float) -> float:
         """What the learning rate is multiplied by.
@@ -69,7 +71,9 @@ class Cosine(Schedule):
 
     needs_end: ClassVar[bool] = True
     type: Literal["cosine"] = "cosine"
-    floor: float = Field(default=0.01, ge=0, le=1)
+    floor: float = Field(
+        default=0.01, ge=0, le=1, description="share of the peak that is left at the end"
+    )
 
     def after_warmup(self, step: int, progress: float) -> float:
         """Falls with `progress` alone."""
@@ -82,8 +86,12 @@ class WarmupStableDecay(Schedule):
 
     needs_end: ClassVar[bool] = True
     type: Literal["wsd"] = "wsd"
-    decay: float = Field(default=0.2, gt=0, le=1)
-    floor: float = Field(default=0.01, ge=0, le=1)
+    decay: float = Field(
+        default=0.2, gt=0, le=1, description="share of the run in which the learning rate falls"
+    )
+    floor: float = Field(
+        default=0.01, ge=0, le=1, description="share of the peak that is left at the end"
+    )
 
     def after_warmup(self, step: int, progress: float) -> float:
         """1, until `decay` of the run is left."""

@@ -1,0 +1,216 @@
+"""What adapting a model to a corpus will do: the split, the labels and the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from asr.config import read_yaml
+from asr.data.dataset import text_of
+from asr.data.manifest import read_manifest
+from asr.errors import ConfigError, TrainingError
+from asr.model.folder import FolderConfig, read_folder_config
+from asr.text import TextNormalizer, load_tokenizer
+from asr.train.checkpoint import LAST
+from asr.train.checks import unwritable
+from asr.train.holdout import DEV, TRAIN, HeldOut, hold_out
+from asr.train.labels import new_labels, same_labels
+from asr.train.recipe import ChunkConfig, Recipe, make_recipe
+from asr.train.settings import KEEP_SHARE, Amount, repeat_of, settings
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+#: What is taken over of the recipe that the model was trained with, which its folder has.
+FIRST_RECIPE = Path("training") / "recipe.yaml"
+OF_THE_LOSS = ("ctc_weight", "intermediate_weight", "label_smoothing")
+#: The peak learning rate of a model whose folder does not tell it.
+USUAL_LR = 2e-3
+#: Where fewer of the labels than this are the model's, they are trained alone first.
+MANY_LABELS = 0.5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for.
+
+    Args:
+        model: the model folder to start from.
+        data: the corpus to adapt to, of any kind that `read_manifest` knows.
+        folder: where everything goes.
+        dev: what to measure on; None holds a part of `data` out.
+        keep: a corpus of the old domain to rehearse beside the new one.
+        old: a corpus of the old domain to measure on, before and after.
+        tokenizer: `keep` the model's labels, whatever they cannot write; `new` ones; the folder of
+            some; None keeps the model's and refuses texts that they cannot write.
+        overrides: keys of the recipe, `a.b=value`; relative paths in them are taken from the
+            working directory.
+        resume: as for `asr.train.run.Start`.
+    """
+
+    model: Path
+    data: Path
+    folder: Path
+    dev: Path | None = None
+    keep: Path | None = None
+    old: Path | None = None
+    tokenizer: str | None = None
+    overrides: Sequence[str] = ()
+    resume: str = "auto"
+
+    @property
+    def begun(self) -> bool:
+        """Whether training goes on with what an earlier call has prepared."""
+        if self.resume == "auto":
+            return (self.folder / "checkpoints" / LAST).exists()
+        return self.resume != "never"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    `dev` is what is measured on, before and after. `other_labels` are not the model's; where most
+    are not, they are `fresh_labels`, to be trained alone first. `notes` say what was chosen.
+    """
+
+    recipe: Recipe
+    dev: Path | None
+    other_labels: bool
+    fresh_labels: bool
+    notes: tuple[str, ...]
+
+
+def plan(request: Request) -> Plan:
+    """Chooses everything that `request` leaves open, and writes the split and new labels.
+
+    Raises:
+        ManifestError, ModelError, ConfigError: what is named cannot be read or used.
+        TrainingError: the corpus is read lazily; the labels cannot write the texts; the folder
+            was begun with other data.
+        OutputError: the folder cannot be written.
+    """
+    base = read_folder_config(request.model)
+    cuts = _listed(request.data)
+    old = _listed(request.keep) if request.keep is not None else None
+    if request.dev is not None:
+        parts = HeldOut(cuts, _listed(request.dev), "named")
+        train, dev = request.data.absolute(), request.dev.absolute()
+    else:
+        parts = hold_out(cuts)
+        place = (request.folder / "data").absolute()
+        parts.write(place, request.begun)
+        train, dev = place / TRAIN, place / DEV
+    new, keep = Amount.of(parts.train), Amount.of(old) if old is not None else None
+    values = _values(request.model, base, new, keep)
+    rehearsed = {"manifest": str(request.keep.absolute())} if request.keep is not None else None
+    values["data"]["train"] = [{"manifest": str(train)}]
+    if rehearsed is not None and keep is not None:
+        values["data"]["train"].append({**rehearsed, "repeat": repeat_of(keep, new)})
+    values["data"]["dev"] = [str(dev)] if parts.dev else []
+    if not parts.dev:
+        values["checkpoint"]["average"] = "none"
+    recipe = make_recipe(values, request.overrides, "asr finetune", Path.cwd())
+    chosen = _choose_labels(request, recipe, [*parts.train, *parts.dev, *(old or [])])
+    recipe = recipe.model_copy(update={"tokenizer": chosen.folder.absolute()})
+    notes = [*_told(base, new, keep, parts, recipe), *chosen.notes]
+    measured = dev if parts.dev else None
+    return Plan(recipe, measured, chosen.others, chosen.fresh, tuple(notes))
+
+
+def _listed(place: Path) -> list[Cut]:
+    cuts = read_manifest(place.absolute())
+    if cuts.is_lazy:
+        raise TrainingError(
+            f"{place}: so large that it is read lazily, and nothing can be chosen by looking at "
+            "it; write a recipe and use 'asr train RECIPE --init MODEL'"
+        )
+    return list(cuts)
+
+
+def _values(
+    model: Path, base: FolderConfig, new: Amount, keep: Amount | None
+) -> dict[str, dict[str, Any]]:
+    """The recipe but for its corpora and labels."""
+    first = _first_recipe(model)
+    lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
+    values = settings(new, keep, lr)
+    values["training"]["threads"] = torch.get_num_threads()
+    # where nothing is told, chunks are heard as well as whole utterances: full context alone
+    # would take streaming away from a model that can do it
+    chunks = first.get("chunks", ChunkConfig(full=0.6).model_dump())
+    values["chunks"] = {key: chunks[key] for key in ChunkConfig.model_fields if key in chunks}
+    loss = first.get("loss", {})
+    values["loss"] = {key: loss[key] for key in OF_THE_LOSS if key in loss}
+    # the speed that sound is played at is our choice: what it makes too short is told, not refused
+    values["loss"]["leave_out_too_long"] = True
+    values["model"] = base.model.model_dump(mode="json")
+    values["normalizer"] = base.normalizer.model_dump(mode="json")
+    return values
+
+
+def _first_recipe(model: Path) -> Mapping[str, Any]:
+    """What the model was trained with; empty where its folder does not tell."""
+    try:
+        return read_yaml(model / FIRST_RECIPE)
+    except ConfigError:
+        return {}
+
+
+@dataclass(frozen=True)
+class _Labels:
+    folder: Path
+    others: bool
+    fresh: bool
+    notes: tuple[str, ...] = ()
+
+
+def _choose_labels(request: Request, recipe: Recipe, cuts: Sequence[Cut]) -> _Labels:
+    normalize = TextNormalizer(recipe.normalizer)
+    theirs = load_tokenizer(request.model)
+    folder = request.model
+    if request.tokenizer == "new":
+        folder = request.folder / "tokenizer"
+        if not (request.begun and folder.exists()):
+            new_labels(theirs, (normalize(text_of(cut)) for cut in cuts), folder)
+    elif request.tokenizer not in (None, "keep"):
+        folder = Path(str(request.tokenizer))
+    own = load_tokenizer(folder)
+    if request.tokenizer is None and (line := unwritable(cuts, normalize, own)):
+        raise TrainingError(
+            f"{request.data}: {line}; give the model labels for them (--tokenizer new), correct "
+            "the texts or how they are normalised (normalizer.diacritics=fold takes accents "
+            "away), or have them become unknown (--tokenizer keep)"
+        )
+    same = same_labels(own, theirs)
+    if same == own.size == theirs.size:
+        return _Labels(folder, False, False)
+    fresh = same < MANY_LABELS * own.size
+    told = f"labels: {own.size}, of which {same} are the model's"
+    return _Labels(folder, True, fresh, (told + "; trained alone first" if fresh else told,))
+
+
+def _told(
+    base: FolderConfig, new: Amount, keep: Amount | None, parts: HeldOut, recipe: Recipe
+) -> list[str]:
+    """What was chosen, for people."""
+    held, training = Amount.of(parts.dev), recipe.training
+    lines = [
+        f"adapting {base.name} to {new.utterances} utterances, {new.seconds / 60:.1f} minutes",
+        f"measured on {held.utterances} utterances, {held.seconds / 60:.1f} minutes ({parts.how})",
+    ]
+    if keep is not None:
+        lines.append(
+            f"rehearsed: {KEEP_SHARE:.0%} of what is heard is of the old domain "
+            f"({keep.utterances} utterances, {keep.seconds / 3600:.1f} hours)"
+        )
+    length = f"{training.max_steps} steps" if training.max_steps else f"{training.epochs} epochs"
+    lines.append(
+        f"{length} of up to {recipe.data.batch_seconds:g} s of sound, learning rate up to "
+        f"{recipe.optimizer.lr:g} (optimizer.lr=..., training.max_steps=... choose otherwise)"
+    )
+    return lines

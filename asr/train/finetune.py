@@ -1,0 +1,154 @@
+"""Adapting a model to a corpus, and measuring what that has done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr.evaluate.corpus import read_utterances
+from asr.evaluate.evaluation import Evaluation, evaluate
+from asr.model.folder import keep_search
+from asr.train.adaptation import Plan, Request, plan
+from asr.train.recipe import Recipe
+from asr.train.run import Outcome, Start, train
+from asr.transcribe.recognizer import load_model
+from asr.whole import write_whole
+
+#: Of the steps, the part that fresh labels are trained alone before.
+LABELS_SHARE = 0.3
+HELD_OUT, OLD = "new domain", "old domain"
+
+#: Shows progress while it is entered: what it gives is told the seconds that were just decoded.
+Shown = Callable[[], AbstractContextManager[Callable[[float], None]]]
+
+
+@contextmanager
+def _unseen() -> Iterator[Callable[[float], None]]:
+    yield lambda _: None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the original and the adapted model get wrong on one corpus."""
+
+    name: str
+    corpus: Path
+    before: Evaluation
+    after: Evaluation
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """`model` is None in all processes but the first; `ended` says why training did."""
+
+    model: Path | None
+    ended: str
+    comparisons: tuple[Comparison, ...] = ()
+
+
+def finetune(
+    request: Request,
+    say: Callable[[str], None],
+    measuring: Shown = _unseen,
+    command: str = "",
+) -> Adapted:
+    """Adapts a model; called again, goes on where it was stopped.
+
+    Training is that of `asr.train.run.train`, by a recipe that is chosen from the amount of data
+    and written to `training/recipe.yaml` of the folder.
+
+    Args:
+        say: prints lines about what was chosen and what is done.
+        measuring: shows how far measuring has come.
+
+    Raises:
+        AsrError: it cannot start or go on; the message says why, and what to do.
+    """
+    chosen = plan(request)
+    for line in chosen.notes:
+        say(line)
+    outcome = _train(request, chosen, say, command)
+    if outcome.model is None or outcome.ended == "interrupted":
+        return Adapted(outcome.model, outcome.ended)
+    keep_search(outcome.model, request.model)
+    places = {HELD_OUT: chosen.dev, OLD: request.old}
+    compared = []
+    for name, place in places.items():
+        if place is not None:
+            say(f"measuring both models on {place}")
+            with measuring() as heard:
+                compared.append(_compare(name, place, request.model, outcome.model, heard))
+    adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
+    if compared:
+        card = outcome.model / "README.md"
+        write_whole(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
+    return adapted
+
+
+def _train(request: Request, chosen: Plan, say: Callable[[str], None], command: str) -> Outcome:
+    """One run; before it a short one with the encoder as it is, where the labels are others."""
+    start = Start(request.resume, request.model, init_partial=chosen.other_labels)
+    if chosen.fresh_labels and not request.begun:
+        say("first the labels alone")
+        folder = request.folder / "labels"
+        alone = Start(request.resume, request.model, init_partial=True)
+        first = train(_labels_alone(chosen.recipe), folder, alone, command)
+        if first.ended == "interrupted":
+            return first
+        start = Start(request.resume, folder / "model")
+        say("now the whole model")
+    return train(chosen.recipe, request.folder, start, command)
+
+
+def _labels_alone(recipe: Recipe) -> Recipe:
+    whole = recipe.training
+    steps = max(round(LABELS_SHARE * (whole.max_steps or 1000)), 1)
+    schedule = recipe.schedule.model_copy(update={"warmup_steps": steps // 10})
+    return recipe.model_copy(
+        update={
+            "training": whole.model_copy(update={"max_steps": steps, "freeze": ("encoder",)}),
+            "schedule": schedule,
+        }
+    )
+
+
+def _compare(
+    name: str, place: Path, before: Path, after: Path, heard: Callable[[float], None]
+) -> Comparison:
+    utterances = read_utterances(place)
+    found = []
+    for folder in (before, after):
+        found.append(evaluate(load_model(folder, "auto"), utterances, progress=heard))
+    return Comparison(name, place, *found)
+
+
+def table(comparisons: tuple[Comparison, ...]) -> str:
+    """Before and after side by side, as Markdown that is readable as it is."""
+    rows: list[tuple[str, ...]] = [("", "utterances", "words", "WER before", "WER after")]
+    for one in comparisons:
+        words, count = one.after.words, len(one.after.scored)
+        rates = (_percent(found.words.rate) for found in (one.before, one.after))
+        rows.append((f"{one.name}: {one.corpus.name}", str(count), str(words.length), *rates))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [_row(row, widths) for row in rows]
+    return "\n".join([lines[0], _row(["-" * width for width in widths], widths), *lines[1:]]) + "\n"
+
+
+def _row(cells: tuple[str, ...] | list[str], widths: list[int]) -> str:
+    first, *rest = cells
+    aligned = [first.ljust(widths[0])]
+    aligned += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+    return f"| {' | '.join(aligned)} |"
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{100 * rate:.2f} %"
+
+
+def _section(request: Request, adapted: Adapted) -> str:
+    return (
+        f"## Adapted from {request.model.name}\n\n{table(adapted.comparisons)}\n"
+        "Measured with the search that each model has as its default.\n"
+    )
