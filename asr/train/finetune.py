@@ -70,9 +70,11 @@ def finetune(
     for line in chosen.notes:
         say(line)
     outcome = _train(request, chosen, say, command)
-    if outcome.model is None or outcome.ended == "interrupted":
-        return Adapted(outcome.model, outcome.ended)
+    if outcome.model is None:
+        return Adapted(None, outcome.ended)
     keep_search(outcome.model, request.model)
+    if outcome.ended == "interrupted":
+        return Adapted(outcome.model, outcome.ended)
     places = {HELD_OUT: chosen.dev, OLD: request.old}
     compared = []
     for name, place in places.items():
