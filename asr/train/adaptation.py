@@ -17,10 +17,17 @@ from asr.model.folder import FolderConfig, read_folder_config
 from asr.text import TextNormalizer, load_tokenizer
 from asr.train.checkpoint import LAST
 from asr.train.checks import unwritable
-from asr.train.holdout import DEV, TRAIN, HeldOut, hold_out
+from asr.train.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
 from asr.train.labels import new_labels, same_labels
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
-from asr.train.settings import KEEP_SHARE, Amount, repeat_of, settings
+from asr.train.settings import (
+    KEEP_SHARE,
+    Amount,
+    longest_heard,
+    repeat_of,
+    seconds_kept,
+    settings,
+)
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -96,28 +103,31 @@ def plan(request: Request) -> Plan:
     """
     base = read_folder_config(request.model)
     cuts = _listed(request.data)
-    old = _listed(request.keep) if request.keep is not None else None
+    place = (request.folder / "data").absolute()
     if request.dev is not None:
         parts = HeldOut(cuts, _listed(request.dev), "named")
         train, dev = request.data.absolute(), request.dev.absolute()
     else:
         parts = hold_out(cuts)
-        place = (request.folder / "data").absolute()
         parts.write(place, request.begun)
         train, dev = place / TRAIN, place / DEV
-    new, keep = Amount.of(parts.train), Amount.of(old) if old is not None else None
-    values = _values(request.model, base, new, keep)
-    rehearsed = {"manifest": str(request.keep.absolute())} if request.keep is not None else None
+    new = Amount.of(parts.train)
+    values = _values(request.model, base, new, request.keep is not None)
     values["data"]["train"] = [{"manifest": str(train)}]
-    if rehearsed is not None and keep is not None:
-        values["data"]["train"].append({**rehearsed, "repeat": repeat_of(keep, new)})
+    kept: list[Cut] = []
+    if request.keep is not None:
+        longest = longest_heard(new, rehearsed=True)
+        kept = portion(_listed(request.keep), seconds_kept(values), longest)
+        write_cuts(place / KEPT, kept, request.begun)
+        repeat = repeat_of(Amount.of(kept), new)
+        values["data"]["train"].append({"manifest": str(place / KEPT), "repeat": repeat})
     values["data"]["dev"] = [str(dev)] if parts.dev else []
     if not parts.dev:
         values["checkpoint"]["average"] = "none"
     recipe = make_recipe(values, request.overrides, "asr finetune", Path.cwd())
-    chosen = _choose_labels(request, recipe, [*parts.train, *parts.dev, *(old or [])])
+    chosen = _choose_labels(request, recipe, [*parts.train, *parts.dev, *kept])
     recipe = recipe.model_copy(update={"tokenizer": chosen.folder.absolute()})
-    notes = [*_told(base, new, keep, parts, recipe), *chosen.notes]
+    notes = [*_told(base, new, kept, parts, recipe), *chosen.notes]
     measured = dev if parts.dev else None
     return Plan(recipe, measured, chosen.others, chosen.fresh, tuple(notes))
 
@@ -133,12 +143,12 @@ def _listed(place: Path) -> list[Cut]:
 
 
 def _values(
-    model: Path, base: FolderConfig, new: Amount, keep: Amount | None
+    model: Path, base: FolderConfig, new: Amount, rehearsed: bool
 ) -> dict[str, dict[str, Any]]:
     """The recipe but for its corpora and labels."""
     first = _first_recipe(model)
     lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
-    values = settings(new, keep, lr)
+    values = settings(new, rehearsed, lr)
     values["training"]["threads"] = torch.get_num_threads()
     # where nothing is told, chunks are heard as well as whole utterances: full context alone
     # would take streaming away from a model that can do it
@@ -195,7 +205,7 @@ def _choose_labels(request: Request, recipe: Recipe, cuts: Sequence[Cut]) -> _La
 
 
 def _told(
-    base: FolderConfig, new: Amount, keep: Amount | None, parts: HeldOut, recipe: Recipe
+    base: FolderConfig, new: Amount, kept: Sequence[Cut], parts: HeldOut, recipe: Recipe
 ) -> list[str]:
     """What was chosen, for people."""
     held, training = Amount.of(parts.dev), recipe.training
@@ -203,10 +213,10 @@ def _told(
         f"adapting {base.name} to {new.utterances} utterances, {new.seconds / 60:.1f} minutes",
         f"measured on {held.utterances} utterances, {held.seconds / 60:.1f} minutes ({parts.how})",
     ]
-    if keep is not None:
+    if kept:
         lines.append(
             f"rehearsed: {KEEP_SHARE:.0%} of what is heard is of the old domain "
-            f"({keep.utterances} utterances, {keep.seconds / 3600:.1f} hours)"
+            f"({len(kept)} utterances, {Amount.of(kept).seconds / 60:.1f} minutes)"
         )
     length = f"{training.max_steps} steps" if training.max_steps else f"{training.epochs} epochs"
     lines.append(

@@ -17,7 +17,7 @@ from asr.whole import write_whole
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-TRAIN, DEV = "train.jsonl", "dev.jsonl"
+TRAIN, DEV, KEPT = "train.jsonl", "dev.jsonl", "keep.jsonl"
 #: What is held out: this share of the sound, within these limits (seconds), never above `MOST`.
 SHARE, LEAST_SECONDS, MOST_SECONDS, MOST = 0.1, 60.0, 600.0, 0.2
 #: Fewer speakers than this are not told apart: each has too much of the corpus.
@@ -35,7 +35,7 @@ class HeldOut:
     how: str
 
     def write(self, folder: Path, begun: bool) -> None:
-        """Writes both parts as `train.jsonl` and `dev.jsonl`, Lhotse cuts with absolute paths.
+        """Writes both parts as `train.jsonl` and `dev.jsonl`: Lhotse cuts, absolute paths.
 
         Args:
             begun: training on what stands there has begun; other parts are refused.
@@ -44,15 +44,19 @@ class HeldOut:
             TrainingError: other parts stand there.
             OutputError: they cannot be written.
         """
-        for name, cuts in ((TRAIN, self.train), (DEV, self.dev)):
-            path = folder / name
-            lines = "".join(json.dumps(_line(cut), ensure_ascii=False) + "\n" for cut in cuts)
-            if begun and path.exists() and path.read_text(encoding="utf-8") != lines:
-                raise TrainingError(
-                    f"{path}: training was begun with other recordings than there are now; choose "
-                    "another folder (-o), or start anew with --resume never"
-                )
-            write_whole(path, lines)
+        write_cuts(folder / TRAIN, self.train, begun)
+        write_cuts(folder / DEV, self.dev, begun)
+
+
+def write_cuts(path: Path, cuts: Iterable[Cut], begun: bool) -> None:
+    """Writes a corpus; see `HeldOut.write`."""
+    lines = "".join(json.dumps(_line(cut), ensure_ascii=False) + "\n" for cut in cuts)
+    if begun and path.exists() and path.read_text(encoding="utf-8") != lines:
+        raise TrainingError(
+            f"{path}: training was begun with other recordings than there are now; choose "
+            "another folder (-o), or start anew with --resume never"
+        )
+    write_whole(path, lines)
 
 
 def hold_out(cuts: Sequence[Cut]) -> HeldOut:
@@ -74,6 +78,12 @@ def hold_out(cuts: Sequence[Cut]) -> HeldOut:
     groups = _grouped(cuts, [cut.id for cut in cuts])
     chosen = _choose(groups, wanted, MOST * total)
     return _split(cuts, [cut for name in chosen for cut in groups[name]], "chosen at random")
+
+
+def portion(cuts: Iterable[Cut], seconds: float, longest: float) -> list[Cut]:
+    """Utterances of `cuts` that look chosen at random, none above `longest`, for `seconds`."""
+    groups = {cut.id: [cut] for cut in cuts if cut.duration <= longest}
+    return [groups[name][0] for name in _choose(groups, seconds, float("inf"))]
 
 
 def _line(cut: Cut) -> dict[str, Any]:

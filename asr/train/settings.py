@@ -22,6 +22,8 @@ MEMORY_HOURS = 10.0
 #: Seconds of audio in a step, at least and at most.
 BATCH_SECONDS = (20.0, 60.0)
 SPEEDS = (0.95, 1.0, 1.05)
+#: Utterances are at most so long, in seconds; those of the old domain make no step longer for it.
+LONGEST, LONGEST_KEPT = 30, 15
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,18 @@ class Amount:
         return cls(len(lengths), sum(lengths), max(lengths, default=0.0))
 
 
-def settings(new: Amount, keep: Amount | None, lr: float) -> dict[str, Any]:
+def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
     """What a recipe says about data, optimisation and its own length; nothing about paths.
 
     Args:
-        new: what is adapted to. keep: what is rehearsed of the old domain.
+        new: what is adapted to. rehearsed: whether some of the old domain is heard as well.
         lr: the peak learning rate that the model was first trained with.
     """
-    longest = min(math.ceil(max(new.longest, keep.longest if keep else 0.0) + 0.5), 30)
+    longest = longest_heard(new, rehearsed)
     batch = min(max(new.seconds / 20, BATCH_SECONDS[0]), BATCH_SECONDS[1])
-    batch = max(math.ceil(batch), math.ceil(2 * longest / min(SPEEDS)))
-    steps = how_many_steps(new.seconds, batch, keep is not None)
-    hours = (new.seconds + (keep.seconds if keep else 0.0)) / 3600
+    batch = max(math.ceil(batch), math.ceil(1.5 * longest / min(SPEEDS)))
+    steps = how_many_steps(new.seconds, batch, rehearsed)
+    hours = new.seconds / 3600
     return {
         "data": {
             "batch_seconds": batch,
@@ -75,7 +77,19 @@ def settings(new: Amount, keep: Amount | None, lr: float) -> dict[str, Any]:
         "validation": {"steps": max(steps // 8, 1), "decode": 50, "show": 3},
         # the best of the run's snapshots, by the loss on what is held out: no later than needed
         "checkpoint": {"minutes": 2, "keep": 3, "average": "best"},
+        "statistics": 1,  # the model's own are taken over
     }
+
+
+def longest_heard(new: Amount, rehearsed: bool) -> int:
+    """Longer utterances, in seconds, are left out."""
+    longest = min(math.ceil(new.longest + 0.5), LONGEST)
+    return max(longest, LONGEST_KEPT) if rehearsed else longest
+
+
+def seconds_kept(values: dict[str, Any]) -> float:
+    """How much of the old domain there must be, for nothing of it to be heard twice."""
+    return KEEP_SHARE * float(values["training"]["max_steps"] * values["data"]["batch_seconds"])
 
 
 def how_many_steps(seconds: float, batch_seconds: float, rehearsed: bool) -> int:

@@ -186,10 +186,12 @@ def test_rehearsal_and_a_dev_set(corpus: Path, model: Path, tmp_path: Path) -> N
     new = write_corpus(tmp_path / "new", 12, seed=12).parent
     chosen = plan(Request(model, new, tmp_path / "run", dev=dev, keep=keep))
     first, second = chosen.recipe.data.train
-    assert (first.manifest, second.manifest) == (str(new), str(keep))
+    place = tmp_path / "run" / "data"
+    assert (first.manifest, second.manifest) == (str(new), str(place / "keep.jsonl"))
     assert chosen.dev == dev
-    assert not (tmp_path / "run").exists()
-    heard = [json.loads(line)["duration"] for line in keep.read_text().splitlines()]
+    assert [one.name for one in place.iterdir()] == ["keep.jsonl"]
+    kept_lines = (place / "keep.jsonl").read_text().splitlines()
+    heard = [json.loads(line)["duration"] for line in kept_lines]
     added = [json.loads(x)["duration"] for x in (new / "manifest.jsonl").read_text().splitlines()]
     kept = second.repeat * sum(heard)
     assert kept / (kept + sum(added)) == pytest.approx(KEEP_SHARE, rel=0.01)
@@ -216,16 +218,15 @@ def test_a_corpus_that_is_read_lazily(
 @examples(derandomize=True, deadline=None, max_examples=80)
 def test_settings_fit_together(utterances: int, mean: float, keep: float | None, lr: float) -> None:
     new = Amount(utterances, utterances * mean, min(2 * mean, 40))
-    old = Amount(100, keep, 35.0) if keep is not None else None
-    values = settings(new, old, lr)
+    values = settings(new, keep is not None, lr)
     values["data"]["train"] = ["x.jsonl"]
     recipe = parse(Recipe, values, "chosen")
     assert recipe.data.batch_seconds >= recipe.data.longest
     assert recipe.training.max_steps is not None
     assert recipe.schedule.warmup_steps < recipe.training.max_steps
     assert recipe.training.max_steps * recipe.data.batch_seconds >= 0.99 * new.seconds
-    if old is not None:
-        assert 0 < repeat_of(old, new) <= 1000
+    if keep is not None:
+        assert 0 < repeat_of(Amount(100, keep, 15.0), new) <= 1000
 
 
 class TestLabels:
