@@ -69,19 +69,24 @@ def finetune(
     chosen = plan(request)
     for line in chosen.notes:
         say(line)
+    places = {HELD_OUT: chosen.dev, OLD: request.old}
+    # read now: what is wrong with them is not to be found out after the training
+    corpora = {name: (at, read_utterances(at)) for name, at in places.items() if at is not None}
     outcome = _train(request, chosen, say, command)
     if outcome.model is None:
         return Adapted(None, outcome.ended)
     keep_search(outcome.model, request.model)
     if outcome.ended == "interrupted":
         return Adapted(outcome.model, outcome.ended)
-    places = {HELD_OUT: chosen.dev, OLD: request.old}
     compared = []
-    for name, place in places.items():
-        if place is not None:
-            say(f"measuring both models on {place}")
-            with measuring() as heard:
-                compared.append(_compare(name, place, request.model, outcome.model, heard))
+    for name, (place, utterances) in corpora.items():
+        say(f"measuring both models on {place}")
+        with measuring() as heard:
+            before, after = (
+                evaluate(load_model(folder), utterances, progress=heard)
+                for folder in (request.model, outcome.model)
+            )
+        compared.append(Comparison(name, place, before, after))
     adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
     if compared:
         card = outcome.model / "README.md"
@@ -114,16 +119,6 @@ def _labels_alone(recipe: Recipe) -> Recipe:
             "schedule": schedule,
         }
     )
-
-
-def _compare(
-    name: str, place: Path, before: Path, after: Path, heard: Callable[[float], None]
-) -> Comparison:
-    utterances = read_utterances(place)
-    found = []
-    for folder in (before, after):
-        found.append(evaluate(load_model(folder, "auto"), utterances, progress=heard))
-    return Comparison(name, place, *found)
 
 
 def table(comparisons: tuple[Comparison, ...]) -> str:

@@ -75,17 +75,28 @@ def cuts_of(folder: Path, part: str, jobs: int) -> CutSet:
     from lhotse import CutSet
     from lhotse.recipes.librispeech import prepare_librispeech
 
+    check_whole(folder / part)
     manifests = prepare_librispeech(folder.resolve(), dataset_parts=part, num_jobs=jobs)[part]
     cuts = CutSet.from_manifests(**manifests).sort_by_recording_id()
-    said = sum(1 for listing in (folder / part).rglob("*.trans.txt") for _ in listing.open())
-    if said != len(cuts) or not said:
-        sys.exit(
-            f"{folder / part}: {said} lines in its transcripts, {len(cuts)} recordings for them; "
-            "the copy is not whole: unpack the archive again"
-        )
     hours = sum(cut.duration for cut in cuts) / 3600
     print(f"{part}: {len(cuts)} utterances, {hours:.1f} hours")
     return cuts
+
+
+def check_whole(part: Path) -> None:
+    """Ends the program where a recording is missing, which Lhotse would leave out."""
+    said = [
+        listing.parent / f"{line.split()[0]}.flac"
+        for listing in part.rglob("*.trans.txt")
+        for line in listing.read_text(encoding="utf-8").splitlines()
+    ]
+    missing = [path for path in said if not path.is_file()]
+    if missing or not said:
+        first = f", the first {missing[0]}" if missing else ""
+        sys.exit(
+            f"{part}: {len(missing)} of {len(said)} recordings of its transcripts are missing"
+            f"{first}; the copy is not whole: unpack the archive again"
+        )
 
 
 def write(path: Path, parts: Sequence[CutSet]) -> None:
