@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from asr.model.folder import keep_search
 from asr.train.adaptation import Plan, Request, plan
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
+from asr.transcribe.options import OWN_LM
 from asr.transcribe.recognizer import load_model
 from asr.whole import write_whole
 
@@ -75,7 +77,7 @@ def finetune(
     outcome = _train(request, chosen, say, command)
     if outcome.model is None:
         return Adapted(None, outcome.ended)
-    keep_search(outcome.model, request.model)
+    _take_along(request.model, outcome.model, chosen)
     if outcome.ended == "interrupted":
         return Adapted(outcome.model, outcome.ended)
     compared = []
@@ -92,6 +94,13 @@ def finetune(
         card = outcome.model / "README.md"
         write_whole(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
     return adapted
+
+
+def _take_along(model: Path, adapted: Path, chosen: Plan) -> None:
+    """Search settings, and the language model where it has the same labels."""
+    keep_search(adapted, model)
+    if (model / OWN_LM).is_dir() and not chosen.other_labels:
+        shutil.copytree(model / OWN_LM, adapted / OWN_LM, dirs_exist_ok=True)
 
 
 def _train(request: Request, chosen: Plan, say: Callable[[str], None], command: str) -> Outcome:

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from asr.cli.main import program
 from asr.config import parse
 from asr.errors import TrainingError
+from asr.lm.folder import LMFolderConfig, build_lm, load_lm_folder, save_lm_folder
+from asr.lm.lstm import LSTMConfig
 from asr.model.folder import CONFIG, load_model_folder, read_folder_config
 from asr.text import TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.text.characters import CharacterTokenizer
@@ -41,7 +43,7 @@ def finetune(data: Path, folder: Path, model: Path, *more: object) -> Result:
 
 @pytest.fixture(scope="module")
 def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model to adapt, with search defaults of its own."""
+    """A model to adapt, with search defaults and a language model of its own."""
     folder = tmp_path_factory.mktemp("base")
     values = json.loads(json.dumps(RECIPE))
     values["data"]["train"] = str(corpus / "train" / "manifest.jsonl")
@@ -52,6 +54,10 @@ def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = read_folder_config(outcome.model).model_dump(mode="json")
     config["search"] = {"beam": 2}
     (outcome.model / CONFIG).write_text(yaml.safe_dump(config))
+    labels = load_tokenizer(outcome.model)
+    size = LSTMConfig(layers=1, dim=8)
+    described = LMFolderConfig(vocabulary=labels.size, lm=size)
+    save_lm_folder(outcome.model / "lm", build_lm(size, labels.size), labels, described)
     return outcome.model
 
 
@@ -98,9 +104,10 @@ def test_it_ends_with_a_table(adapted: tuple[Path, Result]) -> None:
 
 
 def test_the_model_keeps_what_it_was(adapted: tuple[Path, Result], model: Path) -> None:
-    """Labels, normaliser, search defaults, and that it was trained for streams."""
+    """Labels, search defaults, its language model, and that it was trained for streams."""
     ours, theirs = load_model_folder(adapted[0] / "model"), load_model_folder(model)
     assert ours.config.search == {"beam": 2}
+    assert load_lm_folder(adapted[0] / "model" / "lm").tokenizer.size == ours.tokenizer.size
     assert ours.config.model == theirs.config.model
     assert ours.tokenizer.size == theirs.tokenizer.size
     recipe = load_recipe(adapted[0] / "training" / "recipe.yaml")
@@ -164,6 +171,7 @@ def test_characters_that_cannot_be_written(model: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "labels: 9, of which 7 are the model's" in done.stderr
     assert "labels spelled the same: 7 of 9" in done.stderr
+    assert not (tmp_path / "run" / "model" / "lm").exists()
     assert load_model_folder(tmp_path / "run" / "model").tokenizer.unknown("äö abc") == {}
 
 
