@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from asr import Recognizer
-from asr.audio import load_audio
+from asr.audio import Audio, load_audio
+from asr.evaluate.corpus import SoundReader, Utterance
 from asr.model import FULL_CONTEXT, ChunkContext
 from asr.transcribe.endpoint import level_db
 from asr.transcribe.recognizer import LEFT_MS
@@ -21,24 +19,6 @@ from asr.transcribe.recognizer import LEFT_MS
 EDGE_DB = 30.0
 #: Quiet within a word (before a stop) is no longer than this.
 GAP_SECONDS = 0.12
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A line of a manifest."""
-
-    id: str
-    path: Path
-    text: str
-    speaker: str
-
-
-def read_manifest(path: Path) -> Iterator[Utterance]:
-    """The utterances of a manifest as recipes write it."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        audio = path.parent / row["audio_filepath"]
-        yield Utterance(row["id"], audio, row["text"], str(row.get("speaker", "?")))
 
 
 def trimmed(sound: np.ndarray, rate: int) -> np.ndarray:
@@ -65,10 +45,15 @@ def room_tone(
     return noise.astype(np.float32)
 
 
-def load(utterance: Utterance, rate: int, level: float = 0.1) -> np.ndarray:
-    """Its samples (N,) at `rate`, with a root mean square of `level`."""
-    samples = load_audio(utterance.path, rate).samples
-    return samples * np.float32(level / max(1e-9, float(np.sqrt(np.mean(samples**2)))))
+def load(utterance: Utterance, rate: int) -> np.ndarray:
+    """Its samples (N,) at `rate`."""
+    sound = SoundReader(rate).sound(utterance)
+    return sound.samples if isinstance(sound, Audio) else load_audio(sound, rate).samples
+
+
+def levelled(sound: np.ndarray, level: float = 0.1) -> np.ndarray:
+    """`sound` (N,) with a root mean square of `level`."""
+    return sound * np.float32(level / max(1e-9, float(np.sqrt(np.mean(sound**2)))))
 
 
 def matches(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[int, int]]:

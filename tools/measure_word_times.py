@@ -23,9 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from joining import Utterance, load, matches, posteriors, read_manifest, trimmed
+from joining import levelled, load, matches, posteriors, trimmed
 
 from asr import AsrError, Hypothesis, Recognizer, Word, load_model
+from asr.evaluate.corpus import Utterance, read_utterances
 from asr.transcribe.align import align
 from asr.transcribe.words import WordClock
 
@@ -44,9 +45,9 @@ class Joined:
 def words_in(corpora: Path, set_name: str) -> list[Utterance]:
     """Recordings of one word."""
     if set_name == "fsdd":  # its test split
-        rows = read_manifest(corpora / "fsdd" / "manifest.jsonl")
+        rows = read_utterances(corpora / "fsdd" / "manifest.jsonl")
         return [one for one in rows if int(one.id.split("_")[2]) < 5]
-    rows = read_manifest(corpora / "dev" / "an4" / "manifest.jsonl")
+    rows = read_utterances(corpora / "dev" / "an4" / "manifest.jsonl")
     return [one for one in rows if len(one.text.split()) == 1 and len(one.text) > 1]
 
 
@@ -57,7 +58,7 @@ def join(
     parts = [np.zeros(rate // 2, np.float32)]
     words, place = [], len(parts[0])
     for one in row:
-        sound = trimmed(load(one, rate), rate)
+        sound = trimmed(levelled(load(one, rate)), rate)
         pause = np.zeros(round(draw.choice(PAUSES) * rate), np.float32)
         words.append((one.text.lower(), place / rate, (place + len(sound)) / rate))
         parts += [sound, pause]
