@@ -5,7 +5,7 @@
 1, 4 and 16 streams, each with its own recordings of the manifest joined with short pauses, are fed
 blocks of 320 ms side by side, in 1 and in 2 threads. "wall" is the real time, "processor" the
 processor time of a run, both divided by the seconds of sound of all streams together: 0.1 means
-that ten seconds of sound take one second. "streams in real time" is how many of them one could serve
+that ten seconds of sound take one second. "streams in real time" is how many one could serve
 at that cost. Each figure is the best of the runs.
 """
 

@@ -6,7 +6,7 @@ The utterances of the manifests, shuffled, again and again where they do not las
 pauses of room tone of 0.1 to 3 s, and fed in blocks of 100 ms as fast as the stream takes them.
 Every minute of sound is noted: resident memory of the process, and processor seconds for each
 second of sound. A line is fitted to each, without the first tenth (caches fill, kernels are
-made): memory is flat where the line rises by less than 1 MiB an hour or the rise is within twice its
+made): memory is flat where the line rises by less than 1 MiB an hour or is within twice its
 standard error, cost where it rises by less than 5 % of its mean over the run or within twice its
 standard error. The exit status is 1 where one is not flat.
 

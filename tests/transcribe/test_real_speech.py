@@ -86,3 +86,6 @@ def test_streams_in_one_batch_say_what_they_say_alone(
         for one, other in zip(segments, expected, strict=True):
             assert (one.start, one.end) == pytest.approx((other.start, other.end), abs=1e-4)
             assert one.score == pytest.approx(other.score, abs=1e-4)
+            times = [time for word in one.words for time in (word.start, word.end)]
+            expected_times = [time for word in other.words for time in (word.start, word.end)]
+            assert times == pytest.approx(expected_times, abs=1e-4)
