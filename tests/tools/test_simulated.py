@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,19 +11,12 @@ import pytest
 
 from asr.types import Segment, StreamUpdate, Word
 
-TOOLS = Path(__file__).parents[2] / "tools"
 RATE = 1000
 
 
 @pytest.fixture(scope="module")
-def simulated() -> Iterator[Any]:
-    sys.path.insert(0, str(TOOLS))
-    try:
-        import simulated as module
-
-        yield module
-    finally:
-        sys.path.remove(str(TOOLS))
+def simulated(tool: Callable[[str], ModuleType]) -> Any:
+    return tool("simulated")
 
 
 class Script:
