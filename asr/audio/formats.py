@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asr.audio.av_decoder import AvDecoder
 from asr.audio.decoder import CannotDecodeError, Decoder
 from asr.audio.ending import Ending
 from asr.audio.sndfile_decoder import SndfileDecoder
@@ -33,6 +32,8 @@ def open_decoder(source: Source, end: Ending) -> Decoder:
             return SndfileDecoder(source)
         except CannotDecodeError as error:
             reasons.append(str(error))
+    from asr.audio.av_decoder import AvDecoder  # FFmpeg, which most recordings do not need
+
     try:
         return AvDecoder(source)
     except CannotDecodeError as error:

@@ -7,6 +7,9 @@ is a function of (seed, epoch, its id). All keep the length (speed aside) and th
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from asr.data.samples import SampleCache, audio_file, cut_samples, decode
 from asr.errors import ConfigError, ManifestError
 
 #: What carries no power worth a ratio: below -90 dB of full scale.
-_SILENCE = 10 ** (-90 / 10)
+SILENCE = 10 ** (-90 / 10)
 #: Direct sound: the first sample of a room response that is within 20 dB of the largest.
 _DIRECT = 10 ** (-20 / 20)
 #: Container, coding and compression level of libsndfile, and the rate encoded at (None: as is).
@@ -31,6 +34,46 @@ _CODECS = {
     "gsm": ("WAV", "GSM610", None, 8000),  # 13 kbit/s
     "opus": ("OGG", "OPUS", 1.0, None),  # about 7 kbit/s
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happens to one item in one epoch; None leaves a change out.
+
+    `room` is the number of a response, `clip` that of a noise clip and the sample it starts at.
+    """
+
+    room: int | None = None
+    clip: tuple[int, int] | None = None
+    snr_db: float = 0.0
+    gain_db: float | None = None
+    law: str | None = None
+    codec: str | None = None
+
+
+def draw_changes(
+    config: AugmentConfig, draw: np.random.Generator, rooms: int, clips: Sequence[int]
+) -> Changes:
+    """Draws what `config` leaves to chance, whatever computes the sound afterwards.
+
+    Args:
+        rooms: how many responses there are. clips: the samples of each noise clip.
+    """
+    room = clip = gain_db = law = codec = None
+    snr_db = 0.0
+    if config.room is not None and draw.random() < config.room.probability:
+        room = int(draw.integers(rooms))
+    if config.noise is not None and draw.random() < config.noise.probability:
+        number = int(draw.integers(len(clips)))
+        clip = (number, int(draw.integers(clips[number])) if clips[number] else 0)
+        snr_db = draw.uniform(*config.noise.snr_db)
+    if config.volume is not None and draw.random() < config.volume.probability:
+        gain_db = draw.uniform(*config.volume.gain_db)
+    if config.telephone is not None and draw.random() < config.telephone.probability:
+        law = config.telephone.laws[int(draw.integers(len(config.telephone.laws)))]
+    if config.codec is not None and draw.random() < config.codec.probability:
+        codec = config.codec.codecs[int(draw.integers(len(config.codec.codecs)))]
+    return Changes(room, clip, snr_db, gain_db, law, codec)
 
 
 class Augmenter:
@@ -50,23 +93,26 @@ class Augmenter:
 
     def __call__(self, samples: np.ndarray, epoch: int, name: str, speed: float) -> np.ndarray:
         """The item `name` as it sounds in `epoch`; `speed` was drawn when the epoch was planned."""
-        config = self.config
-        draw = generator(self.seed, epoch, "sound", name)
+        changes = self.changes(epoch, name)
         samples = change_speed(samples, speed, self.rate)
-        if config.room is not None and draw.random() < config.room.probability:
-            samples = add_room(samples, self.rooms[int(draw.integers(len(self.rooms)))])
-        if self.noises is not None and draw.random() < self.noises.config.probability:
-            clip = self.noises.stretch(len(samples), draw)
-            samples = add_noise(samples, clip, draw.uniform(*self.noises.config.snr_db))
-        if config.volume is not None and draw.random() < config.volume.probability:
-            samples = change_volume(samples, draw.uniform(*config.volume.gain_db))
-        if config.telephone is not None and draw.random() < config.telephone.probability:
-            law = config.telephone.laws[int(draw.integers(len(config.telephone.laws)))]
-            samples = telephone(samples, self.rate, law)
-        if config.codec is not None and draw.random() < config.codec.probability:
-            codec = config.codec.codecs[int(draw.integers(len(config.codec.codecs)))]
-            samples = lossy(samples, self.rate, codec)
+        if changes.room is not None:
+            samples = add_room(samples, self.rooms[changes.room])
+        if changes.clip is not None and self.noises is not None:
+            clip = self.noises.stretch(*changes.clip, len(samples))
+            samples = add_noise(samples, clip, changes.snr_db)
+        if changes.gain_db is not None:
+            samples = change_volume(samples, changes.gain_db)
+        if changes.law is not None:
+            samples = telephone(samples, self.rate, changes.law)
+        if changes.codec is not None:
+            samples = lossy(samples, self.rate, changes.codec)
         return samples
+
+    def changes(self, epoch: int, name: str) -> Changes:
+        """What happens to the item `name` in `epoch`."""
+        draw = generator(self.seed, epoch, "sound", name)
+        clips = self.noises.sizes if self.noises is not None else ()
+        return draw_changes(self.config, draw, len(self.rooms), clips)
 
 
 class Noises:
@@ -91,13 +137,20 @@ class Noises:
                 f"{len(self.cuts)} of {len(cuts)} clips are; name another manifest"
             )
 
-    def stretch(self, length: int, draw: np.random.Generator) -> np.ndarray:
-        """`length` samples of a random clip from a random place, repeated where it is short."""
-        cut = self.cuts[int(draw.integers(len(self.cuts)))]
-        clip = cut_samples(cut, self.rate, self.cache)
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Samples of each clip."""
+        return [len(self.clip(number)) for number in range(len(self.cuts))]
+
+    def clip(self, number: int) -> np.ndarray:
+        """Clip `number`, float32 (N,)."""
+        return cut_samples(self.cuts[number], self.rate, self.cache)
+
+    def stretch(self, number: int, start: int, length: int) -> np.ndarray:
+        """`length` samples of clip `number` from sample `start` on, repeated where it is short."""
+        clip = self.clip(number)
         if not len(clip):
             return np.zeros(length, np.float32)
-        start = int(draw.integers(len(clip)))
         if start + length <= len(clip):
             return clip[start : start + length]
         return np.take(clip, np.arange(start, start + length), mode="wrap")
@@ -146,7 +199,7 @@ def change_volume(samples: np.ndarray, gain_db: float) -> np.ndarray:
 def add_noise(samples: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """Noise (N,) added at a ratio of mean powers; nothing where either of them is silent."""
     power, noise_power = _power(samples), _power(noise)
-    if power < _SILENCE or noise_power < _SILENCE:
+    if power < SILENCE or noise_power < SILENCE:
         return samples
     return samples + noise * np.float32(np.sqrt(power / noise_power / 10 ** (snr_db / 10)))
 
@@ -171,7 +224,7 @@ def add_room(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
         wet[block * hop : block * hop + size] += part
     wet = wet[: len(samples)]
     power = _power(wet)
-    return wet if power < _SILENCE else wet * np.float32(np.sqrt(_power(samples) / power))
+    return wet if power < SILENCE else wet * np.float32(np.sqrt(_power(samples) / power))
 
 
 def telephone(samples: np.ndarray, rate: int, law: str) -> np.ndarray:

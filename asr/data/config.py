@@ -124,7 +124,8 @@ class DataConfig(Config):
         buckets: batches hold utterances of about the same length, from one of so many buckets.
         buffer: utterances that buckets hold; corpora read lazily are shuffled within it.
         workers: processes that decode and augment; 0 does it in the training process.
-        cache: `memory` decodes everything once, at the start (115 MB an hour at 16 kHz).
+        cache: `memory` decodes everything once, at the start (115 MB an hour at 16 kHz); `device`
+            also moves it to the device that trains, once for each speed, and augments it there.
         augment: changes of the sound, see `AugmentConfig`.
         concatenate_seconds: joins random utterances up to a random length below this; 0 is off.
         sample_tokens: draw one of many ways to cut words into labels (subword regularisation).
@@ -142,7 +143,7 @@ class DataConfig(Config):
     buckets: int = Field(30, ge=1, le=1000)
     buffer: int = Field(20000, ge=1)
     workers: int = Field(2, ge=0, le=256)
-    cache: Literal["none", "memory"] = "none"
+    cache: Literal["none", "memory", "device"] = "none"
     augment: AugmentConfig = AugmentConfig()
     concatenate_seconds: float = Field(0.0, ge=0)
     sample_tokens: bool = False
@@ -169,6 +170,11 @@ class DataConfig(Config):
             raise ValueError(
                 f"concatenate_seconds ({self.concatenate_seconds:g}) must not be above "
                 f"max_seconds ({self.max_seconds:g})"
+            )
+        if self.cache == "device" and (self.augment.telephone or self.augment.codec):
+            raise ValueError(
+                "cache: device does not go with augment.telephone and augment.codec, which are "
+                "computed on the processor; leave them out, or set cache: memory"
             )
         if self.longest > self.batch_seconds:
             raise ValueError(

@@ -19,6 +19,7 @@ from asr.text import BLANK
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
+    from asr.data.cues import Cues
     from asr.data.samples import SampleCache
 
 #: Tokens are padded to a multiple of this, so that few widths occur (see `Plan`).
@@ -33,7 +34,8 @@ class Batch:
     `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
     Rows beyond `ids` are padding of length 0, see `Plan`. `left_out` says which utterances could
-    not be decoded and are missing here, where that is allowed.
+    not be decoded and are missing here, where that is allowed. With `cues`, `samples` (B, 0) are
+    still to be put together on the device (`asr/data/device_sound.py`).
     """
 
     ids: tuple[str, ...]
@@ -46,6 +48,7 @@ class Batch:
     epoch: int = 0
     index: int = 0
     left_out: tuple[str, ...] = ()
+    cues: Cues | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -60,7 +63,8 @@ class Batch:
         tensors: dict[str, Any] = {
             name: change(value) for name, value in values.items() if isinstance(value, Tensor)
         }
-        return replace(self, **tensors)
+        cues = self.cues.map(change) if self.cues is not None else None
+        return replace(self, **tensors, cues=cues)
 
 
 #: Writes the text of an item as token ids, given the epoch and the item's id (for sampling).

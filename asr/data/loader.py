@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from asr.data.augment import Augmenter
 from asr.data.batches import BatchSampler
 from asr.data.config import DataConfig
 from asr.data.corpus import within_seconds
-from asr.data.dataset import Batch, SpeechDataset
+from asr.data.dataset import Batch, SpeechDataset, Tokenise
 from asr.data.plan import EpochPlanner
 from asr.data.samples import SampleCache, audio_file
 from asr.errors import AsrError, ManifestError
@@ -77,17 +78,28 @@ def training_batches(
         ManifestError: nothing to train on; audio cannot be decoded.
         ConfigError: the limits do not go together; noise or rooms are missing.
     """
-    cache: SampleCache | None = None
-    if isinstance(cuts, Sequence) or getattr(cuts, "is_lazy", None) is False:
-        kept, outside = within_seconds(cuts, config)
-        if outside:
-            log.warning("%d utterances left out, %s", len(outside), outside[0].reason)
-        cuts, cache = _cached(kept, config, sample_rate, progress)
-        if not cuts:
-            raise ManifestError("nothing to train on: no utterance is left of the corpus")
-    elif config.cache != "none":
-        log.warning("corpora that are read lazily are not kept in memory: cache has no effect")
-    sampler = BatchSampler(
+    kept, cache = _kept(cuts, config, sample_rate, progress)
+    sampler = training_sampler(kept, config, seed, rank, world_size)
+    dataset = SpeechDataset(
+        sample_rate,
+        normalise=normalizer,
+        tokenise=tokeniser(tokenizer, config.sample_tokens, seed),
+        augmenter=Augmenter(config.augment, sample_rate, seed),
+        cache=cache,
+        leave_out=config.missing_audio == "leave_out",
+    )
+    return SpeechLoader.of(dataset, sampler, config.workers, keep=True), sampler
+
+
+def training_sampler(
+    cuts: Iterable[Cut], config: DataConfig, seed: int, rank: int = 0, world_size: int = 1
+) -> BatchSampler:
+    """Batches of training in random order; arguments as in `training_batches`.
+
+    Raises:
+        ConfigError: the limits do not go together.
+    """
+    return BatchSampler(
         cuts,
         batch_seconds=config.batch_seconds,
         longest=config.longest,
@@ -99,15 +111,11 @@ def training_batches(
         rank=rank,
         world_size=world_size,
     )
-    dataset = SpeechDataset(
-        sample_rate,
-        normalise=normalizer,
-        tokenise=_Tokenise(tokenizer, config.sample_tokens, seed) if tokenizer else None,
-        augmenter=Augmenter(config.augment, sample_rate, seed),
-        cache=cache,
-        leave_out=config.missing_audio == "leave_out",
-    )
-    return _loader(dataset, sampler, config.workers, keep=True), sampler
+
+
+def tokeniser(tokenizer: Tokenizer | None, sample: bool, seed: int) -> Tokenise | None:
+    """What writes texts as labels; None without a tokenizer."""
+    return _Tokenise(tokenizer, sample, seed) if tokenizer is not None else None
 
 
 def validation_batches(
@@ -140,21 +148,54 @@ def validation_batches(
     dataset = SpeechDataset(
         sample_rate,
         normalise=normalizer,
-        tokenise=_Tokenise(tokenizer, False, 0) if tokenizer else None,
+        tokenise=tokeniser(tokenizer, False, 0),
         leave_out=config.missing_audio == "leave_out",
     )
-    return _loader(dataset, sampler, config.workers, keep=False)
+    return SpeechLoader.of(dataset, sampler, config.workers, keep=False)
 
 
-def _cached(
-    cuts: list[Cut], config: DataConfig, sample_rate: int, progress: Progress | None
-) -> tuple[list[Cut], SampleCache | None]:
-    """A cache of all files, where one is wanted, and the cuts whose audio could be decoded."""
-    if config.cache == "none":
-        return cuts, None
+def _kept(
+    cuts: Iterable[Cut], config: DataConfig, sample_rate: int, progress: Progress | None
+) -> tuple[Iterable[Cut], SampleCache | None]:
+    """What is trained on of `cuts`, and the cache of its audio where one is wanted."""
+    if isinstance(cuts, Sequence) or getattr(cuts, "is_lazy", None) is False:
+        if config.cache != "none":
+            return kept_in_memory(cuts, config, sample_rate, progress)
+        return _inside(cuts, config), None
+    if config.cache != "none":
+        log.warning("corpora that are read lazily are not kept in memory: cache has no effect")
+    return cuts, None
+
+
+def _inside(cuts: Iterable[Cut], config: DataConfig) -> list[Cut]:
+    inside, outside = within_seconds(cuts, config)
+    if outside:
+        log.warning("%d utterances left out, %s", len(outside), outside[0].reason)
+    if not inside:
+        raise ManifestError("nothing to train on: no utterance is left of the corpus")
+    return inside
+
+
+def decoding_threads(config: DataConfig) -> int:
+    """How many threads decode a corpus into memory: for a GPU, which waits, one for each core."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    cores = len(allowed(0)) if allowed is not None and config.cache == "device" else 0
+    return max(2, config.workers, cores)
+
+
+def kept_in_memory(
+    cuts: Iterable[Cut], config: DataConfig, sample_rate: int, progress: Progress | None = None
+) -> tuple[list[Cut], SampleCache]:
+    """What is trained on of `cuts`, and a cache that holds all of its files.
+
+    Raises:
+        ManifestError: audio cannot be decoded, and `missing_audio` does not say to leave it out;
+            nothing is left.
+    """
+    cuts = _inside(cuts, config)
     cache = SampleCache(sample_rate)
     paths = [name for cut in cuts if (name := audio_file(cut)) is not None]
-    failed = cache.fill(paths, jobs=max(2, config.workers), progress=progress)
+    failed = cache.fill(paths, jobs=decoding_threads(config), progress=progress)
     if not failed:
         return cuts, cache
     if config.missing_audio == "refuse":
@@ -164,26 +205,37 @@ def _cached(
         )
     first = next(iter(failed.values()))
     log.warning("%d files cannot be decoded and are left out, the first: %s", len(failed), first)
-    return [cut for cut in cuts if audio_file(cut) not in failed], cache
+    kept = [cut for cut in cuts if audio_file(cut) not in failed]
+    if not kept:
+        raise ManifestError("nothing to train on: no utterance is left of the corpus")
+    return kept, cache
 
 
-def _loader(
-    dataset: SpeechDataset, sampler: BatchSampler, workers: int, keep: bool
-) -> DataLoader[Batch]:
-    """A loader whose workers live as long as it does (`keep`), or only while it is iterated."""
-    return _Loader(
-        dataset,
-        sampler=sampler,
-        batch_size=None,  # the sampler yields whole batches
-        num_workers=workers,
-        persistent_workers=keep and workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        prefetch_factor=4 if workers else None,
-    )
-
-
-class _Loader(DataLoader[Batch]):
+class SpeechLoader(DataLoader[Batch]):
     """A loader that tells the errors of its workers without their tracebacks."""
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset[Batch],
+        sampler: BatchSampler | None,
+        workers: int,
+        keep: bool,
+    ) -> SpeechLoader:
+        """A loader whose workers live as long as it does (`keep`), or while it is iterated.
+
+        Args:
+            sampler: yields whole batches; None where the dataset does.
+        """
+        return cls(
+            dataset,
+            sampler=sampler,
+            batch_size=None,
+            num_workers=workers,
+            persistent_workers=keep and workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            prefetch_factor=4 if workers else None,
+        )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:

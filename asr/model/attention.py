@@ -59,12 +59,16 @@ def within(lengths: Tensor, size: int) -> Tensor:
 
 
 def visible(lengths: Tensor, size: int, context: ChunkContext) -> Tensor:
-    """The mask (B, 1, 1 or size, size) of frames that a frame may see in `context`."""
-    mask = within(lengths, size)[:, None, None, :]
+    """The mask (B, 1, 1 or size, size) of frames that a frame may see in `context`.
+
+    Frames beyond a row's end see something too: on GPUs a query that sees nothing may be NaN, and
+    NaN in the padding is NaN in every gradient.
+    """
     if context.chunk is None:
-        return mask
+        return within(lengths.clamp(min=1), size)[:, None, None, :]
+    mask = within(lengths, size)[:, None, None, :]
     frames = torch.arange(size, device=lengths.device)
     chunk_start = frames // context.chunk * context.chunk
     seen = frames >= (chunk_start - context.left)[:, None]
     seen &= frames < (chunk_start + context.chunk)[:, None]
-    return mask & seen
+    return mask & seen | torch.eye(size, dtype=torch.bool, device=lengths.device)

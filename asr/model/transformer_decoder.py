@@ -82,14 +82,14 @@ class TransformerDecoder(Decoder):
 
     def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """See `Decoder.forward`."""
-        labels, mask = self._embed(tokens), within(memory_lengths, memory.shape[1])[:, None, None]
+        labels, mask = self._embed(tokens), _real(memory_lengths, memory.shape[1])
         for layer in self.layers:
             labels = layer(labels, memory, mask)
         return self.to_logits(self.norm(labels))
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics."""
-        labels, mask = self._embed(tokens), within(memory_lengths, memory.shape[1])[:, None, None]
+        labels, mask = self._embed(tokens), _real(memory_lengths, memory.shape[1])
         weights = []
         for layer in self.layers:
             weights.append(layer.memory_weights(labels, memory, mask))
@@ -245,6 +245,11 @@ class DecoderLayer(nn.Module):
         labels = labels + self.dropout(self.memory_attention.attend(query, keys, values, mask))
         inner = self.dropout(F.relu(self.widen(self.ff_norm(labels))))
         return labels + self.dropout(self.narrow(inner))
+
+
+def _real(memory_lengths: Tensor, size: int) -> Tensor:
+    """The mask (B, 1, 1, M) of real frames; rows without any see one, as in `visible`."""
+    return within(memory_lengths.clamp(min=1), size)[:, None, None]
 
 
 def _turned(heads: Tensor, turn: Tensor) -> Tensor:

@@ -11,12 +11,14 @@ import torch
 
 from asr.data.batches import BatchSampler
 from asr.data.dataset import text_of
+from asr.data.device_batches import DeviceBatches
+from asr.data.device_sound import DeviceSound
 from asr.data.loader import training_batches, validation_batches
 from asr.frontend import FeatureStatistics, LogMel
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.train.checkpoint import state_file
 from asr.train.corpora import Corpora, read_corpora, sample
-from asr.train.feed import Feed
+from asr.train.feed import Feed, RunningFeed
 from asr.train.position import Position
 from asr.train.recipe import Recipe
 
@@ -52,6 +54,7 @@ class RunData(pl.LightningDataModule):
         self.folder = folder
         self.preparing: Preparing = _unseen
         self.position = Position()
+        self.sound: DeviceSound | None = None  # what fills the batches, with `cache: device`
         self.normalizer = TextNormalizer(recipe.normalizer)
         self._read = False
 
@@ -103,26 +106,40 @@ class RunData(pl.LightningDataModule):
         state = torch.load(self.folder / STATISTICS, weights_only=True)
         return state["mean"], state["inverse_std"]
 
-    def train_dataloader(self) -> Feed:
+    def train_dataloader(self) -> Feed | RunningFeed:
         """Training batches from `position` on, this process' part of them."""
         assert self.trainer is not None
-        loader, self.sampler = training_batches(
-            self.corpora.train,
-            self.recipe.data,
-            self.tokenizer,
-            self.normalizer,
-            sample_rate=self.recipe.model.frontend.sample_rate,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-            seed=self.recipe.training.seed,
-            progress=self.preparing("decoding audio into memory"),
-        )
+        epochs = self.recipe.training.epochs
+        if self.recipe.data.cache == "device":
+            found = DeviceBatches(
+                *self._given(), **self._named(), device=self.trainer.strategy.root_device
+            )
+            self.sampler, self.sound = found.sampler, found.sound
+            self._go_to_position()
+            return RunningFeed(found.loader(epochs))
+        loader, self.sampler = training_batches(*self._given(), **self._named())
+        self._go_to_position()
+        return Feed(loader, self.sampler, epochs)
+
+    def _given(self) -> tuple[Any, ...]:
+        return self.corpora.train, self.recipe.data, self.tokenizer, self.normalizer
+
+    def _named(self) -> dict[str, Any]:
+        assert self.trainer is not None
+        return {
+            "sample_rate": self.recipe.model.frontend.sample_rate,
+            "rank": self.trainer.global_rank,
+            "world_size": self.trainer.world_size,
+            "seed": self.recipe.training.seed,
+            "progress": self.preparing("decoding audio into memory"),
+        }
+
+    def _go_to_position(self) -> None:
         at = self.position
         if at.batch:
             self.sampler.load_state_dict({"epoch": at.epoch, "done": at.batch, "order": at.order})
         self.sampler.set_epoch(at.epoch)
         at.order = self.sampler.state_dict()["order"]
-        return Feed(loader, self.sampler, self.recipe.training.epochs)
 
     def dev_batches(
         self, cuts: Iterable[Cut], rank: int = 0, world_size: int = 1, workers: int | None = None

@@ -35,6 +35,8 @@ def choose_devices(config: TrainingConfig) -> Devices:
     count = (found if on_gpu else 1) if config.devices == "auto" else config.devices
     if on_gpu and count > found:
         raise ConfigError(f"training.devices: {count} GPUs asked for, {found} are visible")
+    if on_gpu:  # what stays in float32 is multiplied with 10 bits, but sums are not rounded
+        torch.set_float32_matmul_precision("high")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and _native_bf16(on_gpu))
     name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
     threads = "" if on_gpu else f" (threads: {config.threads or torch.get_num_threads()})"

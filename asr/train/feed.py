@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,10 @@ class Fed:
     def to(self, device: torch.device, non_blocking: bool = False) -> Fed:
         """The same with the tensors on `device`."""
         return replace(self, batch=self.batch.to(device, non_blocking=non_blocking))
+
+    def map(self, change: Callable[[Batch], Batch]) -> Fed:
+        """The same with another batch."""
+        return replace(self, batch=change(self.batch))
 
 
 class Feed:
@@ -53,3 +57,20 @@ class Feed:
             if waiting is not None:
                 yield Fed(waiting, last=True)
             epoch += 1
+
+
+class RunningFeed:
+    """Batches that go on over the ends of epochs by themselves."""
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Fed]:
+        """One pass over everything that is left."""
+        waiting: Batch | None = None
+        for batch in self.batches:
+            if waiting is not None:
+                yield Fed(waiting, last=batch.epoch != waiting.epoch)
+            waiting = batch
+        if waiting is not None:
+            yield Fed(waiting, last=True)

@@ -31,9 +31,11 @@ COLUMNS = (
     "grad_norm",
     "skipped",
     "audio_seconds_per_second",
+    "gpu_percent",
+    "gpu_gib",
 )
 #: What depends on the clock and not on the run.
-TIMED = ("audio_seconds_per_second",)
+TIMED = ("audio_seconds_per_second", "gpu_percent", "gpu_gib")
 
 
 class TrainingLog:

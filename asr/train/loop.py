@@ -20,6 +20,7 @@ from asr.train.averaging import Snapshots
 from asr.train.checkpoint import save_checkpoint
 from asr.train.export import chosen_weights, export
 from asr.train.feed import Fed
+from asr.train.gpu import gpu_figures
 from asr.train.log import TrainingLog
 from asr.train.module import SpeechTraining, StepResult
 from asr.train.progress import Progress
@@ -54,6 +55,7 @@ class TrainingLoop(pl.Callback):
         self.validator: Validator | None = None
         self.records: TrainingLog | None = None  # `log` is a name that Lightning takes
         self._epoch_batches: int | None = None
+        self._clock_before = 0.0
         self._handlers: dict[signal.Signals, Callable[..., None]] = {}
 
     # -- Lightning's hooks -------------------------------------------------------------------------
@@ -64,9 +66,9 @@ class TrainingLoop(pl.Callback):
         for sign, handler in self._handlers.items():
             signal.signal(sign, handler)
         self._started = self._checkpointed = time.monotonic()
-        self._clock_before = module.position.clock
         self._marks = [(self._started, module.position.audio_seconds)]
         if self._reached_end(module):
+            self.ended = "total_time" if self._out_of_time(module) else "max_steps"
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -100,7 +102,7 @@ class TrainingLoop(pl.Callback):
         if not module.completes_step(batch):
             return
         result = module.finish_step()
-        at.clock = self._clock_before + time.monotonic() - self._started
+        at.clock = self._clock(trainer)
         module.progress = self._fraction(module)
         if result.applied:
             self._tell(module, result)
@@ -115,6 +117,7 @@ class TrainingLoop(pl.Callback):
     def set_epoch_batches(self, batches: int | None, module: SpeechTraining) -> None:
         """How many batches an epoch has (None: not known), told before the first one."""
         self._epoch_batches = batches
+        self._clock_before = module.position.clock
         self._progress_before = module.progress = self._fraction(module)
 
     # -- parts -------------------------------------------------------------------------------------
@@ -194,6 +197,7 @@ class TrainingLoop(pl.Callback):
                 **result.figures(),
                 skipped=at.skipped,
                 audio_seconds_per_second=speed,
+                **gpu_figures(module.device),
             )
 
     def _skipped(self, trainer: pl.Trainer, module: SpeechTraining) -> None:
@@ -224,12 +228,23 @@ class TrainingLoop(pl.Callback):
         if result.stop or (module.stop_wanted and trainer.world_size == 1):
             trainer.should_stop = True
         if self._reached_end(module):
-            self.ended = "max_steps"
+            self.ended = "total_time" if self._out_of_time(module) else "max_steps"
             trainer.should_stop = True
 
     def _reached_end(self, module: SpeechTraining) -> bool:
         last = self.recipe.training.max_steps
-        return last is not None and module.position.step >= last
+        return self._out_of_time(module) or (last is not None and module.position.step >= last)
+
+    def _out_of_time(self, module: SpeechTraining) -> bool:
+        total = self.recipe.training.total_time
+        return total is not None and module.position.clock >= total
+
+    def _clock(self, trainer: pl.Trainer) -> float:
+        """Seconds of training over all calls; where they decide anything, those of process 0."""
+        training = self.recipe.training
+        clock = self._clock_before + time.monotonic() - self._started
+        told = training.total_time is not None or (training.max_time and not training.ends)
+        return trainer.strategy.broadcast(clock) if told and trainer.world_size > 1 else clock
 
     def _want_stop(self, module: SpeechTraining, why: str) -> None:
         if not module.stop_wanted:
@@ -249,7 +264,7 @@ class TrainingLoop(pl.Callback):
         return time.monotonic() - self._checkpointed >= 60 * self.recipe.checkpoint.minutes
 
     def _fraction(self, module: SpeechTraining) -> float:
-        """The part of the run that is done, by steps or by batches of the epochs."""
+        """The part of the run that is done, by steps, batches of the epochs or the clock."""
         training, at = self.recipe.training, module.position
         parts = [0.0]
         if training.max_steps is not None:
@@ -257,6 +272,10 @@ class TrainingLoop(pl.Callback):
         if training.epochs is not None:
             within = min(at.batch / self._epoch_batches, 1.0) if self._epoch_batches else 0.0
             parts.append((at.epoch + within) / training.epochs)
+        if training.total_time is not None:
+            parts.append(at.clock / training.total_time)
+        if training.max_time is not None and not training.ends:
+            parts.append((at.clock - self._clock_before) / training.max_time)
         return min(max(parts), 1.0)
 
     def _time_left(self, fraction: float, now: float) -> tuple[float, float]:

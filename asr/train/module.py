@@ -138,7 +138,11 @@ class SpeechTraining(pl.LightningModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, _: int) -> Any:
         """Everything that is not a tensor stays."""
-        return batch.to(device)
+        return batch.to(device, non_blocking=True)
+
+    def on_after_batch_transfer(self, batch: Any, _: int) -> Any:
+        """Where the sound is on the device already, batches are put together there."""
+        return batch if self.data.sound is None else batch.map(self.data.sound.render)
 
     def on_train_batch_start(self, batch: Fed, batch_idx: int) -> int | None:
         """Processes exchange gradients only with the last batch of a step."""

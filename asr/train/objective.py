@@ -90,12 +90,14 @@ class Objective:
         assert batch.tokens is not None
         assert batch.token_lengths is not None
         tokens = _repeated(batch.tokens, encoded.views)
-        token_lengths = _repeated(batch.token_lengths, encoded.views)
+        # the kernel wants lengths on the host: a GPU is waited for once, not in each of its calls
+        lengths = encoded.lengths.cpu()
+        token_lengths = _repeated(batch.token_lengths, encoded.views).cpu()
         # a dev loss is a mean over what can be measured; training data was checked before
         leave_out = self.config.leave_out_too_long or not model.training
 
         def of(log_probs: Tensor) -> Tensor:
-            summed = ctc_loss(log_probs, encoded.lengths, tokens, token_lengths, leave_out)
+            summed = ctc_loss(log_probs, lengths, tokens, token_lengths, leave_out)
             return summed / encoded.views
 
         log_probs = model.ctc_log_probs(encoded.memory)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
 
+from asr.data.dataset import Batch
 from asr.train.card import shown
+from asr.train.compiling import compile_parts
 from asr.train.corpora import sample, size
 from asr.train.devices import Devices
 from asr.train.log import TrainingLog
@@ -46,12 +48,19 @@ class Opening(pl.Callback):
         dev = data.corpora.dev
         if any(True for _ in dev):
             chosen = sample(dev, recipe.validation.decode)
+            measured: Iterable[Batch] = data.dev_batches(dev, rank, world)
+            decoded: Iterable[Batch] = data.dev_batches(chosen, rank, world, workers=0)
+            if recipe.data.cache == "device":  # which would wait for the decoder each time
+                measured, decoded = list(measured), list(decoded)
             self.loop.validator = Validator(
-                data.dev_batches(dev, rank, world),
-                data.dev_batches(chosen, rank, world, workers=0) if chosen else (),
+                measured,
+                decoded if chosen else (),
                 data.tokenizer,
                 recipe.validation.batches,
             )
+        if recipe.training.compile:
+            bf16 = "bf16" in self.devices.precision
+            compile_parts(module.model, module.device, bf16, self.say)
         if trainer.is_global_zero:
             training, at = self.folder / "training", module.position
             self.loop.records = TrainingLog(training, at.step, recipe.log.tensorboard)

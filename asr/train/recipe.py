@@ -112,10 +112,12 @@ class TrainingConfig(Config):
     """How long, on what, and how gradients become steps.
 
     Attributes:
-        epochs: training ends at the first of `epochs`, `max_steps` and `max_time`.
+        epochs: training ends at the first of `epochs`, `max_steps`, `total_time`, `max_time`.
         max_steps: training ends after so many steps.
-        max_time: training ends after so long: seconds, or text such as 90s, 20m, 1h30m; counted
-            anew by each call.
+        total_time: training ends after so long in all calls together: seconds, or text such as
+            90s, 20m, 1h30m.
+        max_time: training ends after so long; counted anew by each call, which is a run of its own
+            for the schedule where there is no other end.
         accumulate: batches that make one step.
         clip_norm: gradients are scaled down to this norm.
         precision: of the arithmetic; auto is bf16 where the device multiplies it natively, else 32.
@@ -126,6 +128,8 @@ class TrainingConfig(Config):
         strategy: ddp starts processes also where there is one device.
         threads: CPU threads of one process (0: as many as torch finds); a run that goes on with
             another number is not bit-equal.
+        compile: makes kernels of parts of the model (`train/compiling.py`), which costs half a
+            minute at the start and pays on a GPU only.
         ema: decay of the moving average of the weights; 0 keeps none.
         bad_steps: training gives up after so many steps in a row with a loss that is not finite.
         freeze: names modules (`encoder.layers.0`, `decoder`) that stay as they are: new labels or
@@ -134,6 +138,7 @@ class TrainingConfig(Config):
 
     epochs: int | None = Field(default=None, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
+    total_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
     max_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float = Field(default=5.0, gt=0)
@@ -144,6 +149,7 @@ class TrainingConfig(Config):
     nodes: int = Field(default=1, ge=1)
     strategy: Literal["auto", "ddp"] = "auto"
     threads: int = Field(default=0, ge=0)
+    compile: bool = False
     ema: float = Field(default=0.999, ge=0, lt=1)
     bad_steps: int = Field(default=5, ge=1)
     freeze: tuple[str, ...] = ()
@@ -152,9 +158,14 @@ class TrainingConfig(Config):
     def _ends(self) -> TrainingConfig:
         if isinstance(self.devices, int) and self.devices < 1:
             raise ValueError(f"devices {self.devices} must be 'auto' or at least 1")
-        if self.epochs is None and self.max_steps is None and self.max_time is None:
-            raise ValueError("give at least one of epochs, max_steps and max_time")
+        if not self.ends and self.max_time is None:
+            raise ValueError("give at least one of epochs, max_steps, total_time and max_time")
         return self
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is known where the run ends, however many calls that takes."""
+        return not (self.epochs is None and self.max_steps is None and self.total_time is None)
 
 
 class CheckpointConfig(Config):
@@ -197,11 +208,14 @@ class LogConfig(Config):
         steps: a line of the log, one for so many steps.
         seconds: a printed line, one in so many, where there is no terminal.
         tensorboard: whether curves are written in TensorBoard's format, too.
+        profile: so many batches are profiled once training is warm; `training/profile.txt` says
+            what their time goes to.
     """
 
     steps: int = Field(default=10, ge=1)
     seconds: float = Field(default=30.0, gt=0)
     tensorboard: bool = True
+    profile: int = Field(default=0, ge=0, le=1000)
 
 
 def _tokenizer(value: Any) -> Any:
@@ -242,11 +256,6 @@ class Recipe(Config):
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
         self._views_differ()
-        ends = self.training.epochs or self.training.max_steps
-        if self.schedule.needs_end and not ends:
-            raise ValueError(
-                f"schedule '{self.schedule.type}' needs training.epochs or training.max_steps"
-            )
         return self
 
     def _views_differ(self) -> None:

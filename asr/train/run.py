@@ -27,6 +27,7 @@ from asr.train.lock import alone_in
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.opening import Opening
+from asr.train.profiling import StepProfile
 from asr.train.progress import Progress
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.resume import PREPARED, changes, checkpoint_to_resume, clear_way
@@ -127,6 +128,9 @@ def _keep_quiet() -> None:
 
 def _trainer(recipe: Recipe, devices: Devices, loop: TrainingLoop, folder: Path) -> pl.Trainer:
     training = recipe.training
+    callbacks: list[pl.Callback] = [loop]
+    if recipe.log.profile:
+        callbacks.append(StepProfile(recipe.log.profile, folder / "training"))
     several = devices.count * training.nodes > 1 or training.strategy == "ddp"
     strategy: Any = "auto"
     if several:
@@ -139,7 +143,7 @@ def _trainer(recipe: Recipe, devices: Devices, loop: TrainingLoop, folder: Path)
         precision=devices.precision,  # type: ignore[arg-type]
         max_epochs=1,  # the feed is one long epoch; ours are counted by the sampler
         min_epochs=0,
-        callbacks=[loop],
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

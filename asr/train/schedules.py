@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -19,7 +19,6 @@ from asr.config import TypedConfig, parse_typed
 class Schedule(TypedConfig, ABC):
     """What all schedules have: a linear warm-up over `warmup_steps`."""
 
-    needs_end: ClassVar[bool] = False
     warmup_steps: int = Field(
         default=1000, ge=0, description="steps over which the learning rate rises to its peak"
     )
@@ -29,7 +28,7 @@ class Schedule(TypedConfig, ABC):
 
         Args:
             step: counted from 1.
-            progress: the part of the run that is done, 0 to 1 (0 where the end is not known).
+            progress: the part of the run that is done, 0 to 1.
         """
         if step <= self.warmup_steps:
             return step / self.warmup_steps
@@ -69,7 +68,6 @@ class Noam(Schedule):
 class Cosine(Schedule):
     """Half a cosine from 1 to `floor` at the end of the run (Loshchilov and Hutter 2017)."""
 
-    needs_end: ClassVar[bool] = True
     type: Literal["cosine"] = "cosine"
     floor: float = Field(
         default=0.01, ge=0, le=1, description="share of the peak that is left at the end"
@@ -84,7 +82,6 @@ class Cosine(Schedule):
 class WarmupStableDecay(Schedule):
     """Warm-up, constant, then linear to `floor` over the last `decay` part (Hu et al. 2024)."""
 
-    needs_end: ClassVar[bool] = True
     type: Literal["wsd"] = "wsd"
     decay: float = Field(
         default=0.2, gt=0, le=1, description="share of the run in which the learning rate falls"

@@ -50,14 +50,13 @@ def test_one_key_of_what_the_recipe_does_not_mention_can_be_set(tmp_path: Path) 
     assert recipe.schedule == usual.schedule.model_copy(update={"warmup_steps": 9})
 
 
-def test_a_schedule_with_an_end_needs_one(recipe_file: Path) -> None:
-    overrides = ["schedule.type=cosine", "training.max_steps=null", "training.max_time=1m"]
-    with pytest.raises(ConfigError, match=r"needs training\.epochs or training\.max_steps"):
-        load_recipe(recipe_file, overrides)
+def test_time_is_an_end_as_good_as_any(recipe_file: Path) -> None:
+    overrides = ["schedule.type=cosine", "training.max_steps=null", "training.total_time=20m"]
+    assert load_recipe(recipe_file, overrides).training.total_time == 1200
 
 
 def test_a_run_needs_an_end(recipe_file: Path) -> None:
-    with pytest.raises(ConfigError, match="epochs, max_steps and max_time"):
+    with pytest.raises(ConfigError, match="epochs, max_steps, total_time and max_time"):
         load_recipe(recipe_file, ["training.max_steps=null"])
 
 

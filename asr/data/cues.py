@@ -1,0 +1,152 @@
+"""What the rows of a batch are made of, in a few numbers, where the sound is on the device already.
+
+The host draws and counts, the device (`asr/data/device_sound.py`) gathers and computes: a batch of
+a thousand seconds travels as some kilobytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from asr.data.augment import Augmenter, Changes
+from asr.data.batches import Plan
+from asr.data.dataset import Batch, SpeechDataset, Tokenise
+from asr.data.samples import audio_file
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+#: What a cut's sound is known by: the file (or the cut's id), where it starts and how long it is.
+Key = tuple[str, float, float]
+#: Where the sound of a cut at a speed lies among all samples: the first one, and how many.
+Places = Mapping[tuple[Key, float], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Cues:
+    """How a batch of B rows is put together; integers are int64.
+
+    `starts` and `sizes` (B, P): the parts of each row, in samples of the store. `rooms` (B,): the
+    number of a response, -1 for none. `clips` (B, 3): start and size of a noise clip and where in
+    it the noise begins, size 0 for none; `snr_db` (B,) its ratio. `gains` (B,): what the level is
+    multiplied by. `width`: samples of a row.
+    """
+
+    starts: Tensor
+    sizes: Tensor
+    rooms: Tensor
+    clips: Tensor
+    snr_db: Tensor
+    gains: Tensor
+    width: int
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Cues:
+        """The same with `change` applied to each tensor."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors: dict[str, Any] = {
+            name: change(value) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
+
+
+def key_of(cut: Any) -> Key:
+    """Repeats of a cut have the same."""
+    return audio_file(cut) or str(cut.id), float(cut.start), float(cut.duration)
+
+
+class CueDataset(SpeechDataset):
+    """Makes a `Batch` with `cues` in place of samples of each `Plan`.
+
+    Args:
+        places: where each cut's sound lies in the store, at each speed.
+        clip_places: start and size of each noise clip in its store.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        places: Places,
+        clip_places: Sequence[tuple[int, int]],
+        augmenter: Augmenter,
+        normalise: Callable[[str], str] | None = None,
+        tokenise: Tokenise | None = None,
+    ) -> None:
+        super().__init__(sample_rate, tokenise=tokenise, augmenter=augmenter)
+        self.places = places
+        self.clip_places = clip_places
+        self.normaliser = normalise
+        self._written: dict[str, str] = {}
+        if normalise is not None:
+            self.normalise = self._normalised
+
+    def __getitem__(self, plan: Plan) -> Batch:
+        """Draws and counts; no sound is touched."""
+        assert self.augmenter is not None
+        parts = [self._parts(item.cuts, item.speed) for item in plan.items]
+        changes = [self.augmenter.changes(plan.epoch, item.id) for item in plan.items]
+        lengths = torch.zeros(plan.rows, dtype=torch.int64)
+        lengths[: len(parts)] = torch.tensor([sum(size for _, size in row) for row in parts])
+        width = max(int(lengths.max()), math.ceil(plan.seconds * self.sample_rate))
+        texts = tuple(self._text(item) for item in plan.items)
+        tokens, token_lengths = self._tokens(plan, texts)
+        return Batch(
+            ids=tuple(item.id for item in plan.items),
+            samples=torch.zeros(plan.rows, 0),
+            lengths=lengths,
+            texts=texts,
+            seconds=float(lengths.sum()) / self.sample_rate,
+            tokens=tokens,
+            token_lengths=token_lengths,
+            epoch=plan.epoch,
+            index=plan.index,
+            cues=self._cues(parts, changes, plan.rows, width),
+        )
+
+    def _parts(self, cuts: Sequence[Cut], speed: float) -> list[tuple[int, int]]:
+        return [self.places[key_of(cut), speed] for cut in cuts]
+
+    def _cues(
+        self,
+        parts: Sequence[Sequence[tuple[int, int]]],
+        changes: Sequence[Changes],
+        rows: int,
+        width: int,
+    ) -> Cues:
+        most = max(len(row) for row in parts)
+        spans = torch.zeros(rows, most, 2, dtype=torch.int64)
+        cues = Cues(
+            starts=spans[..., 0],
+            sizes=spans[..., 1],
+            rooms=torch.full((rows,), -1),
+            clips=torch.zeros(rows, 3, dtype=torch.int64),
+            snr_db=torch.zeros(rows),
+            gains=torch.ones(rows),
+            width=width,
+        )
+        filled = [[*row, *[(0, 0)] * (most - len(row))] for row in parts]
+        spans[: len(parts)] = torch.tensor(filled)
+        for row, change in enumerate(changes):
+            if change.room is not None:
+                cues.rooms[row] = change.room
+            if change.clip is not None:
+                number, begin = change.clip
+                cues.clips[row] = torch.tensor([*self.clip_places[number], begin])
+                cues.snr_db[row] = change.snr_db
+            if change.gain_db is not None:
+                cues.gains[row] = 10 ** (change.gain_db / 20)
+        return cues.map(Tensor.contiguous)
+
+    def _normalised(self, text: str) -> str:
+        """The same texts come in every epoch: each is normalised once."""
+        found = self._written.get(text)
+        if found is None:
+            assert self.normaliser is not None
+            found = self._written[text] = self.normaliser(text)
+        return found
