@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--seen", type=int, default=5, help="leave out words that the text has fewer times"
     )
     found.add_argument(
-        "--rarity", type=float, default=3.0, help="0: all sentences alike; more: rare words first"
+        "--rarity", type=float, default=6.0, help="0: all sentences alike; more: rare words first"
     )
     found.add_argument(
         "--share", nargs="+", default=[], metavar="ENGINE=WEIGHT",

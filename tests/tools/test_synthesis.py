@@ -284,6 +284,28 @@ def test_more_hours_go_on_behind_fewer_and_jobs_change_nothing(tmp_path):
     assert made(tmp_path / "b", Fake(), hours=40 / 3600, jobs=3).lines == more.lines
 
 
+class Broken(Fake):
+    """Fails in a way that nobody thought of."""
+
+    def synthesize(
+        self, text: str, voice: str, rate: float, pitch: float
+    ) -> tuple[np.ndarray, int]:
+        raise RuntimeError(text)
+
+
+def test_what_was_done_is_told_where_a_run_ends_early_and_more_is_not_forgotten(tmp_path):
+    manifest = tmp_path / "synthetic.jsonl"
+    made(tmp_path, Fake())
+    whole = manifest.read_text()
+    with pytest.raises(RuntimeError):  # at the second sentence: it was rejected, so it has no file
+        made(tmp_path, Broken())
+    assert manifest.read_text() == whole
+    manifest.unlink()
+    with pytest.raises(RuntimeError):
+        made(tmp_path, Broken())
+    assert manifest.read_text() == whole.splitlines(keepends=True)[0]
+
+
 KILLED = """
 import sys
 from pathlib import Path

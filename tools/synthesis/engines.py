@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import log2
 from pathlib import Path
 from typing import Protocol
@@ -246,14 +248,11 @@ def run(*command: str) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def scratch() -> Iterator[Path]:
     """A folder for the files of one call."""
-    return _Folder(prefix="asr-speak-")
-
-
-class _Folder(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
-    def __enter__(self) -> Path:
-        return Path(super().__enter__())
+    with tempfile.TemporaryDirectory(prefix="asr-speak-") as name:
+        yield Path(name)
 
 
 def heard(file: Path) -> tuple[np.ndarray, int]:

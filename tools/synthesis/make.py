@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import soundfile
@@ -33,7 +33,7 @@ _CHUNK, _SAVE = 64, 20
 class Manners:
     """Ranges that the manner of speaking is drawn from, each a factor of the voice's own."""
 
-    rate: tuple[float, float] = (0.9, 1.3)
+    rate: tuple[float, float] = (0.72, 1.1)
     pitch: tuple[float, float] = (0.88, 1.14)
     tract: tuple[float, float] = (0.9, 1.12)
 
@@ -113,27 +113,34 @@ def make(
     """Speaks the plan, in its order, until the utterances that are sound are so many hours.
 
     Samples go to the folder beside `manifest` that has its name; those that are there already are
-    kept. The manifest is written whole from time to time and at the end. Threads suffice for
-    `jobs`, since the work is done by programs and C libraries.
+    kept. The manifest is written whole from time to time and at the end; until then one that tells
+    of more utterances is left as it is. Threads suffice for `jobs`, since the work is done by
+    programs and C libraries.
 
     Raises:
         OutputError: a file cannot be written.
     """
     made = Made()
     folder = manifest.with_suffix("")
-    with ThreadPoolExecutor(jobs) as pool:
-        chunks = 0
-        while made.seconds < hours * 3600 and (chunk := list(islice(plan, _CHUNK))):
-            for one, said in zip(
-                chunk, pool.map(lambda one: utter(one, engines, folder), chunk), strict=True
-            ):
+    standing = len(manifest.read_text("utf-8").splitlines()) if manifest.exists() else 0
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for number in count(1):
+            chunk = list(islice(plan, _CHUNK))
+            if made.seconds >= hours * 3600 or not chunk:
+                break
+            spoken = pool.map(lambda one: utter(one, engines, folder), chunk)
+            for one, said in zip(chunk, spoken, strict=True):
                 if made.seconds < hours * 3600:
-                    _count(made, one, said, os.path.relpath(folder / one.file, manifest.parent))
+                    _add(made, one, said, os.path.relpath(folder / one.file, manifest.parent))
             progress(made)
-            chunks += 1
-            if chunks % _SAVE == 0:
+            if number % _SAVE == 0 and len(made.lines) > standing:
                 write(made, manifest)
-    write(made, manifest)
+        standing = 0
+    finally:  # also where it is interrupted: what is done can be trained on
+        pool.shutdown(cancel_futures=True)
+        if len(made.lines) > standing:
+            write(made, manifest)
     return made
 
 
@@ -164,7 +171,7 @@ def spoken_seconds(file: Path) -> float:
         raise AudioError(f"{file}: cannot be read: {error}; delete it and call again") from None
 
 
-def _count(made: Made, one: Delivery, said: float | str, path: str) -> None:
+def _add(made: Made, one: Delivery, said: float | str, path: str) -> None:
     speaker = f"{one.engine}:{one.voice}"
     if isinstance(said, str):
         made.rejected[one.engine, said] += 1

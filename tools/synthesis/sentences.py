@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -65,15 +66,15 @@ class Choice:
     Attributes:
         least, most: words of a sentence.
         seen: a word that the whole text has fewer times is taken for a misprint or foreign.
-        rarity: sentences are drawn with the power `rarity` of the mean information of their words
-            as weight: 0 takes all alike, higher values prefer rare words.
+        rarity: sentences are drawn with a weight, the power `rarity` of the mean information of
+            their five rarest words: 0 takes all alike, higher values prefer rare words.
         seed: of the order in which they are drawn.
     """
 
     least: int = 4
     most: int = 30
     seen: int = 5
-    rarity: float = 3.0
+    rarity: float = 6.0
     seed: int = 0
 
 
@@ -94,9 +95,9 @@ def choose(lines: Iterable[str], held: Held, choice: Choice) -> Iterator[Sentenc
             words.append(rough)
     total = max(1, counts.total())
     weight = {word: float(np.log(total / count)) for word, count in counts.items()}
-    mean = np.array([sum(map(weight.__getitem__, rough)) / len(rough) for rough in words])
-    drawn = np.random.default_rng(choice.seed).random(len(kept))
-    order = np.argsort(np.log(drawn) / np.maximum(mean, 1e-9) ** choice.rarity, kind="stable")
+    rare = np.array([_mean_of_largest([weight[word] for word in rough]) for rough in words])
+    drawn = np.array([_uniform(f"{choice.seed} {line}") for line in kept])
+    order = np.argsort(np.log(drawn) / np.maximum(rare, 1e-9) ** choice.rarity, kind="stable")
     read = _Reader()
     said = set()
     for at in order[::-1]:
@@ -106,6 +107,17 @@ def choose(lines: Iterable[str], held: Held, choice: Choice) -> Iterator[Sentenc
         if sentence is not None and sentence.text not in said and not held.holds(sentence.text):
             said.add(sentence.text)
             yield sentence
+
+
+def _mean_of_largest(values: list[float]) -> float:
+    largest = sorted(values)[-5:]
+    return sum(largest) / len(largest)
+
+
+def _uniform(name: str) -> float:
+    """A draw above 0 and below 1 that is a function of `name`."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") + 0.5) / 2**64
 
 
 class _Reader:

@@ -11,8 +11,8 @@ RATE = 16000
 _MARGIN = 0.15
 #: Mean level of the speech, in decibels of full scale, and what no sample exceeds.
 _LEVEL_DB, _PEAK = -24.0, 0.95
-#: English at rate 1 has about so many letters a second (measured: docs/synthetic-speech.md).
-LETTERS_A_SECOND = 13.0
+#: English at rate 1 has about so many letters a second (voices have 13 to 15).
+LETTERS_A_SECOND = 14.0
 
 
 def shape(samples: np.ndarray, rate: int, tract: float) -> np.ndarray:
