@@ -27,7 +27,7 @@ from asr.errors import AsrError, ConfigError
 from asr.text.reading import read_texts
 
 #: How often each engine speaks: the more natural ones more often.
-SHARES = {"flite": 5.0, "rhvoice": 5.0, "pico": 4.0, "festival": 1.5, "espeak": 3.0}
+SHARES = {"flite": 5.0, "rhvoice": 5.0, "pico": 4.0, "festival": 1.5, "espeak": 1.0}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
