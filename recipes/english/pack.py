@@ -26,6 +26,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
+#: MiB that travel with a call, the repository's own files among them.
+CALL = 64
 INDEX, PACK = "index.json", "pack.zip"
 #: What the other machine's Python has, with all that these need.
 THERE = ("torch", "torchaudio", "lightning", "sentencepiece", "matplotlib", "tensorboard")
@@ -50,17 +52,26 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=HERE / "gpu.yaml", help="names manifests")
     parser.add_argument("--python", default="3.12", help="version of the other machine's Python")
     parser.add_argument("--no-wheels", action="store_true", help="it has all it needs")
-    parser.add_argument("--size", type=float, default=46, help="most MiB of a pack (50 at most)")
+    parser.add_argument("--size", type=float, help="most MiB of a pack  [default: what is left]")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "exp" / "packs")
     args = parser.parse_args()
-    if not 0 < args.size <= 50:
-        parser.error("--size: packs have at most 50 MiB")
+    size = args.size or min(50.0, CALL - 1 - checkout_size())
+    if not 0 < size <= 50:
+        parser.error("--size: packs have at most 50 MiB, and the repository leaves room for less")
     with tempfile.TemporaryDirectory() as scratch:
         if not args.no_wheels:
             fetch_wheels(args.python, Path(scratch))
         wheels = [(f"wheels/{one.name}", one.read_bytes()) for one in Path(scratch).glob("*.whl")]
         files = [*sorted(wheels), *contents(args.data, args.recipe)]
-        write_packs(args.output, files, int(args.size * 2**20))
+        write_packs(args.output, files, int(size * 2**20))
+
+
+def checkout_size() -> float:
+    """MiB of what git knows of this repository, which travels beside each pack."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, check=True).stdout
+    paths = [HERE.parents[1] / name for name in listed.decode().split("\0") if name]
+    return sum(path.stat().st_size for path in paths if path.is_file()) / 2**20
 
 
 def contents(data: Path, recipe: Path) -> Iterator[tuple[str, bytes]]:
