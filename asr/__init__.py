@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asr.audio.microphone import Microphone
     from asr.errors import (
         AsrError,
         AudioError,
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
         StreamError,
         TrainingError,
     )
+    from asr.transcribe.asynchronous import stream
     from asr.transcribe.endpoint import EndpointConfig
+    from asr.transcribe.listener import Listener, listen
     from asr.transcribe.recognizer import Recognizer, load_model
     from asr.transcribe.stream import Stream, feed_many, flush_many
     from asr.types import Hypothesis, Segment, StreamUpdate, Transcript, Word
@@ -44,7 +47,10 @@ _HOME = {
         "TrainingError",
     ),
     "asr.types": ("Hypothesis", "Segment", "StreamUpdate", "Transcript", "Word"),
+    "asr.audio.microphone": ("Microphone",),
+    "asr.transcribe.asynchronous": ("stream",),
     "asr.transcribe.endpoint": ("EndpointConfig",),
+    "asr.transcribe.listener": ("Listener", "listen"),
     "asr.transcribe.recognizer": ("Recognizer", "load_model"),
     "asr.transcribe.stream": ("Stream", "feed_many", "flush_many"),
 }
@@ -57,7 +63,9 @@ __all__ = [
     "DependencyError",
     "EndpointConfig",
     "Hypothesis",
+    "Listener",
     "ManifestError",
+    "Microphone",
     "ModelError",
     "OutputError",
     "Recognizer",
@@ -71,7 +79,9 @@ __all__ = [
     "__version__",
     "feed_many",
     "flush_many",
+    "listen",
     "load_model",
+    "stream",
 ]
 
 

@@ -61,12 +61,15 @@ class Transcript:
 class StreamUpdate:
     """What one block of audio added: `final` segments never change; `partial` may.
 
-    `stable` counts the leading characters of `partial.text` that will not change.
+    `stable` counts the leading characters of `partial.text` that will not change. `lag` is how
+    many seconds hearing is behind the sound; only `asr.stream` and `asr.listen` know it, which see
+    the sound come.
     """
 
     final: tuple[Segment, ...] = ()
     partial: Segment | None = None
     stable: int = 0
+    lag: float = 0.0
 
 
 @dataclass(frozen=True)

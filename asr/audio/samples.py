@@ -58,7 +58,7 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
         AudioError: another type or shape, NaN or infinity (the second is named), a rate that no
             speech has.
     """
-    array = _as_array(samples)
+    array = as_array(samples)
     source_rate = _checked_rate(sample_rate)
     if array.ndim == 1:
         array = array[:, None]
@@ -67,7 +67,7 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
             f"samples: shape {array.shape}; give (N,) or (N, channels) with at most "
             f"{AudioLimits.max_channels} channels (transpose (channels, N))"
         )
-    floats = _as_floats(array)
+    floats = as_floats(array)
     level = Level("samples")
     for start in range(0, len(floats), BLOCK_FRAMES):
         level.check(floats[start : start + BLOCK_FRAMES], source_rate)
@@ -105,19 +105,19 @@ class BlockReader:
                     "byte back until the next block"
                 )
             block = np.frombuffer(block, dtype="<i2").astype(np.int16)
-        array = _as_array(block)
+        array = as_array(block)
         if array.ndim != 1:
             raise AudioError(
                 f"samples: shape {array.shape}; a stream takes one channel, (n,): choose one, or "
                 "mix them"
             )
-        floats = _as_floats(array)
+        floats = as_floats(array)
         if len(floats):
             self._level.check(floats[:, None], self.rate)
         return floats
 
 
-def _as_floats(array: np.ndarray) -> np.ndarray:
+def as_floats(array: np.ndarray) -> np.ndarray:
     """A copy in float32, full scale 1."""
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: refused later
         floats = array.astype(np.float32)
@@ -126,7 +126,12 @@ def _as_floats(array: np.ndarray) -> np.ndarray:
     return floats
 
 
-def _as_array(samples: Any) -> np.ndarray:
+def as_array(samples: Any) -> np.ndarray:
+    """An array of a type whose full scale is known.
+
+    Raises:
+        AudioError: it is none.
+    """
     try:
         array = np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -25,6 +25,7 @@ from asr.errors import AsrError
 #: name: (where the command is, what the list of commands says about it)
 COMMANDS = {
     "transcribe": ("asr.cli.transcribe:transcribe", "Write what recordings say."),
+    "stream": ("asr.cli.stream:stream", "Write what is being said, while it is said."),
     "evaluate": ("asr.cli.evaluate:evaluate", "Measure the error rate of a model on a manifest."),
     "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
     "train": ("asr.cli.train:train", "Train a model from a recipe."),

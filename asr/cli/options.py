@@ -101,6 +101,67 @@ def language_model(lm: str | None, no_lm: bool) -> str | bool | None:
     return False if no_lm else lm
 
 
+class Endpoint(click.ParamType):
+    """`key=value` of an `EndpointConfig`."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
+        """The key and its value, a number; which keys there are is checked for all together."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, number = value.partition("=")
+        try:
+            return key.strip(), float(number)
+        except ValueError:
+            self.fail(
+                f"'{value}': write key=number, as silence_seconds=0.5"
+                if not equals
+                else f"'{value}': '{number}' is no number",
+                param,
+                ctx,
+            )
+
+
+def endpoint_rules(context: click.Context, _: click.Parameter, values: Any) -> Any:
+    """The rules that --endpoint gives; None where it is not given."""
+    if not values:
+        return None
+    from asr.config import parse
+    from asr.transcribe.endpoint import EndpointConfig
+
+    return parse(EndpointConfig, dict(values), "--endpoint")
+
+
+endpoint = click.option(
+    "--endpoint",
+    type=Endpoint(),
+    multiple=True,
+    callback=endpoint_rules,
+    metavar="KEY=VALUE",
+    help="Where segments end, as silence_seconds=0.5 or max_segment_seconds=10; may be repeated. "
+    "The keys are in docs/streaming.md.",
+)
+left_ms = click.option(
+    "--left-ms",
+    type=click.FloatRange(min=0),
+    metavar="MS",
+    help="What a chunk sees of the past.  [default: about 5000]",
+)
+
+
+def chunk_ms(default: float | None, usual: str) -> Callable[[F], F]:
+    """--chunk-ms, with what it is where it is not given."""
+    return click.option(
+        "--chunk-ms",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default,
+        metavar="MS",
+        help="How much sound the encoder hears at once: longer is cheaper, and better; shorter is "
+        f"sooner.  [default: {usual}]",
+    )
+
+
 def leave_cores_free() -> None:
     """Has torch use half of the cores, unless OMP_NUM_THREADS says how many.
 

@@ -39,6 +39,9 @@ from asr.whole import write_whole
     help="What to write; without -o, the one to print.",
 )
 @options.search_options
+@options.chunk_ms(None, "whole stretches")
+@options.left_ms
+@options.endpoint
 @click.option("-r", "--recursive", is_flag=True, help="Look into folders of folders.")
 @click.option(
     "--skip-existing", is_flag=True, help="With -o: leave out inputs whose files are all there."

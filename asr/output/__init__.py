@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from asr.output.events import StreamEvents, end_line
 from asr.output.json import as_json, as_json_line
 from asr.output.txt import as_text
 from asr.types import Transcript
@@ -15,4 +16,4 @@ FORMATS: dict[str, Callable[[Transcript, str], str]] = {
     "jsonl": as_json_line,
 }
 
-__all__ = ["FORMATS", "as_json", "as_json_line", "as_text"]
+__all__ = ["FORMATS", "StreamEvents", "as_json", "as_json_line", "as_text", "end_line"]

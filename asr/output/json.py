@@ -36,7 +36,7 @@ def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
         "truncated": None if transcript.truncated is None else round(transcript.truncated, 3),
         "notes": list(transcript.notes),
         "model": model,
-        "segments": [_segment(segment) for segment in transcript.segments],
+        "segments": [segment_values(segment) for segment in transcript.segments],
     }
 
 
@@ -44,7 +44,8 @@ def _on_one_line(found: re.Match[str]) -> str:
     return "[" + " ".join(found[0][1:-1].split()) + "]"
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def segment_values(segment: Segment) -> dict[str, Any]:
+    """A segment as plain values; see `to_dict`."""
     values: dict[str, Any] = {
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
@@ -57,7 +58,11 @@ def _segment(segment: Segment) -> dict[str, Any]:
         values["words"] = [_word(word) for word in segment.words]
     if segment.alternatives:
         values["alternatives"] = [
-            {key: value for key, value in _segment(other).items() if key not in ("start", "end")}
+            {
+                key: value
+                for key, value in segment_values(other).items()
+                if key not in ("start", "end")
+            }
             for other in segment.alternatives
         ]
     return values

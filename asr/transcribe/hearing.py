@@ -18,6 +18,9 @@ from asr.transcribe.track import RIVALS, Question, Track
 from asr.transcribe.words import WordClock
 from asr.types import Hypothesis, Segment, Word
 
+#: Hypotheses kept for a segment that is still open.
+OPEN_BEAM = 4
+
 
 @dataclass(frozen=True)
 class Hearing:
@@ -101,11 +104,26 @@ class Hearing:
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 
     def _search(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
-        """All questions in one search."""
-        if not questions:
-            return []
-        rivals = min(self.search.beam, max(self.search.nbest, RIVALS))
-        config = self.search.model_copy(update={"nbest": rivals})
+        """Closed segments in one search, open ones in another, with a smaller beam."""
+        found: dict[int, list[Hypothesis]] = {}
+        for closed in (True, False):
+            places = [place for place, one in enumerate(questions) if one.closed == closed]
+            if places:
+                config = self._config(closed)
+                together = self._search_alike([questions[place] for place in places], config)
+                found.update(zip(places, together, strict=True))
+        return [found[place] for place in range(len(questions))]
+
+    def _config(self, closed: bool) -> SearchConfig:
+        """How a segment is searched: an open one, which is searched again, with less care."""
+        if closed:
+            return self.search
+        beam = min(self.search.beam, OPEN_BEAM)
+        return self.search.model_copy(update={"beam": beam, "nbest": min(beam, RIVALS)})
+
+    def _search_alike(
+        self, questions: Sequence[Question], config: SearchConfig
+    ) -> list[list[Hypothesis]]:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)

@@ -3,12 +3,15 @@
 A track turns the memory of each chunk into things to search, and what was found into segments:
 
 - Where the endpointer ends a segment, that segment is searched over its memory, as a file is.
-- The open segment is searched after each chunk in which a label was heard, as if it ended there.
-  What stands too near to its end is not shown: by CTC's best path, a label that begins in the last
-  `EDGE_SECONDS` waits for more sound.
+- The open segment is searched after a chunk in which a label was heard, as if it ended there, but
+  not before `SEARCH_SECONDS` of sound have come since the last time. What stands too near to its
+  end is not shown: by CTC's best path, a label that begins in the last `EDGE_SECONDS` waits for
+  more sound.
 - What all rivals (the best `RIVALS` hypotheses, but none that is `RIVAL_MARGIN` worse than the
-  best) begin with is agreed. What has been agreed by every search of the last
-  `LAST_PART_SECONDS` is decided: later searches of the segment, the last one too, start from it.
+  best) begin with is agreed, and so is what the best one says of sound that is `SETTLED_SECONDS`
+  old: a search never has more to write than the labels of the sound behind. What has been agreed
+  by every search of the last `LAST_PART_SECONDS` is decided: later searches of the segment, the
+  last one too, start from it.
   (Agreement of successive results: Liu et al. 2020, "Low-latency sequence-to-sequence speech
   recognition and translation by partial hypothesis selection".)
 
@@ -40,6 +43,10 @@ from asr.types import Hypothesis, Segment, StreamUpdate
 RIVALS = 4
 #: A hypothesis this much worse than the best (in its score, natural log) is no rival.
 RIVAL_MARGIN = 4.0
+#: From one search of the open segment to the next there is at least so much sound.
+SEARCH_SECONDS = 0.32
+#: What the best hypothesis says of sound before this much of the end has no rivals any more.
+SETTLED_SECONDS = 0.8
 #: A label that begins in this much of the end of an open segment is not shown yet.
 EDGE_SECONDS = 0.16
 
@@ -143,12 +150,18 @@ class Track:
         if final and self.endpointer.heard:
             first, last = self.endpointer.bounds()
             questions += self._leave(Cut(self.endpointer.frames, True, first, last))
-        elif self.endpointer.heard > segment.searched:
+        elif self.endpointer.heard > segment.searched and self._is_due():
             segment.searched = self.endpointer.heard
             start, _ = self.endpointer.bounds()
             end = self.endpointer.frames
             questions.append(self._question(end, start, end, closed=False))
         return questions
+
+    def _is_due(self) -> bool:
+        """Whether enough sound has come since the open segment was last searched."""
+        pause = round(SEARCH_SECONDS / self.endpointer.frame_seconds)
+        agreed = self.open.agreed
+        return not agreed or self.endpointer.frames - agreed[-1][0] >= pause
 
     def _leave(self, cut: Cut) -> list[Question]:
         """Ends the segment, or drops what came before it."""
@@ -186,7 +199,7 @@ class Track:
         begins = self._begins(best.tokens[known:])
         edge = max(1, round(EDGE_SECONDS / self.endpointer.frame_seconds))
         certain = len(best.tokens) if begins is None else known + arrived(begins, frames, edge)
-        self._decide(frames, found)
+        self._decide(frames, found, begins)
         newly = len(segment.decided) - known
         if newly and begins is not None:
             segment.placed = min(begins[newly - 1] + 1, frames)
@@ -205,10 +218,16 @@ class Track:
             return [segment.placed] * len(labels)
         return [segment.placed + begin for begin in label_frames(np.stack(behind), labels)]
 
-    def _decide(self, frames: int, found: Sequence[Hypothesis]) -> None:
+    def _decide(
+        self, frames: int, found: Sequence[Hypothesis], begins: Sequence[int] | None
+    ) -> None:
         rivals = [one.tokens for one in found if one.score >= found[0].score - RIVAL_MARGIN]
-        segment = self.open
-        segment.agreed.append((frames, _common(rivals)))
+        segment, agreed = self.open, _common(rivals)
+        if begins is not None:
+            old = round(SETTLED_SECONDS / self.endpointer.frame_seconds)
+            settled = len(segment.decided) + arrived(begins, frames, old)
+            agreed = max(agreed, found[0].tokens[:settled], key=len)
+        segment.agreed.append((frames, agreed))
         last_part = round(LAST_PART_SECONDS / self.endpointer.frame_seconds)
         while len(segment.agreed) > 1 and segment.agreed[1][0] <= frames - last_part:
             segment.agreed.popleft()

@@ -1,0 +1,56 @@
+"""What a stream says, as events: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from asr.output.json import segment_values
+from asr.types import StreamUpdate
+
+
+class StreamEvents:
+    """Turns the updates of one stream into lines, and leaves out what says nothing new.
+
+    `{"type": "final", start, end, text, score, scores, tokens}`: a segment that ended.
+    `{"type": "partial", start, end, text, stable}`: the open segment as it looks now; the first
+    `stable` characters of its text will not change. An empty text, which has no times, takes the
+    last one back.
+    Both have `lag`: seconds that hearing was behind the sound.
+    """
+
+    def __init__(self) -> None:
+        self._shown = ("", 0)
+
+    def lines(self, update: StreamUpdate) -> Iterator[str]:
+        """The lines of one update."""
+        lag = round(update.lag, 3)
+        for segment in update.final:
+            self._shown = ("", 0)
+            yield _line({"type": "final", **segment_values(segment), "lag": lag})
+        partial = update.partial
+        shown = (partial.text, update.stable) if partial else ("", 0)
+        if shown != self._shown:
+            self._shown = shown
+            text, stable = shown
+            values: dict[str, Any] = {"type": "partial"}
+            if partial:
+                values |= {"start": round(partial.start, 3), "end": round(partial.end, 3)}
+            yield _line(values | {"text": text, "stable": stable, "lag": lag})
+
+
+def end_line(seconds: float, most_lag: float, overruns: int) -> str:
+    """The last line: seconds of sound heard, the greatest lag, and overruns of the microphone."""
+    return _line(
+        {
+            "type": "end",
+            "seconds": round(seconds, 3),
+            "most_lag": round(most_lag, 3),
+            "overruns": overruns,
+        }
+    )
+
+
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
