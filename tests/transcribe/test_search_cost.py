@@ -1,0 +1,88 @@
+"""What a second of sound costs: how often the open segment is searched, and how much is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asr.search import search
+from asr.transcribe import hearing
+from asr.transcribe import track as rules
+from asr.transcribe.recognizer import Recognizer, load_model
+from asr.types import Hypothesis
+from tests.conftest import RATE
+
+FRAME = 0.08
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Recognizer:
+    return load_model(tiny_model, "cpu")
+
+
+@pytest.fixture
+def searched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, Sequence[Sequence[int]]]]:
+    """Of each search: frames, beam, and what was decided before it."""
+    calls: list[tuple[int, int, Sequence[Sequence[int]]]] = []
+
+    def counted(scorers: Any, memory: Any, lengths: Any, config: Any, decided: Any) -> Any:
+        calls.append((int(lengths.max()), config.beam, decided))
+        return search(scorers, memory, lengths, config, decided)
+
+    monkeypatch.setattr(hearing, "search", counted)
+    return calls
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("chunk", "apart"), [(80, 0.32), (160, 0.32), (320, 0.32), (640, 0.64)])
+def test_an_open_segment_is_searched_at_most_every_320_ms(
+    model: Recognizer, searched: list[Any], chunk: int, apart: float
+) -> None:
+    assert model.frame_seconds == FRAME
+    stream = model.stream(RATE, chunk_ms=chunk)
+    stream.feed(noise(5.0))
+    frames = [size for size, _, _ in searched]
+    assert len(frames) > 5
+    assert min(np.diff(frames)) * FRAME == pytest.approx(apart)
+    before = len(searched)
+    stream.flush()
+    assert len(searched) == before + 1
+
+
+def test_an_open_segment_is_searched_with_a_smaller_beam(
+    model: Recognizer, searched: list[Any]
+) -> None:
+    stream = model.stream(RATE, beam=6)
+    stream.feed(noise(3.0))
+    stream.flush()
+    beams = [beam for _, beam, _ in searched]
+    assert beams == [4] * (len(beams) - 1) + [6]
+
+
+def test_old_labels_are_decided_though_rivals_never_agree(
+    model: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a doubt early in a segment would have every search write all that came since."""
+    monkeypatch.setattr(rules, "RIVAL_MARGIN", 1e9)
+    stream = model.stream(RATE, chunk_ms=160, beam=4)
+    original, open_labels = rules.Track.show, list[int]()
+
+    def watched(track: Any, question: Any, found: Sequence[Hypothesis], write: Any) -> None:
+        unlike = [Hypothesis((99,), found[0].score)]  # a rival that is another from the start
+        original(track, question, [*found, *unlike], write)
+        begins = track._begins(found[0].tokens[len(track.open.decided) :])
+        if begins and len(question.memory) > 40:
+            open_labels.append(len(question.memory) - begins[0])
+
+    monkeypatch.setattr(rules.Track, "show", watched)
+    stream.feed(noise(8.0))
+    assert open_labels
+    allowed = rules.SETTLED_SECONDS + rules.LAST_PART_SECONDS + 2 * rules.SEARCH_SECONDS
+    assert max(open_labels) * FRAME <= allowed
