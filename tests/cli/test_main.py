@@ -78,7 +78,7 @@ def test_no_command_shows_the_help(run: Run) -> None:
     ("arguments", "said"),
     [
         (["transcibe"], "did you mean 'transcribe'?"),
-        (["frobnicate"], "the commands are transcribe, evaluate"),
+        (["frobnicate"], "the commands are transcribe, stream, evaluate"),
         (["transcribe"], "missing argument 'PATH...'"),
         (["transcribe", "--baem", "3", "a.wav"], "--beam"),
         (["transcribe", "--beam", "0", "a.wav"], "0 is not in the range"),
