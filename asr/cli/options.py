@@ -86,12 +86,17 @@ batch_seconds = click.option(
 )
 
 
-def search_options(command: F) -> F:
+def model_options(command: F) -> F:
     """Adds what decides how a model is run: which one, with which language model, where, how."""
     language = (length_reward, ilm_weight, lm_weight, no_lm, lm)
-    for option in (batch_seconds, *language, ctc_weight, beam, device, model):
+    for option in (*language, ctc_weight, beam, device, model):
         command = option(command)
     return command
+
+
+def search_options(command: F) -> F:
+    """Adds `model_options`, and how much is decoded together."""
+    return model_options(batch_seconds(command))
 
 
 def language_model(lm: str | None, no_lm: bool) -> str | bool | None:

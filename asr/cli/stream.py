@@ -97,10 +97,7 @@ def _list_inputs(context: click.Context, _: click.Parameter, value: bool) -> Non
 @click.option(
     "--channel", type=click.IntRange(0, 31), metavar="N", help="Hear only this one, from 0."
 )
-@options.model
-@options.device
-@options.beam
-@options.ctc_weight
+@options.model_options
 @options.chunk_ms(640.0, "640")
 @options.left_ms
 @options.endpoint
@@ -113,6 +110,8 @@ def stream(
     microphone: str | None,
     model: str | None,
     device: str,
+    lm: str | None,
+    no_lm: bool,
     as_json: bool,
     pace: float,
     sample_rate: int | None,
@@ -143,7 +142,7 @@ def stream(
     from asr.transcribe.recognizer import load_model
 
     options.leave_cores_free()
-    recognizer = load_model(model, device)
+    recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
     recognizer.stream(recognizer.sample_rate, **choices)  # a wrong option is told before listening
     rate, recorder = sample_rate or RAW_RATE, None
     if simulate:
