@@ -25,6 +25,11 @@ class Exported:
     result: DevResult | None
 
 
+def validated(module: SpeechTraining) -> str:
+    """The weights that all validations of a run measure, in words."""
+    return "moving average of the weights" if module.ema else "weights of the last step"
+
+
 @contextmanager
 def chosen_weights(
     module: SpeechTraining,
@@ -37,7 +42,7 @@ def chosen_weights(
         measure: validates the weights that the model has; it is told in words what they are, and
             whether they are the ones that all validations of the run measure.
     """
-    final = "moving average of the weights" if module.ema else "weights of the last step"
+    final = validated(module)
     with module.ema.swapped_in() if module.ema else nullcontext():
         result = measure(final, True)
         kept = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}

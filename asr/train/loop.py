@@ -18,7 +18,7 @@ import lightning.pytorch as pl
 from asr.errors import TrainingError
 from asr.train.averaging import Snapshots
 from asr.train.checkpoint import save_checkpoint
-from asr.train.export import chosen_weights, export
+from asr.train.export import Exported, chosen_weights, export, validated
 from asr.train.feed import Fed
 from asr.train.gpu import gpu_figures
 from asr.train.log import TrainingLog
@@ -85,8 +85,9 @@ class TrainingLoop(pl.Callback):
 
         self._say_why()
         with chosen_weights(module, self.snapshots, measure) as exported:
-            if trainer.is_global_zero:
-                self.model_folder = export(self.folder.parent, module, exported, self.command)
+            self._export(module, exported)
+        if self.recipe.checkpoint.export == "best":  # how good the model is belongs to the state
+            self.checkpoint(module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Fed, index: int
@@ -129,6 +130,19 @@ class TrainingLoop(pl.Callback):
             self._measured = (module.position.step, result)
             loss, first = result.loss if result else None, module.trainer.is_global_zero
             self.snapshots.add(module.model, module.position.step, loss, write=first)
+            if self.recipe.checkpoint.export == "best" and result is not None:
+                self._export(module, Exported(validated(module), result))
+
+    def _export(self, module: SpeechTraining, exported: Exported) -> None:
+        """Writes the model folder, unless the best is wanted and a better one is there."""
+        at, folder = module.position, self.folder.parent
+        loss = exported.result.loss if exported.result is not None else float("nan")
+        if self.recipe.checkpoint.export == "best" and loss >= at.best:
+            self.model_folder = folder / "model"
+            return
+        at.best = loss if loss == loss else at.best
+        if module.trainer.is_global_zero:
+            self.model_folder = export(folder, module, exported, self.command)
 
     def measure(self, module: SpeechTraining, what: str = "") -> DevResult | None:
         """Validates the weights that the model has and prints that; None without dev set.

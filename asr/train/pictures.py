@@ -59,11 +59,13 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
         return
     batch = next(iter(data.dev_batches(cuts, workers=0))).to(module.device)
     rows = len(batch.ids)
+    training = model.training
     model.eval()
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
     inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows)
     size, frames = int(batch.token_lengths[0]), int(lengths[0])
     weights = look(inputs, memory, lengths)[0].mean(dim=1).float().cpu()  # (layers, U, M)
+    model.train(training)
     weights = weights[:, : size + 1, :frames]
     labels = [data.tokenizer.piece(int(one)) for one in batch.tokens[0, :size]] + ["<eos>"]
     seconds = frames * model.encoder.frame_seconds

@@ -13,7 +13,8 @@ class Position:
     `step` counts optimizer steps; `epoch` and `batch` (from 0) are the next batch to train on;
     `audio_seconds` have been trained on; `skipped` steps had a loss or gradient that was not
     finite, `skipped_in_row` of them just now; `clock` is seconds of training;
-    `left_out` utterances could not be decoded (of this process' share).
+    `left_out` utterances could not be decoded (of this process' share); `best` is the dev loss of
+    the model that was last exported.
     """
 
     step: int = 0
@@ -24,6 +25,7 @@ class Position:
     skipped_in_row: int = 0
     clock: float = 0.0
     left_out: int = 0
+    best: float = float("inf")
     order: dict[str, Any] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:
