@@ -20,11 +20,11 @@ class Level:
     At order 1 there is an n-gram for every label 0..V-1, also those that the text does not have.
     """
 
-    parents: np.ndarray  # (n,) int64, the n-gram without its last label
-    words: np.ndarray  # (n,) int64, its last label
-    suffixes: np.ndarray  # (n,) int64, the n-gram without its first label
-    counts: np.ndarray  # (n,) int64, how often the text has it
-    adjusted: np.ndarray  # (n,) int64, how many labels it is seen behind; counts where none can be
+    parents: np.ndarray  # (n,) int32, the n-gram without its last label
+    words: np.ndarray  # (n,) int32, its last label
+    suffixes: np.ndarray  # (n,) int32, the n-gram without its first label
+    counts: np.ndarray  # (n,) int32, how often the text has it
+    adjusted: np.ndarray  # (n,) int32, how many labels it is seen behind; counts where none can be
 
 
 def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[Level]:
@@ -34,27 +34,28 @@ def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[Leve
     (texts shorter than the order) are left out.
     """
     tokens, left = _joined(texts)
-    starts = np.flatnonzero(left)  # where n-grams of this order begin, begins of texts included
     nodes = tokens.copy()  # the n-gram that begins at each place
     ends = np.ones(len(tokens), dtype=bool)
     ends[0] = False
     ends[1:] = left[:-1] > 1  # all but the first label of each text
-    counts = np.bincount(tokens[ends], minlength=vocabulary)
-    everything = np.arange(vocabulary)
+    counts = np.bincount(tokens[ends], minlength=vocabulary).astype(np.int32)
+    everything = np.arange(vocabulary, dtype=np.int32)
     levels = [
         Level(np.zeros_like(everything), everything, np.zeros_like(everything), counts, counts)
     ]
     for length in range(2, order + 1):
-        starts = np.flatnonzero(left >= length)
+        starts = np.flatnonzero(left >= length)  # where n-grams of this order begin
         if not len(starts):
             break
         keys = nodes[starts] * vocabulary + tokens[starts + length - 1]
         found, first, inverse, counts = np.unique(
             keys, return_index=True, return_inverse=True, return_counts=True
         )
-        suffixes = nodes[starts[first] + 1]
+        suffixes = nodes[starts[first] + 1].astype(np.int32)
         levels[-1] = _adjusted(levels[-1], suffixes)
-        levels.append(Level(found // vocabulary, found % vocabulary, suffixes, counts, counts))
+        parents, words = (part.astype(np.int32) for part in np.divmod(found, vocabulary))
+        counts = counts.astype(np.int32)
+        levels.append(Level(parents, words, suffixes, counts, counts))
         nodes[starts] = inverse
     return levels
 
@@ -64,7 +65,7 @@ def _adjusted(level: Level, suffixes: np.ndarray) -> Level:
 
     Only behind the start of a text nothing stands, so its own count is kept there.
     """
-    before = np.bincount(suffixes, minlength=len(level.words))
+    before = np.bincount(suffixes, minlength=len(level.words)).astype(np.int32)
     before = np.where(before, before, level.counts)
     return Level(level.parents, level.words, level.suffixes, level.counts, before)
 

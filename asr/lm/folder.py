@@ -202,9 +202,11 @@ def check_same_labels(mine: Tokenizer, other: Tokenizer, whose: str, others: str
 
 def _stored(lm: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
     weights = {name: one.detach().cpu().contiguous() for name, one in unique_weights(lm).items()}
-    small = lm.vocabulary <= torch.iinfo(torch.int16).max
-    if small and isinstance(lm, NGram):
-        weights["words"] = weights["words"].to(torch.int16)
+    if isinstance(lm, NGram):  # no node has more children than there are labels
+        whole = torch.int16 if lm.vocabulary <= torch.iinfo(torch.int16).max else torch.int32
+        parents = weights.pop("parents")
+        children = torch.bincount(parents, minlength=len(parents) + 1)
+        weights |= {"children": children.to(whole), "words": weights["words"].to(whole)}
     return {
         name: one.to(dtype) if one.is_floating_point() else one for name, one in weights.items()
     }
@@ -213,10 +215,11 @@ def _stored(lm: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
 def _filled(config: LMFolderConfig, weights: Mapping[str, Tensor], folder: Path) -> LanguageModel:
     """The model that `weights` are of."""
     if isinstance(config.lm, NGramConfig):
-        names = ("parents", "words", "log_probs", "backoffs")
+        names = ("children", "words", "log_probs", "backoffs")
         if set(weights) != set(names):
             raise ModelError(f"{folder / WEIGHTS}: holds no n-grams: the file is damaged")
-        parents, words, log_probs, backoffs = (weights[name] for name in names)
+        children, words, log_probs, backoffs = (weights[name] for name in names)
+        parents = torch.repeat_interleave(torch.arange(len(children)), children.long())
         return NGram(config.vocabulary, parents, words, log_probs[1:], backoffs[1:])
     lm = build_lm(config.lm, config.vocabulary)
     if mismatches := weight_mismatches(lm, weights):
