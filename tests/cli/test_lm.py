@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import PROGRAM, Run, start
 
 LINES = ["and the rest of what people say", "people say the rest", "what of the people", "say it"]
 
@@ -75,3 +76,22 @@ def test_lm_and_no_lm_do_not_go_together(run: Run, tiny_model: Path, recordings:
     done = run("transcribe", "-m", tiny_model, recordings, "--lm", "x", "--no-lm")
     assert done.exit_code == 2
     assert "do not go together" in done.stderr
+
+
+def test_ctrl_c_ends_with_a_model_and_the_same_call_goes_on(
+    run: Run, texts: Path, tiny_model: Path, tmp_path: Path
+):
+    small = ["--set", "lm.dim=8", "--set", "training.batch_labels=64", "--set", "text.held_out=0.3"]
+    call = ["lm", texts, "-o", tmp_path / "run", "--tokenizer", tiny_model, *small]
+    endless = ["--set", "training.epochs=100000", "--set", "training.log_seconds=0.1"]
+    process = start(PROGRAM, *call, *endless)
+    assert process.stderr is not None
+    assert any("step " in line for line in process.stderr)  # reads on until it trains
+    process.send_signal(signal.SIGINT)
+    said, complaints = process.communicate(timeout=120)
+    assert process.returncode == 130, complaints
+    assert "the same command goes on from here" in complaints
+    assert "language model:" in said
+    done = run(*call, "--set", "training.epochs=1")  # which are over
+    assert done.exit_code == 0, done.stderr
+    assert "goes on at step" in done.stderr

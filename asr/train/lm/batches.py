@@ -16,7 +16,7 @@ from asr.train.seeds import derive
 #: Rows are as long as the longest of their batch, rounded up to a multiple of this: few shapes.
 _STEP = 8
 #: How much the lengths of rows are blurred before they are sorted, so that epochs differ.
-_BLUR = 6.0
+_BLUR = 2.0
 
 
 @dataclass(frozen=True)
