@@ -34,7 +34,7 @@ class NGramConfig(TypedConfig):
 
     type: Literal["ngram"] = "ngram"
     order: int = Field(default=6, ge=1, le=20)
-    prune: float = Field(default=1e-8, ge=0)
+    prune: float = Field(default=1e-7, ge=0)
 
 
 class NGram(LanguageModel):
