@@ -146,13 +146,13 @@ def _recipe(
 ) -> LMRecipe:
     from asr.config import parse, read_yaml
     from asr.train.lm.recipe import LMRecipe
-    from asr.train.recipe import _override
+    from asr.train.recipe import override
 
     values = read_yaml(recipe) if recipe is not None else {}
     given = [f"lm.type={type}"] if type is not None else []
     given += [f"lm.order={order}"] if order is not None else []
     for one in (*given, *overrides):
-        _override(values, one)
+        override(values, one)
     return parse(LMRecipe, values, str(recipe or "asr lm"))
 
 

@@ -37,7 +37,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
         raise ConfigError(f"training.devices: {count} GPUs asked for, {found} are visible")
     if on_gpu:  # what stays in float32 is multiplied with 10 bits, but sums are not rounded
         torch.set_float32_matmul_precision("high")
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and _native_bf16(on_gpu))
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and native_bf16(on_gpu))
     name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
     threads = "" if on_gpu else f" (threads: {config.threads or torch.get_num_threads()})"
     nodes = f" on each of {config.nodes} nodes" if config.nodes > 1 else ""
@@ -76,7 +76,7 @@ def out_of_memory(batch: Batch, error: BaseException) -> TrainingError:
     )
 
 
-def _native_bf16(on_gpu: bool) -> bool:
+def native_bf16(on_gpu: bool) -> bool:
     """Whether the device multiplies bfloat16 itself; emulated, it is slower than float32."""
     if on_gpu:
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -99,11 +99,12 @@ class ChunkConfig(Config):
         return self
 
 
-def _seconds(value: Any) -> Any:
+def as_seconds(value: Any) -> Any:
+    """For fields that hold a time: text such as `90m` as seconds; anything else is left."""
     return seconds_of(value) if isinstance(value, str) else value
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
     """YAML reads 32 as a number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -138,11 +139,11 @@ class TrainingConfig(Config):
 
     epochs: int | None = Field(default=None, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
-    total_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
-    max_time: Annotated[float | None, BeforeValidator(_seconds)] = Field(default=None, gt=0)
+    total_time: Annotated[float | None, BeforeValidator(as_seconds)] = Field(default=None, gt=0)
+    max_time: Annotated[float | None, BeforeValidator(as_seconds)] = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float = Field(default=5.0, gt=0)
-    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_text)] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(as_text)] = "auto"
     seed: int = Field(default=0, ge=0)
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -306,12 +307,17 @@ def make_recipe(
     Raises:
         ConfigError: a key or value is wrong; `source` is named.
     """
-    for override in overrides:
-        _override(values, override)
+    for one in overrides:
+        override(values, one)
     return anchored(parse(Recipe, values, source), folder)
 
 
-def _override(values: dict[str, Any], text: str) -> None:
+def override(values: dict[str, Any], text: str) -> None:
+    """Sets one key of plain values: `text` is `a.b=value`, the value is YAML.
+
+    Raises:
+        ConfigError: it is written otherwise.
+    """
     key, equals, value = text.partition("=")
     parts = key.split(".")
     if not equals or not all(parts):

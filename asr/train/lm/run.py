@@ -28,7 +28,7 @@ from asr.model.folder import read_folder_config
 from asr.model.whole_folder import CONFIG
 from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
 from asr.train.checkpoint import load_checkpoint
-from asr.train.devices import _native_bf16, prepare_cpu
+from asr.train.devices import native_bf16, prepare_cpu
 from asr.train.lm.recipe import LMRecipe
 from asr.train.lm.steps import LMTraining
 from asr.train.lm.texts import Prepared, Sources, prepare
@@ -189,7 +189,7 @@ def _finish(
 
 def _bf16(recipe: LMRecipe, device: torch.device) -> bool:
     asked = recipe.training.precision
-    return asked == "bf16" or (asked == "auto" and _native_bf16(device.type == "cuda"))
+    return asked == "bf16" or (asked == "auto" and native_bf16(device.type == "cuda"))
 
 
 @contextmanager
