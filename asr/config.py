@@ -93,6 +93,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def override(values: dict[str, Any], text: str) -> None:
+    """Sets one key of plain values, in place: `a.b=value`, where the value is YAML.
+
+    Raises:
+        ConfigError: it is written in another way.
+    """
+    key, equals, value = text.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"override '{text}': write key.sub=value")
+    for part in parts[:-1]:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            inner = values[part] = {}
+        values = inner
+    try:
+        values[parts[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"override '{text}': the value is not YAML: {reason}") from None
+
+
 def to_yaml(config: Config) -> str:
     """A configuration as `read_yaml` and `parse` take it back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def main() -> None:
     """Reads the command line and prints the table."""
     args = arguments()
     recognizer = load_model(args.model, args.device, lm=False if args.no_lm else args.lm)
+    if args.write and recognizer.lm is None:
+        sys.exit("tune_search: --write saves with a language model; name one with --lm")
     utterances = [one for path in args.manifests for one in read_utterances(path)]
     if args.limit:
         utterances = utterances[:: -(-len(utterances) // args.limit)]
@@ -78,7 +81,7 @@ def main() -> None:
     lines.sort(key=lambda one: one[0].errors)
     print("\n" + "\n".join([header(grid), *(line(grid, *one) for one in lines)]))
     if args.write and recognizer.lm is not None:
-        best = lines[0][1].model_dump(include=set(grid))
+        best = recognizer.lm.config.search | lines[0][1].model_dump(include=set(grid))
         set_search(recognizer.lm.folder, best)
         print(f"{recognizer.lm.folder}: {best}")
 

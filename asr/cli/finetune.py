@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    callback=options.path,
     metavar="FOLDER",
     help="Where everything goes; FOLDER/model is the adapted model.",
 )
@@ -56,14 +56,8 @@ if TYPE_CHECKING:
     help="Labels: the model's, or new ones that write all of DATA, or those of a folder.  "
     "[default: the model's, and texts that they cannot write are refused]",
 )
-@click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
-@click.option(
-    "--resume",
-    default="auto",
-    show_default=True,
-    metavar="auto|never|PATH",
-    help="Go on from FOLDER's last checkpoint, or not, or from another one.",
-)
+@options.max_time
+@options.resume
 @click.pass_obj
 def finetune(
     console: Console,

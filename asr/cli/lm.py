@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "--output",
     callback=options.path,
     metavar="FOLDER",
-    help="Where to write: checkpoints/, and lm/, which is the language model.",
+    help="Where to write; FOLDER/lm is the language model.",
 )
 @click.option(
     "--tokenizer",
@@ -40,33 +41,32 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Measure on these texts.  [default: some of TEXT, held out]",
+    help="Measure on this text, not on a held-out part of TEXT; give it again for more.",
 )
 @click.option(
     "--without",
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Leave out what shares seven words in a row with these manifests (your test sets).",
+    help="Leave out what shares seven words in a row with this manifest; name each of your test "
+    "sets.",
 )
-@click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
-@click.option(
-    "--resume",
-    default="auto",
-    show_default=True,
-    metavar="auto|never|PATH",
-    help="Go on from the output folder's last checkpoint, or not, or from another one.",
-)
+@options.max_time
+@options.resume
 @click.option("--init", callback=options.path, metavar="LM_FOLDER", help="Start from its weights.")
 @click.option(
     "--config",
     "recipe",
     callback=options.path,
     metavar="YAML",
-    help="Settings; `asr lm --help` tells the options, docs/language-models.md the rest.",
+    help="Take settings from this file; docs/language-models.md lists them.",
 )
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.SUB=VALUE", help="Change one setting."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY.SUB=VALUE",
+    help="Set one of them: --set lm.dim=768",
 )
 @click.option(
     "--measure",
@@ -95,14 +95,29 @@ def lm(
     """
     options.leave_cores_free()
     if measure is not None:
+        _refuse_all_but("measure", because="--measure trains nothing")
         console.print(_measured(measure, texts))
         return DONE
     if output is None:
         raise click.UsageError("say where to write: add -o FOLDER")
     if any(_is_arpa(path) for path in texts):
+        _refuse_all_but("output", "tokenizer", because="an .arpa file is converted, not trained")
         console.print(_converted(texts, output, choices["tokenizer"]))
         return DONE
     return _train(console, texts, output, device, **choices)
+
+
+def _refuse_all_but(*names: str, because: str) -> None:
+    """Refuses options that would be without effect."""
+    context = click.get_current_context()
+    given = [
+        one.opts[-1]
+        for one in context.command.params
+        if one.name not in ("texts", "debug", *names)
+        and context.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{because}: leave out {', '.join(given)}")
 
 
 def _train(
@@ -144,9 +159,8 @@ def _train(
 def _recipe(
     recipe: Path | None, type: str | None, order: int | None, overrides: tuple[str, ...]
 ) -> LMRecipe:
-    from asr.config import parse, read_yaml
+    from asr.config import override, parse, read_yaml
     from asr.train.lm.recipe import LMRecipe
-    from asr.train.recipe import override
 
     values = read_yaml(recipe) if recipe is not None else {}
     given = [f"lm.type={type}"] if type is not None else []

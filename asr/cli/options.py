@@ -78,6 +78,14 @@ length_reward = click.option(
     metavar="R",
     help="Added to the score for each label.  [default: saved, or 0]",
 )
+max_time = click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
+resume = click.option(
+    "--resume",
+    default="auto",
+    show_default=True,
+    metavar="auto|never|PATH",
+    help="Go on from the output folder's last checkpoint, or not, or from another one.",
+)
 batch_seconds = click.option(
     "--batch-seconds",
     type=click.FloatRange(min=0, min_open=True),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
 from asr.dependencies import need
 
@@ -49,17 +50,11 @@ def _show_example(context: click.Context, _: click.Parameter, value: bool) -> No
     callback=_show_example,
     help="Print a recipe to start from: asr train --example > mine.yaml",
 )
-@click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
-@click.option(
-    "--resume",
-    default="auto",
-    show_default=True,
-    metavar="auto|never|PATH",
-    help="Go on from the output folder's last checkpoint, or not, or from another one.",
-)
+@options.max_time
+@options.resume
 @click.option(
     "--init",
-    type=click.Path(path_type=Path),
+    callback=options.path,
     metavar="MODEL_FOLDER",
     help="Start from the weights of a model; its architecture, tokenizer and normaliser are taken "
     "where RECIPE names none.",
@@ -68,9 +63,9 @@ def _show_example(context: click.Context, _: click.Parameter, value: bool) -> No
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    callback=options.path,
     metavar="FOLDER",
-    help="Where to write (default: exp/NAME beside the recipe).",
+    help="Where to write.  [default: exp/NAME beside the recipe]",
 )
 def train(
     recipe: Path,

@@ -73,8 +73,11 @@ def _resampled(
     _, group = np.unique(names, return_inverse=True)
     wrong = np.bincount(group, errors)
     words = np.bincount(group, [one.length for one in counts])
-    draw = np.random.default_rng(seed).integers(len(wrong), size=(DRAWS, len(wrong)))
-    total = words[draw].sum(axis=1)
-    rates = (wrong[draw].sum(axis=1) / np.maximum(total, 1))[total > 0]
+    sums = np.empty((2, DRAWS))
+    random = np.random.default_rng(seed)
+    for place in range(DRAWS):  # one by one: all at once take gigabytes where units are many
+        drawn = random.integers(len(wrong), size=len(wrong))
+        sums[:, place] = wrong[drawn].sum(), words[drawn].sum()
+    rates = (sums[0] / np.maximum(sums[1], 1))[sums[1] > 0]
     low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high), "speakers" if by_speaker else "utterances")

@@ -56,6 +56,13 @@ def read_arpa(path: Path, tokenizer: Tokenizer) -> NGram:
         raise ModelError(f"{path}: cannot be read as an ARPA file: {said}") from None
     if not entries:
         raise ModelError(f"{path}: no ARPA file: it has no n-grams")
+    for gram in entries:
+        if gram[:-1] and gram[:-1] not in entries:
+            pieces = " ".join(map(tokenizer.piece, gram))
+            raise ModelError(
+                f"{path}: has the n-gram '{pieces}', but not its beginning without the last word; "
+                "the file is damaged: write it again"
+            )
     return _tree(entries, tokenizer.size)
 
 
@@ -138,11 +145,6 @@ def _tree(entries: Entries, size: int) -> NGram:
     for label in range(BLANK + 1, size):
         entries.setdefault((label,), (rarest, 0.0))
     entries.pop((BLANK,), None)
-    for gram in list(entries):
-        if any(gram[:length] not in entries for length in range(1, len(gram))):
-            raise ModelError(
-                f"the n-gram of labels {gram} is there, but not its beginning: the file is damaged"
-            )
     grams = sorted(entries, key=lambda gram: (len(gram), gram))
     numbers = {gram: place for place, gram in enumerate(grams, start=1)}
     parents = torch.tensor([numbers.get(gram[:-1], 0) for gram in grams])

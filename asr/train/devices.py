@@ -9,6 +9,7 @@ import torch
 
 from asr.data.dataset import Batch
 from asr.errors import ConfigError, TrainingError
+from asr.train.precision import is_bf16
 from asr.train.recipe import TrainingConfig
 
 
@@ -37,7 +38,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
         raise ConfigError(f"training.devices: {count} GPUs asked for, {found} are visible")
     if on_gpu:  # what stays in float32 is multiplied with 10 bits, but sums are not rounded
         torch.set_float32_matmul_precision("high")
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and native_bf16(on_gpu))
+    bf16 = is_bf16(config.precision, on_gpu)
     name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
     threads = "" if on_gpu else f" (threads: {config.threads or torch.get_num_threads()})"
     nodes = f" on each of {config.nodes} nodes" if config.nodes > 1 else ""
@@ -74,12 +75,3 @@ def out_of_memory(batch: Batch, error: BaseException) -> TrainingError:
         f"lower data.batch_seconds (and raise training.accumulate by as much), or "
         f"data.max_seconds, or use training.precision=bf16 [{detail}]"
     )
-
-
-def native_bf16(on_gpu: bool) -> bool:
-    """Whether the device multiplies bfloat16 itself; emulated, it is slower than float32."""
-    if on_gpu:
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch names these with an underscore, but has no other function that tells
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)

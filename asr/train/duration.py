@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _WRITTEN = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
@@ -28,3 +31,11 @@ def written(seconds: float) -> str:
     whole = max(0, round(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _parsed(value: Any) -> Any:
+    return seconds_of(value) if isinstance(value, str) else value
+
+
+#: A key of a configuration that is seconds, or text such as `20m`.
+Duration = Annotated[float, BeforeValidator(_parsed)]

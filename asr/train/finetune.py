@@ -11,6 +11,7 @@ from pathlib import Path
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
+from asr.model.whole_folder import whole_folder
 from asr.train.adaptation import Plan, Request, plan
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
@@ -77,7 +78,7 @@ def finetune(
     outcome = _train(request, chosen, say, command)
     if outcome.model is None:
         return Adapted(None, outcome.ended)
-    _take_along(request.model, outcome.model, chosen)
+    _take_along(request.model, outcome.model, chosen, say)
     if outcome.ended == "interrupted":
         return Adapted(outcome.model, outcome.ended)
     compared = []
@@ -96,11 +97,16 @@ def finetune(
     return adapted
 
 
-def _take_along(model: Path, adapted: Path, chosen: Plan) -> None:
+def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], None]) -> None:
     """Search settings, and the language model where it has the same labels."""
     keep_search(adapted, model)
-    if (model / OWN_LM).is_dir() and not chosen.other_labels:
-        shutil.copytree(model / OWN_LM, adapted / OWN_LM, dirs_exist_ok=True)
+    if not (model / OWN_LM).is_dir():
+        return
+    if chosen.other_labels:
+        say(f"{model / OWN_LM}: not taken along, its labels are others; train one with asr lm")
+        return
+    with whole_folder(adapted / OWN_LM) as fresh:
+        shutil.copytree(model / OWN_LM, fresh, dirs_exist_ok=True)
 
 
 def _train(request: Request, chosen: Plan, say: Callable[[str], None], command: str) -> Outcome:

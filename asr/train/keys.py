@@ -69,7 +69,7 @@ def _keys(cls: type[Config], prefix: str, mark: str = "", whole: Any = None) -> 
             yield from _typed(key, default, mark)
             continue
         inner = _config_of(field.annotation)
-        if inner is None or inner is Source or not _is_section(field.annotation, default, inner):
+        if inner is None or inner is Source or not _is_section(field.annotation, inner):
             told = REQUIRED if missing else _yaml(default)
             allowed = _allowed(field.annotation, field.metadata)
             yield Key(key + mark, told, allowed, _meaning(cls, name, field))
@@ -101,7 +101,7 @@ def _config_of(annotation: Any) -> type[Config] | None:
     return next((one for one in found if one is not None), None)
 
 
-def _is_section(annotation: Any, default: Any, inner: type[Config]) -> bool:
+def _is_section(annotation: Any, inner: type[Config]) -> bool:
     """Whether a key is nothing but what stands below it: it is never null or something else."""
     return annotation is inner or (
         typing.get_origin(annotation) is Annotated and typing.get_args(annotation)[0] is inner
@@ -111,8 +111,7 @@ def _is_section(annotation: Any, default: Any, inner: type[Config]) -> bool:
 def _yaml(value: Any) -> str:
     if isinstance(value, Config):
         return "{...}"
-    plain = value.model_dump() if isinstance(value, Config) else value
-    plain = str(plain) if isinstance(plain, Path) else plain
+    plain = str(value) if isinstance(value, Path) else value
     plain = list(plain) if isinstance(plain, tuple) else plain
     return yaml.safe_dump(plain, default_flow_style=True).removesuffix("...\n").strip()
 

@@ -10,19 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from asr.config import Config, parse, read_yaml, to_yaml
+from asr.config import Config, override, parse, read_yaml, to_yaml
 from asr.data.config import DataConfig, Source
 from asr.data.specaugment import SpecAugmentConfig
-from asr.errors import ConfigError
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.consistency import widened
-from asr.train.duration import seconds_of
+from asr.train.duration import Duration
 from asr.train.mwer import MwerConfig
+from asr.train.precision import Precision
 from asr.train.schedules import Noam, Schedule, schedule_config
 from asr.whole import write_whole
 
@@ -99,16 +98,6 @@ class ChunkConfig(Config):
         return self
 
 
-def as_seconds(value: Any) -> Any:
-    """For fields that hold a time: text such as `90m` as seconds; anything else is left."""
-    return seconds_of(value) if isinstance(value, str) else value
-
-
-def as_text(value: Any) -> Any:
-    """YAML reads 32 as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 class TrainingConfig(Config):
     """How long, on what, and how gradients become steps.
 
@@ -139,11 +128,11 @@ class TrainingConfig(Config):
 
     epochs: int | None = Field(default=None, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
-    total_time: Annotated[float | None, BeforeValidator(as_seconds)] = Field(default=None, gt=0)
-    max_time: Annotated[float | None, BeforeValidator(as_seconds)] = Field(default=None, gt=0)
+    total_time: Duration | None = Field(default=None, gt=0)
+    max_time: Duration | None = Field(default=None, gt=0)
     accumulate: int = Field(default=1, ge=1)
     clip_norm: float = Field(default=5.0, gt=0)
-    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(as_text)] = "auto"
+    precision: Precision = "auto"
     seed: int = Field(default=0, ge=0)
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -178,15 +167,12 @@ class CheckpointConfig(Config):
         keep: snapshots of the weights, one of each validation, that are held for `average`.
         average: the model gets the mean of the last or of the best snapshots, where that is better
             on the dev set than the final weights alone; none never asks.
-        export: the model folder is written at the `end` of each call, or after each validation
-            that is the `best` so far: a run of days always has its best model ready.
     """
 
     steps: int | None = Field(default=None, ge=1)
     minutes: float = Field(default=10.0, gt=0)
     keep: int = Field(default=5, ge=1)
     average: Literal["none", "last", "best"] = "last"
-    export: Literal["end", "best"] = "end"
 
 
 class ValidationConfig(Config):
@@ -307,31 +293,9 @@ def make_recipe(
     Raises:
         ConfigError: a key or value is wrong; `source` is named.
     """
-    for one in overrides:
-        override(values, one)
+    for text in overrides:
+        override(values, text)
     return anchored(parse(Recipe, values, source), folder)
-
-
-def override(values: dict[str, Any], text: str) -> None:
-    """Sets one key of plain values: `text` is `a.b=value`, the value is YAML.
-
-    Raises:
-        ConfigError: it is written otherwise.
-    """
-    key, equals, value = text.partition("=")
-    parts = key.split(".")
-    if not equals or not all(parts):
-        raise ConfigError(f"override '{text}': write key.sub=value")
-    for part in parts[:-1]:
-        inner = values.setdefault(part, {})
-        if not isinstance(inner, dict):
-            inner = values[part] = {}
-        values = inner
-    try:
-        values[parts[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"override '{text}': the value is not YAML: {reason}") from None
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:

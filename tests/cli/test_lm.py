@@ -60,7 +60,7 @@ def test_an_arpa_file_is_converted(run: Run, tiny_model: Path, tmp_path: Path):
         (["-o", "x", "--type", "lstn"], "no lm is called 'lstn', did you mean 'lstm'"),
         (["-o", "x", "--max-time", "soon"], "--max-time: 'soon' is no length of time"),
         (["-o", "x", "--set", "lm.dims=3"], "did you mean 'dim'"),
-        (["--measure", "nowhere"], "nowhere: no such language model folder"),
+        (["--measure", "nowhere"], "--measure trains nothing: leave out --tokenizer"),
     ],
 )
 def test_wrong_calls_are_told(
@@ -70,6 +70,15 @@ def test_wrong_calls_are_told(
     done = run("lm", texts, "--tokenizer", tiny_model, *more)
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+def test_options_without_effect_are_refused(run: Run, texts: Path, tmp_path: Path):
+    done = run("lm", tmp_path / "a.arpa", "-o", tmp_path / "out", "--order", "3", "--dev", texts)
+    assert done.exit_code == 2
+    assert "an .arpa file is converted, not trained: leave out --order, --dev" in done.stderr
+    done = run("lm", texts, "--measure", tmp_path / "nowhere")
+    assert done.exit_code == 2
+    assert "nowhere: no such language model folder" in done.stderr
 
 
 def test_lm_and_no_lm_do_not_go_together(run: Run, tiny_model: Path, recordings: Path):

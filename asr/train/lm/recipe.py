@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from asr.config import Config
 from asr.lm.folder import LMConfig, lm_config
 from asr.text import NormalizerConfig
-from asr.train.recipe import OptimizerConfig, as_seconds, as_text
+from asr.train.duration import Duration
+from asr.train.precision import Precision
+from asr.train.recipe import OptimizerConfig
 from asr.train.schedules import Cosine, Schedule, schedule_config
 
 
@@ -36,11 +38,11 @@ class LMTrainingConfig(Config):
     """
 
     epochs: int = Field(default=5, ge=1)
-    total_time: Annotated[float | None, BeforeValidator(as_seconds)] = Field(default=None, gt=0)
+    total_time: Duration | None = Field(default=None, gt=0)
     batch_labels: int = Field(default=8192, ge=1)
     clip_norm: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
-    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(as_text)] = "auto"
+    precision: Precision = "auto"
     threads: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0)
     checkpoint_minutes: float = Field(default=5.0, gt=0)

@@ -28,11 +28,12 @@ from asr.model.folder import read_folder_config
 from asr.model.whole_folder import CONFIG
 from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
 from asr.train.checkpoint import load_checkpoint
-from asr.train.devices import native_bf16, prepare_cpu
+from asr.train.devices import prepare_cpu
 from asr.train.lm.recipe import LMRecipe
 from asr.train.lm.steps import LMTraining
 from asr.train.lm.texts import Prepared, Sources, prepare
 from asr.train.lock import alone_in
+from asr.train.precision import is_bf16
 from asr.train.progress import Progress
 from asr.train.resume import checkpoint_to_resume
 from asr.whole import write_whole
@@ -93,7 +94,8 @@ def train_lm(
             lm: LanguageModel = _count(recipe, labels, data, progress)
             return _finish(folder, lm, labels, recipe, data, "counted")
         training = _training(recipe, labels, data, folder, start, torch.device(device), progress)
-        training.run(_bf16(recipe, torch.device(device)), start.max_time)
+        bf16 = is_bf16(recipe.training.precision, torch.device(device).type == "cuda")
+        training.run(bf16, start.max_time)
         with training.ema.swapped_in():
             return _finish(folder, training.lm.eval(), labels, recipe, data, training.ended)
 
@@ -185,11 +187,6 @@ def _finish(
     write_whole(folder / "training" / "recipe.yaml", to_yaml(recipe))
     save_lm_folder(folder / "lm", lm, labels, config, training=folder / "training")
     return LMOutcome(folder / "lm", measured, ended)
-
-
-def _bf16(recipe: LMRecipe, device: torch.device) -> bool:
-    asked = recipe.training.precision
-    return asked == "bf16" or (asked == "auto" and native_bf16(device.type == "cuda"))
 
 
 @contextmanager
