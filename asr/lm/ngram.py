@@ -22,7 +22,7 @@ from torch import Tensor
 from asr.config import TypedConfig
 from asr.errors import ModelError
 from asr.lm.protocol import LanguageModel
-from asr.text import BLANK, EOS
+from asr.text import BLANK
 
 
 class NGramConfig(TypedConfig):
@@ -178,17 +178,6 @@ class NGram(LanguageModel):
         while bool((idle_now := idle[context]).any()):
             context = torch.where(idle_now, self._suffix[context], context)
         return context
-
-
-def of_text(ngram: NGram, labels: list[int]) -> list[float]:
-    """log p of each of `labels` and of the end behind them: for people and tests."""
-    state = ngram.longest(ngram.initial_state(1), torch.tensor([EOS]))
-    said = []
-    for label in [*labels, EOS]:
-        token = torch.tensor([label])
-        said.append(ngram.log_prob(state, token).item())
-        state = ngram.longest(state, token)
-    return said
 
 
 def _with_root(values: Tensor, root: float) -> Tensor:

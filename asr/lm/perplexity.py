@@ -41,6 +41,8 @@ class Perplexity:
         return _rate(self.nats, self.labels + self.texts)
 
     def __str__(self) -> str:
+        if not self.texts:
+            return "perplexity not known: there are no texts to measure on"
         return (
             f"perplexity {self.per_word:.1f} a word, {self.per_label:.2f} a label "
             f"({self.texts} texts, {self.words} words, {self.labels} labels)"

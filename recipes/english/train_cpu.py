@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,10 +71,24 @@ def run(name: str, stage: Stage, args: argparse.Namespace) -> None:
     if stage.partial:
         settings.append("--init-partial")
     call = [sys.executable, "-c", TRAIN, "train", str(args.recipe), "-o", str(folder), *settings]
-    status = subprocess.call(call)
+    status = finished(call)
     if status:
         sys.exit(status)
     done.touch()
+
+
+def finished(call: list[str]) -> int:
+    """Runs a program and returns its exit status; told to stop, it waits until that has stopped.
+
+    Ctrl-C reaches the whole group by itself, SIGTERM is passed on.
+    """
+    with subprocess.Popen(call) as process:
+        handlers = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: lambda *_: process.terminate()}
+        before = {sign: signal.signal(sign, handler) for sign, handler in handlers.items()}
+        status = process.wait()
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
+    return status
 
 
 if __name__ == "__main__":

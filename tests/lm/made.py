@@ -8,6 +8,7 @@ import torch
 from asr.lm import LanguageModel, NeuralLanguageModel, NGram
 from asr.lm.folder import build_lm, lm_config
 from asr.lm.kneser_ney import estimate
+from asr.text import EOS
 
 KINDS = ("lstm", "transformer", "ngram")
 SMALL = {
@@ -47,3 +48,14 @@ def ngram(seed: int, vocabulary: int, order: int = 3, prune: float = 0.0) -> NGr
 
 def small(kind: str, seed: int, vocabulary: int) -> LanguageModel:
     return ngram(seed, vocabulary) if kind == "ngram" else neural(kind, seed, vocabulary)
+
+
+def of_text(ngram: NGram, labels: list[int]) -> list[float]:
+    """log p of each of `labels` and of the end behind them: for people and tests."""
+    state = ngram.longest(ngram.initial_state(1), torch.tensor([EOS]))
+    said = []
+    for label in [*labels, EOS]:
+        token = torch.tensor([label])
+        said.append(ngram.log_prob(state, token).item())
+        state = ngram.longest(state, token)
+    return said

@@ -10,9 +10,8 @@ import pytest
 
 from asr.errors import ModelError
 from asr.lm.arpa import read_arpa, write_arpa
-from asr.lm.ngram import of_text
 from asr.text.characters import CharacterTokenizer
-from tests.lm.made import ngram
+from tests.lm.made import ngram, of_text
 
 TOKENIZER = CharacterTokenizer(["a", "b", "c", "d"])
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from asr.errors import ManifestError, ModelError
 from asr.lm.counts import count
 from asr.lm.kneser_ney import estimate, kneser_ney, tree
-from asr.lm.ngram import NGram, of_text
+from asr.lm.ngram import NGram
 from asr.lm.perplexity import perplexity
 from asr.lm.pruning import pruned
 from asr.text import EOS
-from tests.lm.made import ngram, texts_of
+from tests.lm.made import ngram, of_text, texts_of
 
 VOCABULARY = 6
 some = settings(max_examples=8)

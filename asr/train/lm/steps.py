@@ -75,6 +75,7 @@ class LMTraining:
         """What a checkpoint keeps."""
         return {
             "recipe": self.recipe.model_dump(mode="json"),
+            "pieces": list(self.data.pieces),
             "texts": self.data.train.digest(),
             "model": self.lm.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -86,12 +87,17 @@ class LMTraining:
         """Goes on from a checkpoint.
 
         Raises:
-            TrainingError: it is of another model.
+            TrainingError: it is of another model, or of another tokenizer.
         """
         made, now = state["recipe"]["lm"], self.recipe.model_dump(mode="json")["lm"]
         if made != now:
             raise TrainingError(
                 f"the checkpoint is of another model ({made}, not {now}); restore the options, or "
+                "start anew with --resume never or another folder (-o)"
+            )
+        if state["pieces"] != list(self.data.pieces):
+            raise TrainingError(
+                "the checkpoint is of another tokenizer; name the first one (--tokenizer), or "
                 "start anew with --resume never or another folder (-o)"
             )
         if state["texts"] != self.data.train.digest():

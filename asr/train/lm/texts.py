@@ -51,10 +51,14 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run trains on and what it measures, and sentences about them for people."""
+    """What a run trains on and what it measures, and sentences about them for people.
+
+    `pieces` are the labels as the tokenizer spells them.
+    """
 
     train: Corpus
     dev: Corpus
+    pieces: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -92,12 +96,17 @@ def prepare(
     else:
         dev = list(dict.fromkeys(text for text in kept if _is_held_out(text, config.held_out)))
         kept = [text for text in kept if not _is_held_out(text, config.held_out)]
-        notes.append(f"{len(dev)} texts held out to measure on")
+        notes.append(
+            f"{len(dev)} texts held out to measure on"
+            if dev
+            else "too few texts to hold some out to measure on; name others with --dev"
+        )
     if not kept:
         raise ManifestError(
             f"{', '.join(map(str, sources.train))}: no text is left to train on; give more text"
         )
-    return Prepared(_encoded(kept, tokenizer), _encoded(dev, tokenizer), tuple(notes))
+    pieces = tuple(map(tokenizer.piece, range(tokenizer.size)))
+    return Prepared(_encoded(kept, tokenizer), _encoded(dev, tokenizer), pieces, tuple(notes))
 
 
 @dataclass(frozen=True)

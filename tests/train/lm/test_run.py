@@ -84,6 +84,9 @@ def test_going_on_with_another_model_is_refused(tmp_path: Path, sources: Sources
     other = recipe(lm=TINY["lm"] | {"dim": 12})
     with pytest.raises(TrainingError, match="the checkpoint is of another model"):
         train_lm(sources, tokenizer, other, tmp_path / "run")
+    CharacterTokenizer([" ", *"nopqrstuvwxy"]).save(tmp_path / "other")
+    with pytest.raises(TrainingError, match="the checkpoint is of another tokenizer"):
+        train_lm(sources, tmp_path / "other", recipe(), tmp_path / "run")
     again = train_lm(sources, tokenizer, other, tmp_path / "run", LMStart(resume="never"))
     assert again.ended == "epochs"
 
