@@ -167,12 +167,15 @@ class CheckpointConfig(Config):
         keep: snapshots of the weights, one of each validation, that are held for `average`.
         average: the model gets the mean of the last or of the best snapshots, where that is better
             on the dev set than the final weights alone; none never asks.
+        export: the model folder is written at the `end` of each call, or after each validation
+            that is the `best` so far: a run of days always has its best model ready.
     """
 
     steps: int | None = Field(default=None, ge=1)
     minutes: float = Field(default=10.0, gt=0)
     keep: int = Field(default=5, ge=1)
     average: Literal["none", "last", "best"] = "last"
+    export: Literal["end", "best"] = "end"
 
 
 class ValidationConfig(Config):
@@ -293,8 +296,8 @@ def make_recipe(
     Raises:
         ConfigError: a key or value is wrong; `source` is named.
     """
-    for text in overrides:
-        override(values, text)
+    for one in overrides:
+        override(values, one)
     return anchored(parse(Recipe, values, source), folder)
 
 

@@ -95,7 +95,8 @@ class LMTraining:
                 f"the checkpoint is of another model ({made}, not {now}); restore the options, or "
                 "start anew with --resume never or another folder (-o)"
             )
-        if state["pieces"] != list(self.data.pieces):
+        pieces = list(self.data.pieces)
+        if state.get("pieces", pieces) != pieces:  # the first checkpoints did not tell
             raise TrainingError(
                 "the checkpoint is of another tokenizer; name the first one (--tokenizer), or "
                 "start anew with --resume never or another folder (-o)"
