@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
@@ -109,15 +108,8 @@ def lm(
 
 def _refuse_all_but(*names: str, because: str) -> None:
     """Refuses options that would be without effect."""
-    context = click.get_current_context()
-    given = [
-        one.opts[-1]
-        for one in context.command.params
-        if one.name not in ("texts", "debug", *names)
-        and context.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"{because}: leave out {', '.join(given)}")
+    every = {one.name or "" for one in click.get_current_context().command.params}
+    options.refuse(every - {"texts", "debug", *names}, because)
 
 
 def _train(

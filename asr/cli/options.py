@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -173,6 +174,23 @@ def chunk_ms(default: float | None, usual: str) -> Callable[[F], F]:
         help="How much sound the encoder hears at once: longer is cheaper, and better; shorter is "
         f"sooner.  [default: {usual}]",
     )
+
+
+def refuse(names: Collection[str], because: str) -> None:
+    """Refuses a call that gives options, by the names of their parameters, that have no effect.
+
+    Raises:
+        click.UsageError: one is given.
+    """
+    context = click.get_current_context()
+    given = [
+        one.opts[-1]
+        for one in context.command.params
+        if one.name in names
+        and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{because}: leave out {', '.join(given)}")
 
 
 def leave_cores_free() -> None:

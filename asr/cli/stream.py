@@ -79,12 +79,11 @@ def _list_inputs(context: click.Context, _: click.Parameter, value: bool) -> Non
     help="Of raw samples (16000 unless given), or to record with.",
 )
 @click.option(
-    "--format",
-    "pcm",
+    "--pcm",
     type=click.Choice(["int16", "float32"]),
     default="int16",
     show_default=True,
-    help="Of raw samples, little endian.",
+    help="What raw samples are, little endian.",
 )
 @click.option(
     "--channels",
@@ -135,7 +134,7 @@ def stream(
     Exit status: 0 the sound ended (a microphone's by Ctrl-C), 1 it broke off, 2 the call is wrong,
     130 interrupted.
     """
-    _check(source, simulate, microphone, sample_rate)
+    _check(source, simulate, microphone)
     from asr.audio import Microphone
     from asr.transcribe.live import Live
     from asr.transcribe.live_source import open_live
@@ -157,9 +156,7 @@ def stream(
     return Listening(console, live, recorder, timed=pace > 0).run(as_json)
 
 
-def _check(
-    source: str | None, simulate: str | None, microphone: str | None, sample_rate: int | None
-) -> None:
+def _check(source: str | None, simulate: str | None, microphone: str | None) -> None:
     """Refuses what does not go together."""
     sources = {"-": source, "--simulate": simulate, "--input": microphone}
     given = [name for name, value in sources.items() if value is not None]
@@ -170,8 +167,12 @@ def _check(
         )
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} do not go together; give one")
-    if simulate and sample_rate:
-        raise click.UsageError("--sample-rate is for raw samples; a recording says its own")
+    if simulate:
+        options.refuse(("sample_rate", "pcm", "channels", "channel"), "a recording says its own")
+    else:
+        options.refuse(("pace",), "only --simulate has a pace")
+    if not simulate and not source:
+        options.refuse(("pcm",), "a microphone gives no raw bytes")
     if source and (sys.stdin is None or sys.stdin.isatty()):
         raise AudioError("standard input: no pipe; send raw samples into it, or leave - out")
 

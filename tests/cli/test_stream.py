@@ -85,7 +85,7 @@ def test_raw_samples_on_standard_input(
     pcm = (sound * 32767).astype("<i2")
     data = pcm if form == "int16" else (pcm / 32768).astype("<f4")
     stereo = np.repeat(data[:, None], 2, axis=1)
-    options = ("--format", form, "--channels", 2, "--channel", 1, "--sample-rate", 8000)
+    options = ("--pcm", form, "--channels", 2, "--channel", 1, "--sample-rate", 8000)
     result = stream("-", *options, input=stereo.tobytes())
     assert (result.exit_code, result.stderr) == (0, "")
     expected = model.transcribe(pcm, 8000, chunk_ms=640).segments
@@ -146,8 +146,11 @@ def test_files_know_chunks_and_rules_too(
         (("-", "--simulate", "a.wav"), "- and --simulate do not go together"),
         (("--simulate", "a.wav", "--input", "1"), "do not go together"),
         (("--simulate", "a.wav", "--sample-rate", "16000"), "a recording says its own"),
+        (("--simulate", "a.wav", "--pcm", "int16", "--channel", "1"), "leave out --pcm, --channel"),
+        (("-", "--pace", "2"), "only --simulate has a pace: leave out --pace"),
+        (("--pcm", "int16"), "a microphone gives no raw bytes: leave out --pcm"),
         (("--simulate", "a.wav", "--chunk-ms", "100"), "chunk_ms must be a multiple"),
-        (("-", "--format", "mp3"), "mp3"),
+        (("-", "--pcm", "mp3"), "mp3"),
     ],
 )
 def test_wrong_calls(stream: Run, arguments: tuple[str, ...], said: str) -> None:
