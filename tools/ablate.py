@@ -180,6 +180,11 @@ def chosen(bench: Bench, only: Sequence[str] | None) -> list[str]:
     for name in names:
         needs = variations[name].needs
         if needs is not None and not (bench.here / needs).exists():
+            if name == base:
+                raise ConfigError(
+                    f"{name}: needs {needs}, which is not there, and the others are compared "
+                    "with it; make it, or put another variation first"
+                )
             print(f"{name}: left out, {needs} is not there")
             continue
         recipes[name] = load_recipe(bench.recipe, bench.settings(name), bench.init)

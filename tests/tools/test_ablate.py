@@ -101,6 +101,11 @@ def test_a_wrong_call(ablation: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "speeed: no such variation; known: none, smooth" in capsys.readouterr().err
     assert call(ablation, "loss.ctc_wieght=1") == 2
     assert "did you mean 'ctc_weight'?" in capsys.readouterr().err
+    values = json.loads(ablation.read_text())
+    values["variations"]["none"]["needs"] = "gone.jsonl"
+    ablation.write_text(json.dumps(values))
+    assert call(ablation) == 2
+    assert "none: needs gone.jsonl, which is not there" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
         ablate.main([str(ablation), "-o", "out"])
     assert ended.value.code == 2

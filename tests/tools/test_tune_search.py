@@ -13,7 +13,7 @@ import soundfile
 
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.evaluation import evaluate
-from asr.lm.folder import read_lm_config
+from asr.lm.folder import read_lm_config, set_search
 from asr.text import load_tokenizer
 from asr.transcribe.recognizer import load_model
 from tests.conftest import RATE
@@ -31,6 +31,7 @@ def test_the_table_is_what_evaluate_finds(
     model, manifest = tmp_path / "model", tmp_path / "dev.jsonl"
     shutil.copytree(tiny_model, model)
     write_lm(model / "lm", load_tokenizer(tiny_model))
+    set_search(model / "lm", {"length_reward": 0.1, "beam": 5})
     lines = []
     for number, seconds in enumerate([3.0, 1.5, 2.2]):
         name = f"{number}.wav"
@@ -55,3 +56,4 @@ def test_the_table_is_what_evaluate_finds(
     saved = read_lm_config(model / "lm").search
     assert saved["beam"] == 3
     assert saved["lm_weight"] in (0.0, 0.8)
+    assert saved["length_reward"] == 0.1  # was not in the grid
