@@ -78,7 +78,7 @@ def asked_search(
         raise ModelError(f"model '{name}' was trained without CTC: ctc_weight must be 0")
     if lm is None and (config.lm_weight or config.ilm_weight):
         raise ConfigError(
-            "lm_weight and ilm_weight need a language model, and this model has none: name one "
+            "lm_weight and ilm_weight need a language model, and there is none here: name one "
             "(--lm FOLDER, or load_model(..., lm='FOLDER'))"
         )
     if loaded.model.decoder is None and config.ilm_weight:

@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_told(tiny_model: Path, tmp_path: Path, sound: np.n
         load_model(tiny_model, "cpu", lm=True)
     plain = load_model(tiny_model, "cpu")
     for option in ("lm_weight", "ilm_weight"):
-        with pytest.raises(ConfigError, match="need a language model, and this model has none"):
+        with pytest.raises(ConfigError, match="need a language model, and there is none here"):
             plain.transcribe(sound, RATE, **{option: 0.3})
     wrong = write_lm(tmp_path / "wrong", load_tokenizer(tiny_model), lm_wieght=0.3)
     with pytest.raises(ModelError, match="did you mean 'lm_weight'"):
