@@ -54,9 +54,10 @@ class Silence:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the card tells in numbers."""
+    """All that the card tells in numbers; `plain` is without the language model, if any."""
 
     sets: tuple[Measured, ...]
+    plain: tuple[Measured, ...]
     lengths: tuple[Measured, ...]
     noisy: tuple[Measured, ...]
     streamed: Measured
@@ -70,6 +71,8 @@ def measure(model: Path, data: Path, jobs: int) -> Report:
     noise = data / "noise-dev.jsonl"
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         sets = {path.stem: pool.submit(scored, model, path) for path in manifests}
+        alone = manifests if (model / "lm").exists() else []
+        plain = {path.stem: pool.submit(scored, model, path, lm=False) for path in alone}
         streamed = pool.submit(scored, model, main, chunk_ms=CHUNK_MS)
         noisy = {snr: pool.submit(scored_in_noise, model, main, noise, snr) for snr in SNR_DB}
         quiet = {
@@ -78,6 +81,7 @@ def measure(model: Path, data: Path, jobs: int) -> Report:
         }
         return Report(
             sets=tuple(summary(name, found.result()) for name, found in sets.items()),
+            plain=tuple(summary(name, found.result()) for name, found in plain.items()),
             lengths=tuple(by_length(sets[MAIN].result())),
             noisy=tuple(summary(f"{snr} dB", found.result()) for snr, found in noisy.items()),
             streamed=summary(f"{CHUNK_MS} ms", streamed.result()),
@@ -85,12 +89,19 @@ def measure(model: Path, data: Path, jobs: int) -> Report:
         )
 
 
-def scored(model: Path, manifest: Path, **options: Any) -> tuple[Scored, ...]:
-    """Each utterance of a manifest, by the model's own search settings but for `options`."""
-    found = evaluate(load_model(model), read_utterances(manifest), **options)
+def scored(
+    model: Path, manifest: Path, lm: bool | None = None, **options: Any
+) -> tuple[Scored, ...]:
+    """Each utterance of a manifest, by the model's own search settings but for `options`.
+
+    Args:
+        lm: False leaves the language model out.
+    """
+    found = evaluate(load_model(model, lm=lm), read_utterances(manifest), **options)
     if found.failed:
         raise SystemExit(f"{manifest}: audio that cannot be used: {found.failed}")
-    print(f"{manifest.stem} {options or ''}: WER {found.words.rate:.1%}", flush=True)
+    how = "without language model " if lm is False else ""
+    print(f"{manifest.stem} {how}{options or ''}: WER {found.words.rate:.1%}", flush=True)
     return found.scored
 
 

@@ -1,6 +1,6 @@
 """Makes the shipped model of a trained one: 16-bit weights, measured on every dev set, with a card.
 
-    python recipes/english/ship.py recipes/english/exp/cpu/model
+    python recipes/english/ship.py recipes/english/exp/settle/model --lm recipes/english/exp/lm/lm
 
 The figures in the card are those of the written folder, not of the one it was made from. Needs
 what prepare.py wrote to recipes/english/data.
@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=Path, help="the model folder that training made")
     parser.add_argument("-o", "--output", type=Path, default=SHIPPED)
+    parser.add_argument("--lm", type=Path, help="a language model with its weights (tune_search)")
     parser.add_argument("--data", type=Path, default=HERE / "data", help="of prepare.py")
     parser.add_argument("--beam", type=int, default=None, help="saved as the search's default")
     parser.add_argument("--ctc-weight", type=float, default=None, help="saved likewise")
@@ -37,6 +38,9 @@ def main() -> None:
     search = {"beam": args.beam, "ctc_weight": args.ctc_weight}
     search = {name: value for name, value in search.items() if value is not None}
     write(args.model, args.output, search, "", {})
+    shutil.rmtree(args.output / "lm", ignore_errors=True)
+    if args.lm:
+        shutil.copytree(args.lm, args.output / "lm")
     report = measure(args.output, args.data, args.jobs)
     facts = {"dev_wer": {one.name: round(one.wer, 4) for one in report.sets}}
     write(args.model, args.output, search, card(args.output, args.data, report), facts)
