@@ -122,8 +122,8 @@ class Microphone:
             if self._blocks.qsize() > self._most:
                 self.close()
                 raise AudioError(
-                    f"microphone '{self.name}': {MOST_WAITING_SECONDS:.0f} s of sound wait to be "
-                    "heard; this machine is too slow for this model"
+                    f"microphone '{self.name}': {MOST_WAITING_SECONDS:.0f} s of sound waited to be "
+                    "heard and are given up; this machine is too slow for this model"
                 )
             return block
         if self._closed:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from asr.audio import PcmFormat
@@ -87,15 +89,25 @@ async def _read(source: LiveBlocks, live: Live) -> None:
 
 
 class _Worker:
-    """One thread, in which all work of one stream is done."""
+    """One thread, in which all work of one stream is done.
+
+    It is a daemon: an executor's thread, waiting for sound in a loop that was left and never
+    closed, would keep the program from ending.
+    """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="asr-stream")
+        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None]
+        self._work = queue.SimpleQueue()
         self._running: asyncio.Future[Any] | None = None
+        self._thread = threading.Thread(target=self._loop, name="asr-stream", daemon=True)
+        self._thread.start()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Does `work` there. Cancelled, it goes on until it ends by itself; see `end`."""
-        self._running = asyncio.wrap_future(self._thread.submit(work))
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        self._work.put((work, future))
+        self._running = asyncio.wrap_future(future)
         return await asyncio.shield(self._running)
 
     async def end(self) -> None:
@@ -105,6 +117,14 @@ class _Worker:
                 await asyncio.wait([self._running])
                 self._running.exception()  # looked at: nobody asks for it any more
         finally:
-            # Idle now, so it ends at once; unless this was cancelled too.
-            idle = self._running is None or self._running.done()
-            self._thread.shutdown(wait=idle, cancel_futures=True)
+            self._work.put(None)
+            if self._running is None or self._running.done():  # else cancelled here too
+                self._thread.join()
+
+    def _loop(self) -> None:
+        while (item := self._work.get()) is not None:
+            work, future = item
+            try:
+                future.set_result(work())
+            except BaseException as error:  # handed to the loop
+                future.set_exception(error)

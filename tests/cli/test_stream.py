@@ -203,6 +203,36 @@ def test_s6_an_unplugged_microphone_ends_with_what_was_heard(
     assert "'Desk' gives no sound any more" in told[3]
 
 
+# A microphone that says what a file holds, and then nothing; it tells when all is said.
+SPEAKING = """
+import sys, threading
+import soundfile
+from tests.audio.microphones import FakeSoundDevice
+from asr.audio import microphone
+microphone.GONE_SECONDS = 600.0
+fake = FakeSoundDevice("Desk")
+sound = soundfile.read(sys.argv.pop(1), dtype="int16")[0][:, None]
+fake.started = lambda: [fake.say(sound[at : at + 800]) for at in range(0, len(sound), 800)]
+sys.modules["sounddevice"] = fake
+from asr.cli.main import main; main()
+"""
+
+
+def test_ctrl_c_is_how_a_microphone_ends(tiny_model: Path, talk: Path, said: list[str]) -> None:
+    call = ("stream", "-m", tiny_model, "--device", "cpu", "--json")
+    process = start(SPEAKING, talk, *call)
+    assert process.stdout
+    lines = list[str]()
+    while "final" not in (line := process.stdout.readline()):
+        lines.append(line)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    events = [json.loads(one) for one in [*lines, line, *out.splitlines()]]
+    assert [one["text"] for one in events if one["type"] == "final"] == said
+    assert events[-1]["seconds"] == 3.0
+    assert (process.returncode, err) == (0, "asr: listening to Desk; Ctrl-C ends\n")
+
+
 def pcm_process(
     tiny_model: Path, *arguments: object, code: str = PROGRAM, **more: object
 ) -> subprocess.Popen[str]:

@@ -19,6 +19,7 @@ from asr.errors import AudioError, ConfigError
 from asr.transcribe import stream as module
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.types import Segment
+from tests.cli.conftest import start
 from tests.conftest import RATE
 from tests.transcribe.live_sources import heard_of, in_blocks, later, pcm_of
 
@@ -174,6 +175,23 @@ def test_a_loop_that_is_left_leaves_no_thread(model: Recognizer, sound: np.ndarr
             break
 
     asyncio.run(main())
+
+
+def test_a_loop_that_was_never_closed_does_not_keep_the_program(tiny_model: Path) -> None:
+    code = """
+import asyncio, sys, asr
+async def silent():
+    print("waits", flush=True)
+    await asyncio.sleep(600)
+    yield b""
+loop = asyncio.new_event_loop()
+updates = asr.stream(silent(), model=asr.load_model(sys.argv[1], "cpu"), sample_rate=16000)
+task = loop.create_task(anext(updates))
+loop.run_until_complete(asyncio.sleep(0.3))
+"""
+    process = start(code, tiny_model)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "waits\n")
 
 
 def test_errors_come_after_what_was_heard(model: Recognizer, sound: np.ndarray) -> None:
