@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.config import read_yaml
+from asr.data.config import Source
 from asr.data.dataset import text_of
 from asr.data.manifest import read_manifest
-from asr.errors import ConfigError, TrainingError
+from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.model.folder import FolderConfig, read_folder_config
 from asr.text import TextNormalizer, load_tokenizer
 from asr.train.checkpoint import LAST
@@ -20,14 +21,7 @@ from asr.train.checks import unwritable
 from asr.train.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
 from asr.train.labels import new_labels, same_labels
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
-from asr.train.settings import (
-    KEEP_SHARE,
-    Amount,
-    longest_heard,
-    repeat_of,
-    seconds_kept,
-    settings,
-)
+from asr.train.settings import KEEP_SHARE, Amount, repeat_of, settings
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -114,22 +108,49 @@ def plan(request: Request) -> Plan:
     new = Amount.of(parts.train)
     values = _values(request.model, base, new, request.keep is not None)
     values["data"]["train"] = [{"manifest": str(train)}]
-    kept: list[Cut] = []
-    if request.keep is not None:
-        longest = longest_heard(new, rehearsed=True)
-        kept = portion(_listed(request.keep), seconds_kept(values), longest)
-        write_cuts(place / KEPT, kept, request.begun)
-        repeat = repeat_of(Amount.of(kept), new)
-        values["data"]["train"].append({"manifest": str(place / KEPT), "repeat": repeat})
     values["data"]["dev"] = [str(dev)] if parts.dev else []
     if not parts.dev:
         values["checkpoint"]["average"] = "none"
     recipe = make_recipe(values, request.overrides, "asr finetune", Path.cwd())
+    kept: list[Cut] = []
+    if request.keep is not None:
+        kept = _keep(request, request.keep, recipe, new)
+        recipe = _rehearsing(recipe, place / KEPT, repeat_of(Amount.of(kept), new))
     chosen = _choose_labels(request, recipe, [*parts.train, *parts.dev, *kept])
     recipe = recipe.model_copy(update={"tokenizer": chosen.folder.absolute()})
     notes = [*_told(base, new, kept, parts, recipe), *chosen.notes]
     measured = dev if parts.dev else None
     return Plan(recipe, measured, chosen.others, chosen.fresh, tuple(notes))
+
+
+def _keep(request: Request, old: Path, recipe: Recipe, new: Amount) -> list[Cut]:
+    """As much of the old domain as will be heard; what a run was begun with stays."""
+    path = request.folder / "data" / KEPT
+    if request.begun and path.exists():
+        return _listed(path)
+    longest = recipe.data.max_seconds
+    kept = portion(_listed(old), _seconds_kept(recipe, new), longest)
+    if not kept:
+        raise ManifestError(
+            f"{old}: has no utterance of at most {longest:g} s; name another corpus with --keep"
+        )
+    write_cuts(path.absolute(), kept, begun=False)
+    return kept
+
+
+def _seconds_kept(recipe: Recipe, new: Amount) -> float:
+    """How much of the old domain there must be, for hardly anything of it to be heard twice."""
+    training = recipe.training
+    if training.max_steps is not None:
+        heard = training.max_steps * training.accumulate * recipe.data.batch_seconds
+    else:
+        heard = (training.epochs or 1) * new.seconds / (1 - KEEP_SHARE)
+    return KEEP_SHARE * heard
+
+
+def _rehearsing(recipe: Recipe, manifest: Path, repeat: float) -> Recipe:
+    train = (*recipe.data.train, Source(manifest=str(manifest), repeat=repeat))
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": train})})
 
 
 def _listed(place: Path) -> list[Cut]:

@@ -90,6 +90,8 @@ def finetune(
                 for folder in (request.model, outcome.model)
             )
         compared.append(Comparison(name, place, before, after))
+        rates = (_percent(found.words.rate) for found in (before, after))
+        say(f"{name}: word error rate {' before, '.join(rates)} after")
     adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
     if compared:
         card = outcome.model / "README.md"

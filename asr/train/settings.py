@@ -48,7 +48,8 @@ def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
         new: what is adapted to. rehearsed: whether some of the old domain is heard as well.
         lr: the peak learning rate that the model was first trained with.
     """
-    longest = longest_heard(new, rehearsed)
+    longest = min(math.ceil(new.longest + 0.5), LONGEST)
+    longest = max(longest, LONGEST_KEPT) if rehearsed else longest
     batch = min(max(new.seconds / 20, BATCH_SECONDS[0]), BATCH_SECONDS[1])
     batch = max(math.ceil(batch), math.ceil(1.5 * longest / min(SPEEDS)))
     steps = how_many_steps(new.seconds, batch, rehearsed)
@@ -79,17 +80,6 @@ def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
         "checkpoint": {"minutes": 2, "keep": 3, "average": "best"},
         "statistics": 1,  # the model's own are taken over
     }
-
-
-def longest_heard(new: Amount, rehearsed: bool) -> int:
-    """Longer utterances, in seconds, are left out."""
-    longest = min(math.ceil(new.longest + 0.5), LONGEST)
-    return max(longest, LONGEST_KEPT) if rehearsed else longest
-
-
-def seconds_kept(values: dict[str, Any]) -> float:
-    """How much of the old domain there must be, for nothing of it to be heard twice."""
-    return KEEP_SHARE * float(values["training"]["max_steps"] * values["data"]["batch_seconds"])
 
 
 def how_many_steps(seconds: float, batch_seconds: float, rehearsed: bool) -> int:

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--old", type=Path, help="the old domain (default: dev/librispeech)")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "exp" / "adapt")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="keys of the recipes")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     keep = HERE / "data" / "train.jsonl"
     if not keep.exists():
         sys.exit(f"{keep}: not there; run recipes/english/prepare.py first")

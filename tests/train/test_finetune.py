@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from asr.cli.main import program
 from asr.config import parse
-from asr.errors import TrainingError
+from asr.errors import ManifestError, TrainingError
 from asr.lm.folder import LMFolderConfig, build_lm, load_lm_folder, save_lm_folder
 from asr.lm.lstm import LSTMConfig
 from asr.model.folder import CONFIG, load_model_folder, read_folder_config
@@ -203,6 +203,22 @@ def test_rehearsal_and_a_dev_set(corpus: Path, model: Path, tmp_path: Path) -> N
     added = [json.loads(x)["duration"] for x in (new / "manifest.jsonl").read_text().splitlines()]
     kept = second.repeat * sum(heard)
     assert kept / (kept + sum(added)) == pytest.approx(KEEP_SHARE, rel=0.01)
+
+
+def test_no_more_is_kept_than_is_heard(corpus: Path, model: Path, tmp_path: Path) -> None:
+    keep = corpus / "train" / "manifest.jsonl"
+    new = write_corpus(tmp_path / "new", 12, seed=12).parent
+    more = ("training.max_steps=2", "data.batch_seconds=20")
+    request = Request(model, new, tmp_path / "run", keep=keep, overrides=more)
+    plan(request)
+    lines = (tmp_path / "run" / "data" / "keep.jsonl").read_text().splitlines()
+    lengths = [json.loads(line)["duration"] for line in lines]
+    wanted = KEEP_SHARE * 2 * 20
+    assert wanted <= sum(lengths) < wanted + max(lengths)
+    long = write_corpus(tmp_path / "long", 1, seed=3, texts=["a"])
+    limits = ("data.max_seconds=0.3", "data.min_seconds=0.01")
+    with pytest.raises(ManifestError, match=r"no utterance of at most 0\.3 s"):
+        plan(Request(model, new, tmp_path / "run", keep=long, overrides=limits))
 
 
 def test_a_corpus_that_is_read_lazily(
