@@ -99,22 +99,20 @@ def _count(session: Session, before: list[str], update: StreamUpdate) -> list[st
 
 
 def revise(session: Session, before: Sequence[str], after: Sequence[str], partial: bool) -> None:
-    """Counts the words of `before` that stand no more in their place in `after`.
+    """Counts the words of `before` that stand no more in `after`, in their order.
 
     The last word may have grown (`hel` to `hello`): that is counted for itself. New words of a
     partial text are counted too.
     """
-    for place, word in enumerate(before):
-        now = after[place] if place < len(after) else None
-        if now == word:
-            continue
-        if now is not None and place == len(before) - 1 and now.startswith(word):
-            session.grown += 1
-        else:
-            session.revised += 1
+    kept = matches(before, after)
+    behind = max((there for _, there in kept), default=-1) + 1
+    gone = set(range(len(before))) - {here for here, _ in kept}
+    if len(before) - 1 in gone and any(word.startswith(before[-1]) for word in after[behind:]):
+        gone.remove(len(before) - 1)
+        session.grown += 1
+    session.revised += len(gone)
     if partial:
-        new = [word for n, word in enumerate(after) if n >= len(before) or before[n] != word]
-        session.partial_words += len(new)
+        session.partial_words += len(after) - len(kept)
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ A track turns the memory of each chunk into things to search, and what was found
 
 - Where the endpointer ends a segment, that segment is searched over its memory, as a file is.
 - The open segment is searched after a chunk in which a label was heard, as if it ended there, but
-  not before `SEARCH_SECONDS` of sound have come since the last time. What stands too near to its
-  end is not shown: by CTC's best path, a label that begins in the last `EDGE_SECONDS` waits for
-  more sound.
-- What all rivals (the best `RIVALS` hypotheses, but none that is `RIVAL_MARGIN` worse than the
-  best) begin with is agreed, and so is what the best one says of sound that is `SETTLED_SECONDS`
-  old: a search never has more to write than the labels of the sound behind. What has been agreed
-  by every search of the last `LAST_PART_SECONDS` is decided: later searches of the segment, the
-  last one too, start from it.
+  not before `SEARCH_SECONDS` of sound have come since the last time.
+- What was shown is held: a hypothesis that goes on from it counts as the best as long as it is no
+  more than `HOLD_MARGIN` worse than the best.
+- What the best hypothesis says of sound that is `SETTLED_SECONDS` old is decided: later searches of
+  the segment, the last one too, start from it. Where it says what is known by CTC's best path.
+  Without CTC that is decided which all rivals (the best `RIVALS` hypotheses, but none that is
+  `RIVAL_MARGIN` worse than the best) began with in every search of the last `LAST_PART_SECONDS`.
   (Agreement of successive results: Liu et al. 2020, "Low-latency sequence-to-sequence speech
   recognition and translation by partial hypothesis selection".)
+- What stands too near to the end is not shown: a label that begins in the last `EDGE_SECONDS`, and
+  a word that may grow, since its last label begins in the last `WORD_SECONDS`.
 
 So decided text cannot change, a search only ever writes the last few labels, and a segment that is
 cut in its last part has nothing decided behind the cut. All that a track holds is bounded by the
@@ -36,19 +37,25 @@ from asr.text.tokenizer import BLANK
 from asr.transcribe.ear import EarState, Heard
 from asr.transcribe.endpoint import LAST_PART_SECONDS, Cut, EndpointConfig, Endpointer, level_db
 from asr.transcribe.samples import SampleQueue
-from asr.transcribe.waiting import arrived, label_frames
+from asr.transcribe.waiting import arrived, label_frames, whole_words
 from asr.types import Hypothesis, Segment, StreamUpdate
 
-#: Hypotheses that must agree before a label is decided.
-RIVALS = 4
-#: A hypothesis this much worse than the best (in its score, natural log) is no rival.
-RIVAL_MARGIN = 4.0
 #: From one search of the open segment to the next there is at least so much sound.
 SEARCH_SECONDS = 0.32
-#: What the best hypothesis says of sound before this much of the end has no rivals any more.
-SETTLED_SECONDS = 0.8
+#: A hypothesis that goes on from what was shown may be this much worse (in its score, natural log)
+#: than the best.
+HOLD_MARGIN = 4.0
+#: What the best hypothesis says of sound before this much of the end is decided. It must be more
+#: than `LAST_PART_SECONDS`.
+SETTLED_SECONDS = 0.72
 #: A label that begins in this much of the end of an open segment is not shown yet.
-EDGE_SECONDS = 0.16
+EDGE_SECONDS = 0.32
+#: The last word is not shown yet if its last label begins in this much of the end.
+WORD_SECONDS = 0.4
+#: Without CTC: hypotheses that must agree before a label is decided.
+RIVALS = 4
+#: Without CTC: a hypothesis this much worse than the best is no rival.
+RIVAL_MARGIN = 4.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,10 @@ class _Open:
     """Searches of the last part: frames searched, and what the rivals agreed on."""
     searched: int = 0
     """Frames with a label at the last search."""
+    length: int | None = None
+    """Frames at the last search."""
+    shown: tuple[int, ...] = ()
+    """Labels of the partial text."""
 
 
 @dataclass
@@ -153,15 +164,15 @@ class Track:
         elif self.endpointer.heard > segment.searched and self._is_due():
             segment.searched = self.endpointer.heard
             start, _ = self.endpointer.bounds()
-            end = self.endpointer.frames
+            end = segment.length = self.endpointer.frames
             questions.append(self._question(end, start, end, closed=False))
         return questions
 
     def _is_due(self) -> bool:
         """Whether enough sound has come since the open segment was last searched."""
         pause = round(SEARCH_SECONDS / self.endpointer.frame_seconds)
-        agreed = self.open.agreed
-        return not agreed or self.endpointer.frames - agreed[-1][0] >= pause
+        last = self.open.length
+        return last is None or self.endpointer.frames - last >= pause
 
     def _leave(self, cut: Cut) -> list[Question]:
         """Ends the segment, or drops what came before it."""
@@ -194,19 +205,29 @@ class Track:
 
     def show(self, question: Question, found: Sequence[Hypothesis], write: Writer) -> None:
         """Takes what the search of the open segment found: decides, and shows what has arrived."""
-        segment, best = self.open, found[0]
-        frames, known = len(question.memory), len(segment.decided)
+        segment, frames = self.open, len(question.memory)
+        best, known = _held(found, segment.shown), len(segment.decided)
         begins = self._begins(best.tokens[known:])
-        edge = max(1, round(EDGE_SECONDS / self.endpointer.frame_seconds))
-        certain = len(best.tokens) if begins is None else known + arrived(begins, frames, edge)
-        self._decide(frames, found, begins)
-        newly = len(segment.decided) - known
-        if newly and begins is not None:
-            segment.placed = min(begins[newly - 1] + 1, frames)
-        shown = best.tokens[: max(certain, len(segment.decided))]
-        partial = write.segment(question, [Hypothesis(shown, best.score, best.scores)])
+        if begins is None:
+            count = len(best.tokens)
+            self._agree(frames, found)
+        else:
+            count = known + self._arrived(begins, frames, EDGE_SECONDS)
+            segment.decided = best.tokens[: known + self._arrived(begins, frames, SETTLED_SECONDS)]
+            if len(segment.decided) > known:
+                segment.placed = min(begins[len(segment.decided) - known - 1] + 1, frames)
+            grows = self._arrived(begins, frames, WORD_SECONDS) < len(begins)
+            count = whole_words(best.tokens, count, write.text, grows)
+        kept = segment.shown if best.tokens[: len(segment.shown)] == segment.shown else ()
+        segment.shown = best.tokens[: max(count, len(segment.decided), len(kept))]
+        partial = write.segment(question, [Hypothesis(segment.shown, best.score, best.scores)])
         self.partial, decided = partial, write.text(segment.decided)
         self.stable = len(os.path.commonprefix([decided, partial.text])) if partial else 0
+
+    def _arrived(self, begins: Sequence[int], frames: int, edge_seconds: float) -> int:
+        """How many labels begin before the last `edge_seconds` of the segment."""
+        edge = max(1, round(edge_seconds / self.endpointer.frame_seconds))
+        return arrived(begins, frames, edge)
 
     def _begins(self, labels: Sequence[int]) -> list[int] | None:
         """Where labels behind those that are decided begin; None without CTC."""
@@ -218,16 +239,11 @@ class Track:
             return [segment.placed] * len(labels)
         return [segment.placed + begin for begin in label_frames(np.stack(behind), labels)]
 
-    def _decide(
-        self, frames: int, found: Sequence[Hypothesis], begins: Sequence[int] | None
-    ) -> None:
+    def _agree(self, frames: int, found: Sequence[Hypothesis]) -> None:
+        """Decides what the rivals of several searches agree on."""
         rivals = [one.tokens for one in found if one.score >= found[0].score - RIVAL_MARGIN]
-        segment, agreed = self.open, _common(rivals)
-        if begins is not None:
-            old = round(SETTLED_SECONDS / self.endpointer.frame_seconds)
-            settled = len(segment.decided) + arrived(begins, frames, old)
-            agreed = max(agreed, found[0].tokens[:settled], key=len)
-        segment.agreed.append((frames, agreed))
+        segment = self.open
+        segment.agreed.append((frames, _common(rivals)))
         last_part = round(LAST_PART_SECONDS / self.endpointer.frame_seconds)
         while len(segment.agreed) > 1 and segment.agreed[1][0] <= frames - last_part:
             segment.agreed.popleft()
@@ -237,6 +253,13 @@ class Track:
     def update(self, final: Sequence[Segment]) -> StreamUpdate:
         """What there is to tell, with the segments that ended since the last time."""
         return StreamUpdate(tuple(final), self.partial, self.stable)
+
+
+def _held(found: Sequence[Hypothesis], shown: tuple[int, ...]) -> Hypothesis:
+    """The best hypothesis that goes on from what was shown, if it is good; else the best."""
+    least = found[0].score - HOLD_MARGIN
+    on = (one for one in found if one.tokens[: len(shown)] == shown and one.score >= least)
+    return next(on, found[0])
 
 
 def _common(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,3 +19,22 @@ def arrived(begins: Sequence[int], frames: int, edge: int) -> int:
     return next(
         (number for number, begin in enumerate(begins) if begin >= frames - edge), len(begins)
     )
+
+
+def whole_words(
+    labels: Sequence[int], count: int, text_of: Callable[[Sequence[int]], str], grows: bool
+) -> int:
+    """How many of the first `count` labels write whole words of all that `labels` write.
+
+    Args:
+        grows: the last word of all is no whole one yet.
+    """
+    words = text_of(labels).split()
+    if grows:
+        del words[-1:]
+    while count:
+        written = text_of(labels[:count]).split()
+        if written == words[: len(written)]:
+            break
+        count -= 1
+    return count

@@ -85,6 +85,8 @@ def test_work_that_takes_longer_than_the_sound_delays_what_follows(
         ("hel a", "hello a", (1, 0, 1)),
         ("a b c", "a x", (1, 0, 2)),
         ("a b", "", (0, 0, 2)),
+        ("to day is", "today is fine", (2, 0, 2)),
+        ("a b c", "x a b c", (1, 0, 0)),
     ],
 )
 def test_words_that_change_are_counted(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.transcribe.waiting import arrived, label_frames
+from asr.transcribe.waiting import arrived, label_frames, whole_words
 
 
 def begins(path: tuple[int, ...]) -> tuple[list[int], list[int]]:
@@ -49,3 +50,17 @@ def test_what_begins_at_the_edge_has_not_arrived() -> None:
     assert arrived([0, 4, 7], 10, 2) == 3
     assert arrived([], 10, 2) == 0
     assert arrived([9, 3], 10, 2) == 0
+
+
+def spelled(labels: Sequence[int]) -> str:
+    """Labels below 10 begin a word, tens go on with it."""
+    return "".join(f" {n}" if n < 10 else f"-{n}" for n in labels).strip()
+
+
+def test_only_whole_words_are_shown() -> None:
+    labels = [1, 10, 2, 3, 30, 31]  # "1-10 2 3-30-31"
+    shown = [whole_words(labels, count, spelled, grows=False) for count in range(7)]
+    assert shown == [0, 0, 2, 3, 3, 3, 6]
+    shown = [whole_words(labels, count, spelled, grows=True) for count in range(7)]
+    assert shown == [0, 0, 2, 3, 3, 3, 3]
+    assert whole_words([], 0, spelled, grows=True) == 0

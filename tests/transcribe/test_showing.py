@@ -1,0 +1,97 @@
+"""What of a search's result is shown, and what is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from asr.transcribe import track as rules
+from asr.transcribe.ear import EarState
+from asr.transcribe.endpoint import EndpointConfig
+from asr.transcribe.track import Question, Track
+from asr.types import Hypothesis, Segment
+
+RATE, FRAME = 1000, 40
+LETTERS = {1: "a", 2: "b", 3: "c", 4: "d"}
+
+
+class Writer:
+    """Each label is a word."""
+
+    def text(self, labels: Sequence[int]) -> str:
+        return " ".join(LETTERS[label] for label in labels)
+
+    def segment(self, question: Question, found: Sequence[Hypothesis]) -> Segment | None:
+        text = self.text(found[0].tokens)
+        return Segment(text, 0.0, 1.0) if text else None
+
+
+@pytest.fixture
+def track() -> Track:
+    made = Track.new(EarState(None, None), EndpointConfig(), FRAME, 10, RATE)  # type: ignore[arg-type]
+    made.open.memory = [torch.zeros(1, 1)] * 100
+    return made
+
+
+def hear(track: Track, frames: int, said: dict[int, int], *found: tuple[str, float]) -> None:
+    """A search after so many frames; CTC hears the label of each place in `said`."""
+    posteriors = np.full((frames, 5), -9.0)
+    posteriors[:, 0] = 0.0
+    for place, label in said.items():
+        posteriors[place, [0, label]] = -9.0, 0.0
+    track.open.log_probs = list(posteriors)
+    numbers = {letter: label for label, letter in LETTERS.items()}
+    hypotheses = [Hypothesis(tuple(numbers[x] for x in text), score) for text, score in found]
+    track.show(Question(torch.zeros(frames, 1), (), 0, frames, False), hypotheses, Writer())
+
+
+def shown(track: Track) -> tuple[str, str]:
+    """The partial text, and what of it is stable."""
+    text = track.partial.text if track.partial else ""
+    return text, text[: track.stable]
+
+
+def test_new_words_wait_and_old_ones_are_decided(track: Track) -> None:
+    assert rules.SETTLED_SECONDS > rules.LAST_PART_SECONDS
+    places = {5: 1, 12: 2, 24: 3}
+    hear(track, 14, {5: 1, 12: 2}, ("ab", -1.0))  # b begins 0.08 s before the end
+    assert shown(track) == ("a", "")
+    hear(track, 26, places, ("abc", -1.0))
+    assert shown(track) == ("a b", "a")  # a is 0.84 s old, b 0.56 s
+    hear(track, 40, places, ("abc", -1.0))
+    assert shown(track) == ("a b c", "a b")
+
+
+def test_what_was_shown_is_held_against_a_little_better_hypothesis(track: Track) -> None:
+    hear(track, 20, {5: 1}, ("a", -1.0))
+    hear(track, 22, {5: 1}, ("b", -1.0), ("a", -1.0 - rules.HOLD_MARGIN + 0.1))
+    assert shown(track)[0] == "a"
+    hear(track, 22, {5: 1}, ("b", -1.0), ("a", -1.0 - rules.HOLD_MARGIN - 0.1))
+    assert shown(track)[0] == "b"
+
+
+def test_what_was_shown_stays_while_it_is_still_said(track: Track) -> None:
+    """Even if CTC places its last word later than before."""
+    hear(track, 24, {5: 1, 13: 2}, ("ab", -1.0))
+    assert shown(track)[0] == "a b"
+    hear(track, 26, {5: 1, 20: 2}, ("ab", -1.0))
+    assert shown(track)[0] == "a b"
+
+
+def test_without_ctc_successive_searches_must_agree(track: Track) -> None:
+    def hear_without(frames: int, *found: tuple[tuple[int, ...], float]) -> None:
+        hypotheses = [Hypothesis(tokens, score) for tokens, score in found]
+        track.show(Question(torch.zeros(frames, 1), (), 0, frames, False), hypotheses, Writer())
+
+    for frames in (20, 30):
+        hear_without(frames, ((1, 2), -1.0), ((1, 3), -2.0))
+        assert shown(track) == ("a b", "")
+    hear_without(40, ((1, 2), -1.0), ((1, 3), -2.0))
+    assert shown(track) == ("a b", "a")
+    hear_without(60, ((1, 2), -1.0), ((1, 3), -9.0))
+    assert shown(track) == ("a b", "a")
+    hear_without(80, ((1, 2), -1.0))
+    assert shown(track) == ("a b", "a b")
