@@ -13,8 +13,8 @@ A track turns the memory of each chunk into things to search, and what was found
   `RIVAL_MARGIN` worse than the best) began with in every search of the last `LAST_PART_SECONDS`.
   (Agreement of successive results: Liu et al. 2020, "Low-latency sequence-to-sequence speech
   recognition and translation by partial hypothesis selection".)
-- What stands too near to the end is not shown: a label that begins in the last `EDGE_SECONDS`, and
-  a word that may grow, since its last label begins in the last `WORD_SECONDS`.
+- What stands too near to the end is not shown: a label that begins in the last `EDGE_SECONDS`, or
+  in the last `WORD_SECONDS` if it is of the last word, which may grow.
 
 So decided text cannot change, a search only ever writes the last few labels, and a segment that is
 cut in its last part has nothing decided behind the cut. All that a track holds is bounded by the
@@ -50,8 +50,8 @@ HOLD_MARGIN = 4.0
 SETTLED_SECONDS = 0.72
 #: A label that begins in this much of the end of an open segment is not shown yet.
 EDGE_SECONDS = 0.32
-#: The last word is not shown yet if its last label begins in this much of the end.
-WORD_SECONDS = 0.4
+#: Nor is a label of the last word that begins in this much of the end.
+WORD_SECONDS = 0.64
 #: Without CTC: hypotheses that must agree before a label is decided.
 RIVALS = 4
 #: Without CTC: a hypothesis this much worse than the best is no rival.
@@ -216,8 +216,8 @@ class Track:
             segment.decided = best.tokens[: known + self._arrived(begins, frames, SETTLED_SECONDS)]
             if len(segment.decided) > known:
                 segment.placed = min(begins[len(segment.decided) - known - 1] + 1, frames)
-            grows = self._arrived(begins, frames, WORD_SECONDS) < len(begins)
-            count = whole_words(best.tokens, count, write.text, grows)
+            old = known + self._arrived(begins, frames, WORD_SECONDS)
+            count = max(old, whole_words(best.tokens, count, write.text))
         kept = segment.shown if best.tokens[: len(segment.shown)] == segment.shown else ()
         segment.shown = best.tokens[: max(count, len(segment.decided), len(kept))]
         partial = write.segment(question, [Hypothesis(segment.shown, best.score, best.scores)])

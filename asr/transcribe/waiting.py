@@ -21,20 +21,12 @@ def arrived(begins: Sequence[int], frames: int, edge: int) -> int:
     )
 
 
-def whole_words(
-    labels: Sequence[int], count: int, text_of: Callable[[Sequence[int]], str], grows: bool
-) -> int:
-    """How many of the first `count` labels write whole words of all that `labels` write.
-
-    Args:
-        grows: the last word of all is no whole one yet.
-    """
-    words = text_of(labels).split()
-    if grows:
-        del words[-1:]
+def whole_words(labels: Sequence[int], count: int, text_of: Callable[[Sequence[int]], str]) -> int:
+    """How many of the first `count` labels write whole words: not the last of all, it may grow."""
+    whole = text_of(labels).split()[:-1]
     while count:
         written = text_of(labels[:count]).split()
-        if written == words[: len(written)]:
+        if written == whole[: len(written)]:
             break
         count -= 1
     return count

@@ -84,5 +84,5 @@ def test_old_labels_are_decided_though_rivals_never_agree(
     monkeypatch.setattr(rules.Track, "show", watched)
     stream.feed(noise(8.0))
     assert open_labels
-    allowed = rules.SETTLED_SECONDS + rules.LAST_PART_SECONDS + 2 * rules.SEARCH_SECONDS
+    allowed = rules.SETTLED_SECONDS + 2 * rules.SEARCH_SECONDS
     assert max(open_labels) * FRAME <= allowed

@@ -61,12 +61,12 @@ def test_new_words_wait_and_old_ones_are_decided(track: Track) -> None:
     assert shown(track) == ("a", "")
     hear(track, 26, places, ("abc", -1.0))
     assert shown(track) == ("a b", "a")  # a is 0.84 s old, b 0.56 s
-    hear(track, 40, places, ("abc", -1.0))
+    hear(track, 42, places, ("abc", -1.0))
     assert shown(track) == ("a b c", "a b")
 
 
 def test_what_was_shown_is_held_against_a_little_better_hypothesis(track: Track) -> None:
-    hear(track, 20, {5: 1}, ("a", -1.0))
+    hear(track, 22, {5: 1}, ("a", -1.0))
     hear(track, 22, {5: 1}, ("b", -1.0), ("a", -1.0 - rules.HOLD_MARGIN + 0.1))
     assert shown(track)[0] == "a"
     hear(track, 22, {5: 1}, ("b", -1.0), ("a", -1.0 - rules.HOLD_MARGIN - 0.1))
@@ -75,9 +75,9 @@ def test_what_was_shown_is_held_against_a_little_better_hypothesis(track: Track)
 
 def test_what_was_shown_stays_while_it_is_still_said(track: Track) -> None:
     """Even if CTC places its last word later than before."""
-    hear(track, 24, {5: 1, 13: 2}, ("ab", -1.0))
+    hear(track, 30, {5: 1, 13: 2}, ("ab", -1.0))
     assert shown(track)[0] == "a b"
-    hear(track, 26, {5: 1, 20: 2}, ("ab", -1.0))
+    hear(track, 31, {5: 1, 22: 2}, ("ab", -1.0))
     assert shown(track)[0] == "a b"
 
 

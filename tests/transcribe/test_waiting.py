@@ -57,10 +57,7 @@ def spelled(labels: Sequence[int]) -> str:
     return "".join(f" {n}" if n < 10 else f"-{n}" for n in labels).strip()
 
 
-def test_only_whole_words_are_shown() -> None:
+def test_whole_words_are_those_behind_which_another_begins() -> None:
     labels = [1, 10, 2, 3, 30, 31]  # "1-10 2 3-30-31"
-    shown = [whole_words(labels, count, spelled, grows=False) for count in range(7)]
-    assert shown == [0, 0, 2, 3, 3, 3, 6]
-    shown = [whole_words(labels, count, spelled, grows=True) for count in range(7)]
-    assert shown == [0, 0, 2, 3, 3, 3, 3]
-    assert whole_words([], 0, spelled, grows=True) == 0
+    assert [whole_words(labels, count, spelled) for count in range(7)] == [0, 0, 2, 3, 3, 3, 3]
+    assert whole_words([], 0, spelled) == 0
