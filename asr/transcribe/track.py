@@ -3,8 +3,9 @@
 A track turns the memory of each chunk into things to search, and what was found into segments:
 
 - Where the endpointer ends a segment, that segment is searched over its memory, as a file is.
-- The open segment is searched after a chunk in which a label was heard, as if it ended there, but
-  not before `SEARCH_SECONDS` of sound have come since the last time.
+- The open segment is searched, as if it ended there, after a chunk in which a label was heard, and
+  as long as some that were heard are not shown; but not before `SEARCH_SECONDS` of sound have come
+  since the last time.
 - What was shown is held: a hypothesis that goes on from it counts as the best as long as it is no
   more than `HOLD_MARGIN` worse than the best.
 - What the best hypothesis says of sound that is `SETTLED_SECONDS` old is decided: later searches of
@@ -109,6 +110,8 @@ class _Open:
     """Frames at the last search."""
     shown: tuple[int, ...] = ()
     """Labels of the partial text."""
+    hidden: bool = False
+    """Whether the last search found labels that were too new to be shown."""
 
 
 @dataclass
@@ -161,7 +164,7 @@ class Track:
         if final and self.endpointer.heard:
             first, last = self.endpointer.bounds()
             questions += self._leave(Cut(self.endpointer.frames, True, first, last))
-        elif self.endpointer.heard > segment.searched and self._is_due():
+        elif (self.endpointer.heard > segment.searched or segment.hidden) and self._is_due():
             segment.searched = self.endpointer.heard
             start, _ = self.endpointer.bounds()
             end = segment.length = self.endpointer.frames
@@ -220,6 +223,7 @@ class Track:
             count = max(old, whole_words(best.tokens, count, write.text))
         kept = segment.shown if best.tokens[: len(segment.shown)] == segment.shown else ()
         segment.shown = best.tokens[: max(count, len(segment.decided), len(kept))]
+        segment.hidden = len(segment.shown) < len(best.tokens)
         partial = write.segment(question, [Hypothesis(segment.shown, best.score, best.scores)])
         self.partial, decided = partial, write.text(segment.decided)
         self.stable = len(os.path.commonprefix([decided, partial.text])) if partial else 0
