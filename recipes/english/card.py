@@ -28,9 +28,8 @@ def card(folder: Path, data: Path, report: Report) -> str:
     """The card of the model folder `folder` as Markdown; `data` is what prepare.py wrote."""
     config = load_model_folder(folder).config
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    by_name = {one.name: one for one in report.sets}
     found = hours_by_set(folder, data)
-    full, streamed = by_name["librispeech"], report.streamed
+    streamed = report.streamed
     paragraphs = [
         "# english",
         f"English speech to text: a Conformer encoder and a Transformer decoder with CTC, "
@@ -57,8 +56,8 @@ def card(folder: Path, data: Path, report: Report) -> str:
         f"{report.noisy[0].utterances} of its utterances with environmental noise over all of "
         "the utterance, by the ratio of speech to noise:",
         table("speech to noise", report.noisy),
-        f"Streamed in chunks of {streamed.name}: {percent(streamed.wer)}, where whole utterances "
-        f"give {percent(full.wer)}.",
+        f"The same {streamed.utterances} without noise: {percent(report.whole.wer)}; streamed in "
+        f"chunks of {streamed.name}: {percent(streamed.wer)}.",
         "\n".join(
             f"Noise without speech, {name}: {one.silent} of {one.clips} clips give no text."
             for name, one in report.silence.items()

@@ -16,7 +16,7 @@ from asr.audio import Audio, load_audio
 from asr.data.augment import Augmenter
 from asr.data.config import AugmentConfig, NoiseConfig
 from asr.errors import AsrError
-from asr.evaluate.corpus import read_utterances
+from asr.evaluate.corpus import Utterance, read_utterances
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.interval import Interval, rate_interval
@@ -24,8 +24,8 @@ from asr.text import TextNormalizer
 
 #: The set that noise, length and streaming are measured on.
 MAIN = "librispeech"
-#: About so many utterances of it, evenly spread, get noise.
-NOISY = 150
+#: About so many utterances of it, evenly spread, get noise, and are streamed.
+SAMPLE = 150
 SNR_DB = (20, 10, 5, 0)
 CHUNK_MS = 640
 #: Utterances are told apart by length at these seconds.
@@ -61,6 +61,7 @@ class Report:
     lengths: tuple[Measured, ...]
     noisy: tuple[Measured, ...]
     streamed: Measured
+    whole: Measured
     silence: dict[str, Silence]
 
 
@@ -73,46 +74,52 @@ def measure(model: Path, data: Path, jobs: int) -> Report:
         sets = {path.stem: pool.submit(scored, model, path) for path in manifests}
         alone = manifests if (model / "lm").exists() else []
         plain = {path.stem: pool.submit(scored, model, path, lm=False) for path in alone}
-        streamed = pool.submit(scored, model, main, chunk_ms=CHUNK_MS)
+        streamed = pool.submit(scored, model, main, some=True, chunk_ms=CHUNK_MS)
         noisy = {snr: pool.submit(scored_in_noise, model, main, noise, snr) for snr in SNR_DB}
         quiet = {
             "never heard in training": pool.submit(silence, model, noise),
             "heard in training": pool.submit(silence, model, data / "noise.jsonl"),
         }
+        ids = {one.id for one in streamed.result()}
+        whole = tuple(one for one in sets[MAIN].result() if one.id in ids)
         return Report(
             sets=tuple(summary(name, found.result()) for name, found in sets.items()),
             plain=tuple(summary(name, found.result()) for name, found in plain.items()),
             lengths=tuple(by_length(sets[MAIN].result())),
             noisy=tuple(summary(f"{snr} dB", found.result()) for snr, found in noisy.items()),
             streamed=summary(f"{CHUNK_MS} ms", streamed.result()),
+            whole=summary("whole utterances", whole),
             silence=_results(quiet),
         )
 
 
 def scored(
-    model: Path, manifest: Path, lm: bool | None = None, **options: Any
+    model: Path, manifest: Path, lm: bool | None = None, some: bool = False, **options: Any
 ) -> tuple[Scored, ...]:
     """Each utterance of a manifest, by the model's own search settings but for `options`.
 
     Args:
         lm: False leaves the language model out.
+        some: take about `SAMPLE` utterances.
     """
-    found = evaluate(load_model(model, lm=lm), read_utterances(manifest), **options)
-    if found.failed:
-        raise SystemExit(f"{manifest}: audio that cannot be used: {found.failed}")
+    utterances = read_utterances(manifest)
+    found = evaluate(
+        load_model(model, lm=lm), sample(utterances) if some else utterances, **options
+    )
+    for problem in found.failed.values():
+        raise SystemExit(f"{len(found.failed)} recordings cannot be used, the first: {problem}")
     how = "without language model " if lm is False else ""
     print(f"{manifest.stem} {how}{options or ''}: WER {found.words.rate:.1%}", flush=True)
     return found.scored
 
 
 def scored_in_noise(model: Path, manifest: Path, noise: Path, snr_db: int) -> tuple[Scored, ...]:
-    """About `NOISY` utterances of a manifest, each with noise over all of it."""
+    """About `SAMPLE` utterances of a manifest, each with noise over all of it."""
     recognizer = load_model(model)
     rate, normalize = recognizer.sample_rate, TextNormalizer(recognizer.config.normalizer)
     level = NoiseConfig(manifest=str(noise), probability=1.0, snr_db=(snr_db, snr_db))
     augment = Augmenter(AugmentConfig(noise=level), rate, seed=0)
-    utterances = read_utterances(manifest)
-    utterances = utterances[:: max(1, len(utterances) // NOISY)]
+    utterances = sample(read_utterances(manifest))
     sounds = (
         Audio(augment(load_audio(str(one.audio), rate).samples, 0, one.id, 1.0), rate)
         for one in utterances
@@ -124,6 +131,11 @@ def scored_in_noise(model: Path, manifest: Path, noise: Path, snr_db: int) -> tu
         texts = normalize(one.text), normalize(result.text)
         found.append(score(one.id, *texts, one.speaker, result.duration))
     return tuple(found)
+
+
+def sample(utterances: list[Utterance]) -> list[Utterance]:
+    """About `SAMPLE` of them, evenly spread."""
+    return utterances[:: max(1, len(utterances) // SAMPLE)]
 
 
 def silence(model: Path, manifest: Path) -> Silence:
