@@ -37,20 +37,22 @@ def main() -> None:
     args = parser.parse_args()
     search = {"beam": args.beam, "ctc_weight": args.ctc_weight}
     search = {name: value for name, value in search.items() if value is not None}
-    write(args.model, args.output, search, "", {})
-    shutil.rmtree(args.output / "lm", ignore_errors=True)
-    if args.lm:
-        shutil.copytree(args.lm, args.output / "lm")
+    write(args.model, args.output, search, "", {}, args.lm)
     report = measure(args.output, args.data, args.jobs)
     facts = {"dev_wer": {one.name: round(one.wer, 4) for one in report.sets}}
-    write(args.model, args.output, search, card(args.output, args.data, report), facts)
+    write(args.model, args.output, search, card(args.output, args.data, report), facts, args.lm)
     print((args.output / "README.md").read_text(encoding="utf-8"))
 
 
 def write(
-    source: Path, target: Path, search: dict[str, Any], text: str, facts: dict[str, Any]
+    source: Path,
+    target: Path,
+    search: dict[str, Any],
+    text: str,
+    facts: dict[str, Any],
+    lm: Path | None,
 ) -> None:
-    """Writes `target` from the trained folder `source`."""
+    """Writes `target` from the trained folder `source` and the language model's folder `lm`."""
     loaded = load_model_folder(source)
     with tempfile.TemporaryDirectory() as scratch:
         for name in PICTURES:
@@ -72,6 +74,8 @@ def write(
             training=Path(scratch),
             dtype="float16",
         )
+    if lm is not None:  # the folder was written anew, without it
+        shutil.copytree(lm, target / "lm")
 
 
 if __name__ == "__main__":
