@@ -180,12 +180,12 @@ def test_s7_who_is_slow_is_told_so_and_loses_nothing(model: Recognizer, sound: n
         time.sleep(0.06)
 
     def live() -> Any:
-        for block in in_blocks(sound, RATE // 50):  # 20 ms each
+        for block in in_blocks(sound[:RATE], RATE // 50):  # 20 ms each
             time.sleep(0.001)
             yield block
 
     asr.listen(live(), slow, model=model, sample_rate=RATE, ahead_seconds=0.5).wait()
-    assert tuple(finals) == model.transcribe(sound, RATE, chunk_ms=640).segments
+    assert tuple(finals) == model.transcribe(sound[:RATE], RATE, chunk_ms=640).segments
     assert max(lags) > 1.0
     assert lags[-1] > lags[len(lags) // 4]
 
