@@ -16,7 +16,7 @@ from asr.transcribe.endpoint import level_db
 from asr.transcribe.recognizer import LEFT_MS
 
 #: Where sound begins and ends: this much below its loudest 10 ms.
-EDGE_DB = 30.0
+EDGE_DB = 25.0
 #: Quiet within a word (before a stop) is no longer than this.
 GAP_SECONDS = 0.12
 

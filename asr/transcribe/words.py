@@ -32,6 +32,8 @@ EARLY_SECONDS = 0.06
 LATE_SECONDS = 0.12
 #: Quiet for less is a stop consonant, not a pause.
 PAUSE_SECONDS = 0.05
+#: Quiet for longer is no stop consonant.
+BREAK_SECONDS = 0.2
 #: Quiet is this much below the loudest of the words beside it, or near to the background.
 QUIET_DB = 35.0
 #: How far above the quietest of the segment its background reaches.
@@ -171,6 +173,9 @@ def _end(sound: Sound, last: float) -> float:
 def _between(sound: Sound, last: float, first: float) -> tuple[float, float]:
     """Where a word ends and the next one begins."""
     pauses = _pauses(sound, last - LATE_SECONDS, first + EARLY_SECONDS)
+    long = [pause for pause in pauses if pause[1] - pause[0] >= BREAK_SECONDS]
+    if long:  # what sounds between two of them is a word that was not recognised
+        return long[0][0], long[-1][1]
     if pauses:
         return max(pauses, key=lambda pause: pause[1] - pause[0])
     begin = max(first - LEAD_SECONDS, (last + first) / 2 if first - last < LEAD_SECONDS else last)

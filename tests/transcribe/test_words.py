@@ -85,6 +85,21 @@ def test_a_pause_is_heard_and_words_without_one_meet_where_it_is_quietest() -> N
     assert one.end == two.start == pytest.approx(11.135)
 
 
+def test_a_word_that_was_not_recognised_belongs_to_none() -> None:
+    levels = np.full(300, -80.0)
+    for begin, end in ((20, 60), (90, 130), (170, 210)):
+        levels[begin:end] = -20.0
+    found = timed_words(
+        [("one", 0, 0), ("three", 1, 1)],
+        [(8, 9), (46, 47)],
+        Sound(levels, 0.01, 0.04, 0.0425),
+        0.0,
+        (0.0, 3.0),
+    )
+    times = [(word.start, word.end) for word in found]
+    assert times == [pytest.approx((0.2, 0.6)), pytest.approx((1.7, 2.1))]
+
+
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
     return Recognizer(tones_model(tmp_path_factory.mktemp("tones")))
