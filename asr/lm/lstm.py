@@ -64,17 +64,15 @@ class LSTM(NeuralLanguageModel):
 
     def step(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """See `LanguageModel.step`."""
-        rows = self.embedding(tokens)[:, None]
+        rows = self.embedding(tokens)
         hidden, cell = [], []
         for place, layer in enumerate(self.layers):
-            before = (
-                state.hidden[:, place][None].contiguous(),
-                state.cell[:, place][None].contiguous(),
-            )
-            rows, (h, c) = layer(rows, before)
-            hidden.append(h[0])
-            cell.append(c[0])
-        log_probs = self.to_logits(rows[:, 0]).log_softmax(dim=-1)
+            before = (state.hidden[:, place], state.cell[:, place])
+            # Called for one label, nn.LSTM spends most of its time on packing its weights.
+            rows, c = torch.lstm_cell(rows, before, *layer.parameters())
+            hidden.append(rows)
+            cell.append(c)
+        log_probs = self.to_logits(rows).log_softmax(dim=-1)
         return log_probs, LSTMState(torch.stack(hidden, 1), torch.stack(cell, 1))
 
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, LSTMState]:
