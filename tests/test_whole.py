@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asr.errors import OutputError
-from asr.output import FORMATS
+from asr.output import render
 from asr.types import Transcript
 from asr.whole import check_writable, write_whole
 
@@ -68,7 +68,7 @@ def test_the_longest_name_that_a_file_system_takes_works(tmp_path: Path) -> None
 def test_a_source_name_that_is_not_unicode_survives_json(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.wav")
     path = tmp_path / "a.json"
-    write_whole(path, FORMATS["json"](Transcript((), 0.0, name), "m"))
+    write_whole(path, render(Transcript((), 0.0, name), "json"))
     assert json.loads(path.read_bytes())["source"] == name
 
 

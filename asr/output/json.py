@@ -6,19 +6,20 @@ import json
 import re
 from typing import Any
 
+from asr.output.options import OutputOptions
 from asr.types import Segment, Transcript, Word
 
 
-def as_json(transcript: Transcript, model: str) -> str:
+def as_json(transcript: Transcript, options: OutputOptions) -> str:
     """One indented object, for people and programs; lists of numbers stay on one line."""
-    text = json.dumps(to_dict(transcript, model), ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(to_dict(transcript, options.model), ensure_ascii=False, indent=2) + "\n"
     # Line breaks are only ever between values: inside strings JSON writes them as escapes.
     return re.sub(r"\[\n[-\d,\s]+\]", _on_one_line, text)
 
 
-def as_json_line(transcript: Transcript, model: str) -> str:
+def as_json_line(transcript: Transcript, options: OutputOptions) -> str:
     """The same object on one line: files in this format can be joined end to end."""
-    return json.dumps(to_dict(transcript, model), ensure_ascii=False) + "\n"
+    return json.dumps(to_dict(transcript, options.model), ensure_ascii=False) + "\n"
 
 
 def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:

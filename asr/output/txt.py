@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from asr.output.options import OutputOptions
 from asr.types import Transcript
 
 
-def as_text(transcript: Transcript, model: str) -> str:
+def as_text(transcript: Transcript, options: OutputOptions) -> str:
     """The text of each segment on a line of its own; nothing at all where nothing was said."""
     return "".join(f"{segment.text}\n" for segment in transcript.segments if segment.text)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from asr.output import FORMATS
+from asr.output import render
 from asr.types import Segment, Transcript, Word
 
 TRANSCRIPT = Transcript(
@@ -28,13 +28,13 @@ SILENT = Transcript((), 2.0, "silence.wav")
 
 
 def test_text_has_a_line_for_each_segment_with_words() -> None:
-    assert FORMATS["txt"](TRANSCRIPT, "m") == "good morning\nnaïve “café”\n"
-    assert FORMATS["txt"](SILENT, "m") == ""
+    assert render(TRANSCRIPT, "txt", model="m") == "good morning\nnaïve “café”\n"
+    assert render(SILENT, "txt", model="m") == ""
 
 
 @pytest.mark.parametrize("name", ["json", "jsonl"])
 def test_json_holds_everything(name: str) -> None:
-    values = json.loads(FORMATS[name](TRANSCRIPT, "english"))
+    values = json.loads(render(TRANSCRIPT, name, model="english"))
     segments = values.pop("segments")
     assert values == {
         "source": "a\nb.wav",
@@ -64,14 +64,14 @@ def test_json_holds_everything(name: str) -> None:
 
 
 def test_a_whole_input_is_not_truncated() -> None:
-    values = json.loads(FORMATS["json"](SILENT, "m"))
+    values = json.loads(render(SILENT, "json", model="m"))
     assert values["truncated"] is None
     assert values["text"] == ""
     assert values["segments"] == []
 
 
 def test_a_json_line_is_one_line_and_readable() -> None:
-    line = FORMATS["jsonl"](TRANSCRIPT, "m")
+    line = render(TRANSCRIPT, "jsonl", model="m")
     assert line.count("\n") == 1
     assert line.endswith("\n")
     assert "naïve “café”" in line
