@@ -14,7 +14,7 @@ from asr.audio.source import Source
 #: The containers that may be opened. Not among them: what is no sound (pictures, subtitles), and
 #: playlists, which would make the library open other files and addresses than the one it was given;
 #: and w64, whose reader never ends on a file cut in its header (libsndfile reads that format).
-_CONTAINERS = (
+CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,iff,loas,matroska,"
     "mov,mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,rm,tak,truehd,tta,voc,wav,wv,xwma"
 )
@@ -26,7 +26,7 @@ _SCALES = {"uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 _SAMPLE_TYPES = ("u8", "s16", "s32", "flt", "dbl")
 #: What PyAV raises for bad data: FFmpeg's errors, and its own for numbers that make no sense
 #: (IndexError: a packet of a track that appeared in the middle).
-_LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, IndexError)
+LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, IndexError)
 
 
 class AvDecoder:
@@ -46,9 +46,9 @@ class AvDecoder:
         self._gaps = 0.0
         try:
             self._container = av.open(
-                source, "r", metadata_errors="ignore", options={"format_whitelist": _CONTAINERS}
+                source, "r", metadata_errors="ignore", options={"format_whitelist": CONTAINERS}
             )
-        except _LIBRARY_ERRORS as error:
+        except LIBRARY_ERRORS as error:
             raise CannotDecodeError(_reason(error)) from None
         try:
             self._stream = self._first_audio_track()
@@ -104,7 +104,7 @@ class AvDecoder:
                 if self._damaged > max(self._good, 100):
                     break  # not sound, but something that looked like it
                 continue
-            except _LIBRARY_ERRORS as error:
+            except LIBRARY_ERRORS as error:
                 if not self._good:
                     raise CannotDecodeError(_reason(error)) from None
                 failing = True

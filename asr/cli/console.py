@@ -1,15 +1,18 @@
 """What the commands say, where, and with which exit status.
 
-Results go to stdout; messages go to stderr, one line each: `asr: FILE: what is wrong; what to do`.
+Results go to stdout; messages go to stderr, one line each: `asr: FILE: what is wrong; what to do`,
+or one JSON object each where a program reads them.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TextIO
+from datetime import datetime, timezone
+from typing import Any, TextIO
 
 from asr.errors import AsrError, ConfigError, DependencyError, ModelError, OutputError
 
@@ -22,15 +25,36 @@ _WRONG_CALL_ERRORS = (ConfigError, ModelError, DependencyError, OutputError)
 
 @dataclass
 class Console:
-    """Prints messages; `debug` adds tracebacks. One instance serves one run of the program."""
+    """Prints messages; one instance serves one run of the program.
+
+    Attributes:
+        debug: errors come with their tracebacks.
+        as_json: messages are JSON objects: `{"time", "event", ...}`.
+        quiet: what is no error is not said.
+    """
 
     debug: bool = False
+    as_json: bool = False
+    quiet: bool = False
 
     def say(self, message: str) -> None:
         """Prints one message as one line on stderr. Where that is closed or full, work goes on."""
-        if sys.stderr is not None:
-            with suppress(OSError):
-                _write(sys.stderr, shown(f"asr: {message}") + "\n")
+        if self.as_json:
+            self.event("message", message=message)
+        else:
+            _log(shown(f"asr: {message}"))
+
+    def note(self, message: str) -> None:
+        """Prints a message that nothing depends on, unless `quiet`."""
+        if not self.quiet:
+            self.say(message)
+
+    def event(self, name: str, **values: Any) -> None:
+        """Prints what happens as one JSON object on stderr; nothing where people read it."""
+        if self.as_json:
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            values = {"time": now, "event": name, **values}
+            _log(json.dumps(values, ensure_ascii=False))
 
     def print(self, text: str) -> None:
         """Prints a result on stdout, at once: who reads from a pipe sees it when it is there.
@@ -49,11 +73,27 @@ class Console:
             said = error.strerror or error
             raise OutputError(f"standard output: cannot be written: {said}") from error
 
-    def problem(self, error: BaseException) -> None:
-        """Prints an error as one line on stderr, after its traceback where that was asked for."""
+    def problem(self, error: BaseException, **where: Any) -> None:
+        """Prints an error as one line on stderr, after its traceback where that was asked for.
+
+        Args:
+            where: what it belongs to, for those who read JSON.
+        """
+        if self.as_json:
+            told: dict[str, Any] = {"kind": type(error).__name__, "message": describe(error)}
+            if self.debug:
+                told["traceback"] = "".join(traceback.format_exception(error))
+            self.event("failed" if where else "error", **where, **told)
+            return
         if self.debug:
             traceback.print_exception(error, file=sys.stderr)
         self.say(describe(error))
+
+
+def _log(line: str) -> None:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            _write(sys.stderr, line + "\n")
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,10 +28,26 @@ def path(context: click.Context, parameter: click.Parameter, value: str | None) 
     return None if text is None else Path(text)
 
 
+def a_file(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Has the shell complete the name of a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def a_folder(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Has the shell complete the name of a folder."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def _a_device(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    known = ("auto", "cpu", "cuda")
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
 model = click.option(
     "-m",
     "--model",
     callback=not_empty,
+    shell_complete=a_folder,
     metavar="FOLDER",
     help="Model folder.  [default: the model that ships]",
 )
@@ -39,6 +56,7 @@ device = click.option(
     default="auto",
     show_default=True,
     metavar="auto|cpu|cuda",
+    shell_complete=_a_device,
     help="auto takes the GPU where there is one.",
 )
 beam = click.option(
@@ -57,6 +75,7 @@ ctc_weight = click.option(
 lm = click.option(
     "--lm",
     callback=not_empty,
+    shell_complete=a_folder,
     metavar="FOLDER",
     help="Language model.  [default: the one inside the model folder, if any]",
 )
@@ -78,6 +97,36 @@ length_reward = click.option(
     type=click.FloatRange(min=0),
     metavar="R",
     help="Added to the score for each label.  [default: saved, or 0]",
+)
+
+#: What --fast and --accurate stand for; measured in docs/transcribing.md.
+PRESETS: dict[str, dict[str, Any]] = {"fast": {"beam": 4}, "accurate": {"beam": 30}}
+
+
+def _preset(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    """Makes a preset's values the defaults, so that options that are given stand over them."""
+    if not given:
+        return
+    if context.default_map:
+        raise click.UsageError("--fast and --accurate do not go together; give one of them")
+    context.default_map = PRESETS[str(parameter.name)]
+
+
+fast = click.option(
+    "--fast",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_preset,
+    help=f"A narrower search: --beam {PRESETS['fast']['beam']}.",
+)
+accurate = click.option(
+    "--accurate",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_preset,
+    help=f"A wider search: --beam {PRESETS['accurate']['beam']}.",
 )
 max_time = click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
 resume = click.option(
@@ -104,8 +153,8 @@ def model_options(command: F) -> F:
 
 
 def search_options(command: F) -> F:
-    """Adds `model_options`, and how much is decoded together."""
-    return model_options(batch_seconds(command))
+    """Adds `model_options`, presets of them, and how much is decoded together."""
+    return model_options(fast(accurate(batch_seconds(command))))
 
 
 def language_model(lm: str | None, no_lm: bool) -> str | bool | None:
@@ -115,10 +164,13 @@ def language_model(lm: str | None, no_lm: bool) -> str | bool | None:
     return False if no_lm else lm
 
 
-class Endpoint(click.ParamType):
-    """`key=value` of an `EndpointConfig`."""
+class KeyNumber(click.ParamType):
+    """`key=value` of a configuration of numbers, as `example`."""
 
     name = "key=value"
+
+    def __init__(self, example: str) -> None:
+        self.example = example
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
         """The key and its value, a number; which keys there are is checked for all together."""
@@ -129,7 +181,7 @@ class Endpoint(click.ParamType):
             return key.strip(), float(number)
         except ValueError:
             self.fail(
-                f"'{value}': write key=number, as silence_seconds=0.5"
+                f"'{value}': write key=number, as {self.example}"
                 if not equals
                 else f"'{value}': '{number}' is no number",
                 param,
@@ -149,7 +201,7 @@ def endpoint_rules(context: click.Context, _: click.Parameter, values: Any) -> A
 
 endpoint = click.option(
     "--endpoint",
-    type=Endpoint(),
+    type=KeyNumber("silence_seconds=0.5"),
     multiple=True,
     callback=endpoint_rules,
     metavar="KEY=VALUE",
@@ -206,7 +258,7 @@ def leave_cores_free() -> None:
 
 
 class NameList(click.ParamType):
-    """Names from a fixed set, separated by commas."""
+    """Names from a fixed set, in any case, separated by commas; `all` is all of them."""
 
     name = "names"
 
@@ -217,7 +269,11 @@ class NameList(click.ParamType):
         """The names, each once, in the order given."""
         if isinstance(value, tuple):
             return value
-        names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        known = {name.casefold(): name for name in self.allowed}
+        given = [part.strip() for part in value.split(",") if part.strip()]
+        if "all" in given:
+            return self.allowed
+        names = tuple(dict.fromkeys(known.get(name.casefold(), name) for name in given))
         for name in names:
             if name not in self.allowed:
                 near = difflib.get_close_matches(name, self.allowed, n=1)
@@ -226,3 +282,17 @@ class NameList(click.ParamType):
         if not names:
             self.fail(f"no name given; known: {','.join(self.allowed)}", param, ctx)
         return names
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that the last one may become, behind those before it."""
+        before, comma, begun = incomplete.rpartition(",")
+        taken = before.split(",")
+        names = [name for name in self.allowed if name not in taken]
+        names += [] if comma else ["all"]
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in names
+            if name.casefold().startswith(begun.casefold())
+        ]

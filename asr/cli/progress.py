@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,48 +13,117 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """Counts inputs and seconds of sound; `bar` is rich's, None where there is no terminal."""
+    """Counts inputs and seconds of sound; `bar` is rich's, None where there is no terminal.
+
+    With the length of all sound known, the bar is of seconds and tells how long is left;
+    without, of inputs.
+    """
 
     bar: Any = None
     task: Any = None
+    inputs: int | None = None
+    seconds: float | None = None
     sound: float = 0.0
+    done: int = 0
+    whole: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
     def heard(self, seconds: float) -> None:
         """So many seconds of sound were just decoded."""
         self.sound += seconds
-        if self.bar is not None:
-            speed = self.sound / max(time.monotonic() - self.started, 1e-3)
-            clock = f"{_clock(self.sound)} of sound, {speed:.1f} times real time"
-            self.bar.update(self.task, sound=clock)
+        self.show()
 
-    def input_done(self) -> None:
-        """One more input is finished."""
-        if self.bar is not None:
-            self.bar.advance(self.task)
+    def input_done(self, seconds: float | None = None, told: float | None = None) -> None:
+        """One more input is finished.
+
+        Args:
+            seconds: how long it was; None where it could not be used.
+            told: how long it was expected to be.
+        """
+        self.done += 1
+        self.whole += seconds or 0.0
+        self.sound = max(self.sound, self.whole)  # silence is passed over without being heard
+        if self.seconds is not None and told is not None:
+            self.seconds += (seconds or 0.0) - told
+        self.show()
+
+    def expect(self, seconds: float | None) -> None:
+        """So long are all inputs together."""
+        self.seconds = seconds
+        self.show()
+
+    def show(self) -> None:
+        """Draws the bar as it is now."""
+        if self.bar is None:
+            return
+        speed = self.sound / max(time.monotonic() - self.started, 1e-3)
+        total, left = "", ""
+        if self.seconds is not None:
+            total = f" of {_clock(self.seconds)}"
+            if self.sound:
+                left = f", {_clock(max(0.0, self.seconds - self.sound) / speed)} left"
+        sound = f"{_clock(self.sound)}{total} of sound, {speed:.1f} times real time{left}"
+        counted = (self.sound, self.seconds) if self.seconds else (self.done, self.inputs)
+        inputs = f"{self.done}/{'?' if self.inputs is None else self.inputs}"
+        done, total_ = counted
+        self.bar.update(self.task, completed=done, total=total_, inputs=inputs, sound=sound)
 
 
 @contextmanager
-def progress(inputs: int | None) -> Iterator[Progress]:
-    """Shows the progress of a run over so many inputs (None: unknown) until the block ends."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield Progress()
+def progress(
+    inputs: int | None, seconds: float | None = None, quiet: bool = False
+) -> Iterator[Progress]:
+    """Shows the progress of a run until the block ends; nothing where stderr is no terminal.
+
+    Args:
+        inputs: how many there are, None: unknown.
+        seconds: how long all of them are, None: unknown; see `Progress.expect`.
+        quiet: show nothing on a terminal either.
+    """
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield Progress(inputs=inputs, seconds=seconds)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
 
     # What is printed meanwhile goes above the bar, if it goes to this terminal at all.
     with Bar(
         SpinnerColumn(),
-        BarColumn(),
-        MofNCompleteColumn(),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[inputs]}"),
         TextColumn("{task.fields[sound]}"),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as bar:
-        yield Progress(bar, bar.add_task("", total=inputs, sound=""))
+        shown = Progress(bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds)
+        shown.show()
+        yield shown
+
+
+def measure_in_background(
+    shown: Progress, paths: Sequence[Any], length: Callable[[Any], float | None]
+) -> dict[Any, float]:
+    """Finds out, beside the work, how long all inputs are, and then tells the progress.
+
+    Returns:
+        the length of each path, filled meanwhile. One that is not known leaves the whole unknown.
+    """
+    found: dict[Any, float] = {}
+    if shown.bar is None:
+        return found
+
+    def measure() -> None:
+        for path in dict.fromkeys(paths):
+            seconds = length(path)
+            if seconds is None:
+                return
+            found[path] = seconds
+        shown.expect(sum(found[path] for path in paths))
+
+    threading.Thread(target=measure, name="lengths", daemon=True).start()
+    return found
 
 
 def _clock(seconds: float) -> str:

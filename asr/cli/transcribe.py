@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from asr.cli import options
-from asr.cli.console import DONE, SOME_FAILED, Console, shown
+from asr.cli.console import DONE, SOME_FAILED, Console
+from asr.cli.delivery import Delivery
 from asr.cli.inputs import STDIN, Input, find_inputs
+from asr.cli.output_options import check_nbest, output_options, subtitle_config
 from asr.cli.outputs import Job, check_folders, plan_outputs
-from asr.cli.progress import progress
+from asr.cli.progress import measure_in_background, progress
 from asr.errors import AsrError
-from asr.output import FORMATS
+from asr.output import OutputOptions
 from asr.types import Transcript
-from asr.whole import write_whole
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", shell_complete=options.a_file)
 @click.option(
     "-o",
     "--output",
     callback=options.path,
+    shell_complete=options.a_folder,
     metavar="DIR",
     help="Write files to this folder instead of printing the text.",
 )
-@click.option(
-    "-f",
-    "--formats",
-    "--format",
-    type=options.NameList(tuple(FORMATS)),
-    default="txt",
-    show_default=True,
-    metavar=",".join(FORMATS),
-    help="What to write; without -o, the one to print.",
-)
+@output_options
 @options.search_options
 @options.chunk_ms(None, "whole stretches")
 @options.left_ms
@@ -60,6 +53,8 @@ def transcribe(
     paths: tuple[str, ...],
     output: Path | None,
     formats: tuple[str, ...],
+    subtitles: dict[str, float],
+    highlight_words: bool,
     recursive: bool,
     skip_existing: bool,
     **choices: Any,
@@ -78,6 +73,8 @@ def transcribe(
         raise click.UsageError(f"{wanted} needs a folder to write to: add -o DIR")
     if paths.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
+    check_nbest(formats, choices["nbest"])
+    written = OutputOptions(subtitles=subtitle_config(formats, subtitles, highlight_words))
     from asr.audio import AUDIO_ENDINGS
 
     found = list(find_inputs(paths, AUDIO_ENDINGS, recursive))
@@ -89,10 +86,11 @@ def transcribe(
     for problem in problems:
         console.problem(problem)
     if len(todo) < len(jobs):
-        console.say(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
-    delivery = Delivery(console, printed=formats[0], named=len(found) > 1)
+        console.note(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
+    delivery = Delivery(console, printed=formats[0], named=len(found) > 1, options=written)
     if todo:
         run(todo, delivery, **choices)
+    delivery.finished()
     return SOME_FAILED if problems or delivery.failed else DONE
 
 
@@ -108,73 +106,26 @@ def run(
 ) -> None:
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
     from asr.audio import AudioLimits
+    from asr.audio.length import told_seconds
     from asr.transcribe.recognizer import load_model
 
     options.leave_cores_free()
-    recognizer = load_model(
-        model,
-        device,
-        lm=options.language_model(lm, no_lm),
-        limits=AudioLimits.for_hours(max_hours),
-    )
-    delivery.model = recognizer.name
-    with progress(len(jobs)) as shown_progress:
-        results = recognizer.transcribe_many(
-            [job.input.source for job in jobs], progress=shown_progress.heard, **search
-        )
+    limits = AudioLimits.for_hours(max_hours)
+    language_model = options.language_model(lm, no_lm)
+    recognizer = load_model(model, device, lm=language_model, limits=limits)
+    delivery.options = replace(delivery.options, model=recognizer.name)
+    sources = [job.input.source for job in jobs]
+    with progress(len(jobs), quiet=delivery.console.quiet) as shown:
+        lengths = measure_in_background(shown, sources, lambda one: told_seconds(one, limits))
+        results = recognizer.transcribe_many(delivery.sources(jobs), progress=shown.heard, **search)
         try:
-            for job, (_, result) in zip(jobs, results, strict=True):
+            for job, (source, result) in zip(jobs, results, strict=True):
                 delivery.deliver(job, result)
-                shown_progress.input_done()
+                seconds = result.duration if isinstance(result, Transcript) else None
+                shown.input_done(seconds, lengths.get(source))
         except KeyboardInterrupt:
             delivery.stopped(len(jobs))
             raise
         except AsrError as error:
             delivery.console.problem(error)
             delivery.stopped(len(jobs))
-
-
-@dataclass
-class Delivery:
-    """Where results go: to the files of their job, or as lines on stdout."""
-
-    console: Console
-    printed: str
-    """The format that is printed where a job has no files."""
-    named: bool
-    """Printed text begins with the name of its input."""
-    model: str = ""
-    count: int = 0
-    failed: int = 0
-
-    def deliver(self, job: Job, result: Transcript | AsrError) -> None:
-        """Writes or prints one result.
-
-        Raises:
-            OutputError: a file cannot be written; going on would lose every result after it.
-        """
-        if isinstance(result, AsrError):
-            self.console.problem(result)
-            self.failed += 1
-            self.count += 1
-            return
-        for note in result.notes:
-            self.console.say(f"{shown(job.input.label)}: {note}")
-        for name, path in job.files.items():
-            write_whole(path, FORMATS[name](result, self.model))
-        if not job.files:
-            self._print(job, result)
-        self.count += 1
-
-    def stopped(self, jobs: int) -> None:
-        """Says how far a run of so many jobs has come that ends here."""
-        self.failed += jobs - self.count
-        self.console.say(f"stopped: {self.count} of {jobs} inputs are done")
-
-    def _print(self, job: Job, transcript: Transcript) -> None:
-        if self.printed != "txt":
-            text = FORMATS[self.printed](transcript, self.model)
-        else:
-            name = f"{shown(job.input.label)}: " if self.named else ""
-            text = f"{name}{transcript.text}".rstrip(" ") + "\n"
-        self.console.print(text)

@@ -84,8 +84,8 @@ def validate(
         count = 0
 
         def start(total: int | None) -> None:
-            if bar.bar is not None:
-                bar.bar.update(bar.task, total=total)
+            bar.inputs = total
+            bar.show()
 
         def done(seconds: float) -> None:
             nonlocal count

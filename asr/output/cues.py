@@ -184,7 +184,7 @@ def balanced(pieces: Sequence[Piece], most: int) -> tuple[tuple[Piece, ...], ...
     count = len(pieces)
     best: list[tuple[float, float, int]] = [(0, 0.0, 0)]  # lines, squares, begin of the last line
     for last in range(1, count + 1):
-        choices, length = [], -1
+        choices, length = list[tuple[float, float, int]](), -1
         for first in range(last - 1, -1, -1):
             length += len(pieces[first].text) + 1
             if length > most and choices:

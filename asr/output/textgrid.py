@@ -37,7 +37,7 @@ def as_textgrid(transcript: Transcript, options: OutputOptions) -> str:
     return "\n".join(head) + "\n"
 
 
-def _intervals(parts: Sequence[Segment] | Sequence[Word]) -> list[Interval]:
+def _intervals(parts: Sequence[Segment | Word]) -> list[Interval]:
     times = milliseconds_apart([(part.start, part.end) for part in parts])
     return [(*time, part.text) for time, part in zip(times, parts, strict=True)]
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
+import threading
+import time
 
 import pytest
 
 from asr.cli.console import Console
-from asr.cli.progress import progress
+from asr.cli.progress import measure_in_background, progress
 
 
 class Terminal(io.StringIO):
@@ -33,3 +36,47 @@ def test_elsewhere_nothing_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
         shown.heard(10.0)
         shown.input_done()
     assert file.getvalue() == ""
+
+
+def test_with_known_lengths_the_time_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with progress(2, 400.0) as shown:
+        shown.started = time.monotonic() - 60
+        shown.heard(100.0)
+        shown.bar.refresh()
+    assert "0:01:40 of 0:06:40 of sound, 1.7 times real time, 0:0" in terminal.getvalue()
+    assert re.search(r"0:0(2:59|3:00) left", terminal.getvalue())
+
+
+def test_lengths_are_found_beside_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress(3) as shown:
+        found = measure_in_background(shown, ["a", "b", "a"], {"a": 2.0, "b": 5.0}.get)
+        for thread in threading.enumerate():
+            if thread.name == "lengths":
+                thread.join()
+        assert found == {"a": 2.0, "b": 5.0}
+        assert shown.seconds == 9.0
+        shown.input_done(None, 2.0)  # it failed: nothing is to be heard of it
+        shown.input_done(6.0, 5.0)
+        assert (shown.seconds, shown.sound) == (8.0, 6.0)
+
+
+def test_an_unknown_length_leaves_the_whole_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress(2) as shown:
+        measure_in_background(shown, ["a", "-"], {"a": 2.0}.get)
+        for thread in threading.enumerate():
+            if thread.name == "lengths":
+                thread.join()
+        assert shown.seconds is None
+
+
+def test_quiet_shows_nothing_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with progress(2, quiet=True) as shown:
+        shown.heard(1.0)
+    assert terminal.getvalue() == ""

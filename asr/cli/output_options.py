@@ -1,0 +1,114 @@
+"""Options of what `asr transcribe` writes, and how it tells of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from asr.cli import options
+from asr.cli.console import Console
+from asr.output import FORMATS, SubtitleConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SUBTITLES = {"srt", "vtt"}
+#: Formats that hold other hypotheses than the best.
+WITH_ALTERNATIVES = {"json", "jsonl"}
+
+
+def _limits(context: click.Context, _: click.Parameter, values: Any) -> dict[str, float]:
+    from asr.config import parse
+
+    parse(SubtitleConfig, limits := dict(values), "--subtitles")
+    return limits
+
+
+def _log_format(context: click.Context, _: click.Parameter, value: str) -> None:
+    context.ensure_object(Console).as_json = value == "json"
+
+
+def _quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.ensure_object(Console).quiet = value
+
+
+formats = click.option(
+    "-f",
+    "--formats",
+    "--format",
+    type=options.NameList(tuple(FORMATS)),
+    default="txt",
+    show_default=True,
+    metavar=",".join((*FORMATS, "all")),
+    help="What to write; without -o, the one to print.",
+)
+subtitles = click.option(
+    "--subtitles",
+    type=options.KeyNumber("line_chars=42"),
+    multiple=True,
+    callback=_limits,
+    metavar="KEY=VALUE",
+    help="Limits of srt and vtt, as line_chars=42, lines=2, max_seconds=7 or chars_per_second=20; "
+    "may be repeated. All keys are in docs/transcribing.md.",
+)
+highlight_words = click.option(
+    "--highlight-words", is_flag=True, help="In vtt, underline each word while it is being said."
+)
+nbest = click.option(
+    "--nbest",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Write the N best hypotheses of each segment to json, with their scores.",
+)
+log_format = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_log_format,
+    help="How messages on standard error are written; json has an event for each input.",
+)
+quiet = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_quiet,
+    help="Only errors on standard error: no progress, no notes.",
+)
+
+
+def output_options(command: F) -> F:
+    """Adds all options of this file, in the order of the help."""
+    for option in (quiet, log_format, highlight_words, subtitles, nbest, formats):
+        command = option(command)
+    return command
+
+
+def subtitle_config(
+    formats: tuple[str, ...], limits: dict[str, float], highlight_words: bool
+) -> SubtitleConfig:
+    """How subtitles are cut.
+
+    Raises:
+        click.UsageError: an option is given for a format that is not written.
+    """
+    if limits and not SUBTITLES & set(formats):
+        raise click.UsageError("--subtitles is for srt and vtt: add -f srt, or leave it out")
+    if highlight_words and "vtt" not in formats:
+        raise click.UsageError("--highlight-words is for vtt: add -f vtt, or leave it out")
+    return SubtitleConfig.model_validate({**limits, "highlight_words": highlight_words})
+
+
+def check_nbest(formats: tuple[str, ...], nbest: int | None) -> None:
+    """Refuses --nbest where nothing that is written would hold what it asks for.
+
+    Raises:
+        click.UsageError: so it is.
+    """
+    if nbest is not None and nbest > 1 and not WITH_ALTERNATIVES & set(formats):
+        raise click.UsageError("--nbest is for json and jsonl: add -f json, or leave it out")
