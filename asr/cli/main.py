@@ -28,11 +28,13 @@ COMMANDS = {
     "stream": ("asr.cli.stream:stream", "Write what is being said, while it is said."),
     "evaluate": ("asr.cli.evaluate:evaluate", "Measure the error rate of a model on a manifest."),
     "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
+    "doctor": ("asr.cli.doctor:doctor", "Tell what works here, and what is missing for what."),
     "train": ("asr.cli.train:train", "Train a model from a recipe."),
     "lm": ("asr.cli.lm:lm", "Train a language model from texts."),
     "finetune": ("asr.cli.finetune:finetune", "Adapt a model to your own recordings."),
     "tokenizer": ("asr.cli.tokenizer:tokenizer", "Train a tokenizer from texts."),
     "validate": ("asr.cli.validate:validate", "Check a corpus: every line and every recording."),
+    "completion": ("asr.cli.completion:completion", "Have the shell complete commands."),
 }
 
 

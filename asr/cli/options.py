@@ -292,7 +292,5 @@ class NameList(click.ParamType):
         names = [name for name in self.allowed if name not in taken]
         names += [] if comma else ["all"]
         return [
-            CompletionItem(f"{before}{comma}{name}")
-            for name in names
-            if name.casefold().startswith(begun.casefold())
+            CompletionItem(f"{before}{comma}{name}") for name in names if name.startswith(begun)
         ]

@@ -1,0 +1,270 @@
+"""What an installation can do: each check returns findings, and none of them raises.
+
+A finding that is `wrong` keeps recordings from being transcribed; a `note` is something else that
+is missing, with what it is needed for.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import asr
+from asr.dependencies import installed, need, torchaudio_problem
+from asr.errors import AsrError, DependencyError
+
+Status = Literal["ok", "note", "wrong"]
+
+#: (distribution, module) of what transcribing needs.
+NEEDED = (
+    ("torch", "torch"),
+    ("numpy", "numpy"),
+    ("soundfile", "soundfile"),
+    ("av", "av"),
+    ("soxr", "soxr"),
+    ("sentencepiece", "sentencepiece"),
+    ("safetensors", "safetensors.torch"),
+    ("pydantic", "pydantic"),
+    ("pyyaml", "yaml"),
+    ("jiwer", "jiwer"),
+    ("num2words", "num2words"),
+    ("click", "click"),
+    ("rich", "rich"),
+)
+#: extra: (what it is for, its distributions)
+EXTRAS = {
+    "train": (
+        "training, adapting, and corpora that are no JSON lines",
+        ("torchaudio", "lightning", "lhotse", "tensorboard", "matplotlib"),
+    ),
+    "mic": ("the microphone (asr stream)", ("sounddevice",)),
+    "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),
+}
+#: What is written and read again: name, and format and subtype of libsndfile.
+WRITABLE = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+}
+#: What FFmpeg decodes, by where it is found.
+DECODERS = {
+    "aac": "m4a, mp4, mov",
+    "alac": "m4a",
+    "opus": "webm, mkv",
+    "vorbis": "webm, mkv",
+    "ac3": "mkv, mpeg",
+    "wmav2": "wma, asf",
+    "amrnb": "amr, 3gp",
+}
+#: Pipes are kept in a temporary file while they are read.
+LITTLE_ROOM = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    topic: str
+    name: str
+    status: Status
+    told: str
+    """In words, with what to do where it is not `ok`."""
+
+
+def examine(model: str | None) -> Iterator[Finding]:
+    """All findings, topic by topic, as they are made."""
+    checks: dict[str, Callable[[], Iterator[Finding]]] = {
+        "versions": _versions,
+        "extras": _extras,
+        "devices": _devices,
+        "audio": _audio,
+        "microphone": _microphone,
+        "model": lambda: _model(model),
+        "disk": _disk,
+    }
+    for topic, check in checks.items():
+        try:
+            yield from check()
+        except Exception as error:  # whatever a broken library raises is what is looked for here
+            yield Finding(topic, topic, "wrong", _first_line(error))
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", "asr", "ok", f"{asr.__version__}, in {Path(asr.__file__).parent}")
+    python = f"{platform.python_version()}, {sys.executable}, {platform.platform()}"
+    yield Finding("versions", "python", "ok", python)
+    for name, module in NEEDED:
+        version = installed(name)
+        try:
+            import_module(module)
+        except Exception as error:
+            advice = f"{_first_line(error)}; install it again: pip install --force-reinstall {name}"
+            told = f"{version} does not load: {advice}" if version else f"not there: {advice}"
+            yield Finding("versions", name, "wrong", told)
+        else:
+            yield Finding("versions", name, "ok", version or "unknown version")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (purpose, names) in EXTRAS.items():
+        missing = [name for name in names if installed(name) is None]
+        there = ", ".join(f"{name} {installed(name)}" for name in names if name not in missing)
+        if missing:
+            told = f"for {purpose}: {', '.join(missing)} not installed; pip install 'asr[{extra}]'"
+            yield Finding("extras", extra, "note", told)
+        else:
+            yield Finding("extras", extra, "ok", f"for {purpose}: {there}")
+    if problem := torchaudio_problem():
+        yield Finding("extras", "torchaudio", "note", f"{problem}. Transcribing does without it")
+
+
+def _devices() -> Iterator[Finding]:
+    cores = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    wanted = os.environ.get("OMP_NUM_THREADS")
+    threads = f"OMP_NUM_THREADS={wanted}" if wanted else f"half of them: {max(1, cores // 2)}"
+    cpu = f"{_processor()}, {cores} cores ({usable} usable); threads of asr transcribe: {threads}"
+    yield Finding("devices", "cpu", "ok", cpu)
+    torch: Any = import_module("torch")
+    count = torch.cuda.device_count()
+    for number in range(count):
+        about = torch.cuda.get_device_properties(number)
+        told = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
+        yield Finding("devices", f"cuda:{number}", "ok", told)
+    if not count:
+        yield Finding("devices", "cuda", "note", _why_no_cuda(torch))
+    if torch.backends.mps.is_available():
+        told = "there, but not used: asr runs on the CPU or on CUDA"
+        yield Finding("devices", "mps", "note", told)
+
+
+def _why_no_cuda(torch: Any) -> str:
+    if torch.version.cuda is None:
+        return f"none: torch {torch.__version__} is built without CUDA; the CPU is used"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return f"none: CUDA_VISIBLE_DEVICES is '{hidden}'; the CPU is used"
+    return (
+        f"none: torch is built for CUDA {torch.version.cuda}, but finds no driver or no GPU "
+        "(nvidia-smi tells more); the CPU is used"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _audio() -> Iterator[Finding]:
+    """Writes a short sound in each format that libsndfile writes, and reads it as inputs are."""
+    import numpy as np
+    import soundfile
+
+    from asr.audio import load_audio
+
+    sound = 0.1 * np.sin(np.arange(16000) * 0.3).astype(np.float32)
+    read, broken = [], []
+    for name, (container, codec) in WRITABLE.items():
+        file = io.BytesIO()
+        try:
+            soundfile.write(file, sound, 16000, format=container, subtype=codec)
+        except (soundfile.LibsndfileError, ValueError):  # cannot be written, so cannot be tried
+            continue
+        file.seek(0)
+        try:
+            load_audio(file, 16000)
+            read.append(name)
+        except AsrError as error:
+            broken.append(f"{name} ({error})")
+    library = f"libsndfile {soundfile.__libsndfile_version__}"
+    if broken:
+        told = f"cannot be read: {'; '.join(broken)}; install soundfile and av again"
+        yield Finding("audio", "read", "wrong", told)
+    if read:
+        yield Finding("audio", "read", "ok", f"{', '.join(read)} ({library}; tried)")
+    yield from _decoders()
+
+
+def _decoders() -> Iterator[Finding]:
+    import av
+
+    there = sorted(name for name in DECODERS if name in av.codecs_available)
+    missing = [f"{name} ({DECODERS[name]})" for name in DECODERS if name not in there]
+    version = ".".join(map(str, av.library_versions["libavcodec"]))
+    told = ", ".join(f"{name} ({DECODERS[name]})" for name in there)
+    yield Finding("audio", "decoders", "ok", f"{told}; libavcodec {version}")
+    if missing:
+        told = f"this PyAV decodes no {', '.join(missing)}; pip install --upgrade av"
+        yield Finding("audio", "decoders", "note", told)
+
+
+def _microphone() -> Iterator[Finding]:
+    from asr.audio import input_devices
+
+    try:
+        need("sounddevice", "mic")
+        devices = input_devices()
+    except (DependencyError, AsrError) as error:
+        yield Finding("microphone", "microphone", "note", str(error))
+        return
+    status: Status = "ok" if devices else "note"
+    yield Finding(
+        "microphone", "microphone", status, "; ".join(devices) or "no device to record with"
+    )
+
+
+def _model(path: str | None) -> Iterator[Finding]:
+    """Opens the model, whose files are checked against their digests, and lets it hear a second."""
+    import numpy as np
+
+    from asr.transcribe.recognizer import load_model, model_folder
+
+    try:
+        folder = model_folder(path)
+        begun = time.perf_counter()
+        recognizer = load_model(folder)
+        loaded = time.perf_counter()
+        noise = 0.01 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+        recognizer.transcribe(noise, 16000)
+        heard = time.perf_counter()
+    except AsrError as error:
+        yield Finding("model", "model", "wrong", str(error))
+        return
+    count = sum(weights.numel() for weights in recognizer.model.parameters())
+    told = f"{recognizer.name}, {count / 1e6:.1f} million parameters, checksums right, in {folder}"
+    yield Finding("model", "model", "ok", told)
+    lm = recognizer.lm
+    yield Finding("model", "language model", "ok", str(lm.folder) if lm is not None else "none")
+    speed = f"opened in {loaded - begun:.1f} s, a second of noise heard in {heard - loaded:.1f} s"
+    yield Finding("model", "run", "ok", f"{speed}, on {recognizer.device}")
+
+
+def _disk() -> Iterator[Finding]:
+    yield Finding("disk", "cache", "ok", "none: nothing is downloaded or kept")
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    told = f"{folder}, {free / 2**30:.1f} GiB free (what comes through a pipe is kept there)"
+    if free < LITTLE_ROOM:
+        told += "; make room, or name another folder in TMPDIR"
+    yield Finding("disk", "temporary files", "note" if free < LITTLE_ROOM else "ok", told)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
