@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StreamError,
         TrainingError,
     )
+    from asr.output import SubtitleConfig, render
     from asr.transcribe.asynchronous import stream
     from asr.transcribe.endpoint import EndpointConfig
     from asr.transcribe.listener import Listener, listen
@@ -48,6 +49,7 @@ _HOME = {
     ),
     "asr.types": ("Hypothesis", "Segment", "StreamUpdate", "Transcript", "Word"),
     "asr.audio.microphone": ("Microphone",),
+    "asr.output": ("SubtitleConfig", "render"),
     "asr.transcribe.asynchronous": ("stream",),
     "asr.transcribe.endpoint": ("EndpointConfig",),
     "asr.transcribe.listener": ("Listener", "listen"),
@@ -73,6 +75,7 @@ __all__ = [
     "Stream",
     "StreamError",
     "StreamUpdate",
+    "SubtitleConfig",
     "TrainingError",
     "Transcript",
     "Word",
@@ -81,6 +84,7 @@ __all__ = [
     "flush_many",
     "listen",
     "load_model",
+    "render",
     "stream",
 ]
 

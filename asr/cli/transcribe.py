@@ -115,8 +115,13 @@ def run(
     recognizer = load_model(model, device, lm=language_model, limits=limits)
     delivery.options = replace(delivery.options, model=recognizer.name)
     sources = [job.input.source for job in jobs]
+
+    def length(source: str | Path) -> float | None:
+        """A file that tells nothing adds to the whole when it is done; mostly it is broken."""
+        return None if source == STDIN else told_seconds(source, limits) or 0.0
+
     with progress(len(jobs), quiet=delivery.console.quiet) as shown:
-        lengths = measure_in_background(shown, sources, lambda one: told_seconds(one, limits))
+        lengths = measure_in_background(shown, sources, length)
         results = recognizer.transcribe_many(delivery.sources(jobs), progress=shown.heard, **search)
         try:
             for job, (source, result) in zip(jobs, results, strict=True):
