@@ -99,9 +99,11 @@ def subtitle_config(
     """
     if limits and not SUBTITLES & set(formats):
         raise click.UsageError("--subtitles is for srt and vtt: add -f srt, or leave it out")
-    if highlight_words and "vtt" not in formats:
+    marked = {"highlight_words": True} if highlight_words else {}
+    config = SubtitleConfig.model_validate({**limits, **marked})
+    if config.highlight_words and "vtt" not in formats:
         raise click.UsageError("--highlight-words is for vtt: add -f vtt, or leave it out")
-    return SubtitleConfig.model_validate({**limits, "highlight_words": highlight_words})
+    return config
 
 
 def check_nbest(formats: tuple[str, ...], nbest: int | None) -> None:

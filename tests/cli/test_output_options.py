@@ -91,6 +91,7 @@ def test_presets_are_defaults(
     [
         (["--subtitles", "lines=2"], "--subtitles is for srt and vtt: add -f srt"),
         (["-f", "srt", "--highlight-words"], "--highlight-words is for vtt: add -f vtt"),
+        (["-f", "srt", "--subtitles", "highlight_words=1"], "--highlight-words is for vtt"),
         (["--nbest", "2"], "--nbest is for json and jsonl: add -f json"),
         (["-f", "json", "--nbest", "9"], "nbest (9) is more than beam (2): raise beam"),
         (["-f", "srt", "--subtitles", "line=2"], "unknown key 'line', did you mean 'lines'?"),

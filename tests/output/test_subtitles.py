@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from itertools import pairwise
+from itertools import accumulate, combinations, pairwise
 
 import pysubs2
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asr.config import parse
 from asr.errors import ConfigError
 from asr.output import SubtitleConfig, render
-from asr.output.cues import Piece, balanced, cues
+from asr.output.cues import PAUSE_COST, Piece, _allowed, _cost, _cut, balanced, cues
 from asr.types import Segment, Transcript, Word
 from tests.output.transcripts import SILENT, shown_cues, transcripts
 
@@ -123,6 +123,52 @@ def test_cuts_are_at_pauses_and_stops_and_lines_are_even() -> None:
     even = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
     first, second = lines_of(spoken(even, each=0.2), lines=1)
     assert abs(len(first) - len(second)) <= 8
+
+
+@given(
+    st.lists(st.tuples(st.text("ab,.", min_size=1, max_size=5), st.integers(0, 900)), max_size=7),
+    st.sampled_from((8, 12)),
+)
+def test_no_other_cuts_cost_less(words: list[tuple[str, int]], line_chars: int) -> None:
+    config = SubtitleConfig(line_chars=line_chars, lines=2, max_seconds=3)
+    pieces, now = [], 0
+    for text, pause in words:
+        pieces.append(Piece(text, now, now + 300))
+        now += 300 + pause
+
+    def cost(places: tuple[int, ...]) -> float:
+        total = 0.0
+        for first, last in pairwise(places):
+            allowed = {end: rest for end, *rest in _allowed(pieces, first, config)}
+            if last not in allowed:
+                return float("inf")
+            characters, pauses = allowed[last]
+            total += _cost(pieces, first, last, characters, config) + PAUSE_COST * pauses
+        return total
+
+    count = len(pieces)
+    ways = [
+        (0, *inner, count) for size in range(count) for inner in combinations(range(1, count), size)
+    ]
+    found = list(_cut(pieces, config)) if pieces else []
+    assert [piece for part in found for piece in part] == pieces
+    if pieces:
+        places = (0, *accumulate(len(part) for part in found))
+        assert cost(places) == pytest.approx(min(map(cost, ways)))
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=7), min_size=1, max_size=8))
+def test_no_other_lines_are_more_even(words: list[str]) -> None:
+    pieces = [Piece(word, 300 * place, 300 * place + 300) for place, word in enumerate(words)]
+    best = min(
+        (len(lines), sum(len(line) ** 2 for line in lines))
+        for size in range(len(words))
+        for inner in combinations(range(1, len(words)), size)
+        for lines in [[" ".join(words[a:b]) for a, b in pairwise((0, *inner, len(words)))]]
+        if max(map(len, lines)) <= 12
+    )
+    found = [" ".join(piece.text for piece in line) for line in balanced(pieces, 12)]
+    assert (len(found), sum(len(line) ** 2 for line in found)) == best
 
 
 def test_a_long_pause_and_a_new_segment_end_a_cue() -> None:
