@@ -1,6 +1,12 @@
 """Encoders, decoders, the CTC head, and the model folder that holds them."""
 
-from asr.model import conformer, transformer_decoder  # noqa: F401 (importing registers them)
+from asr.model import (  # noqa: F401 (importing registers them)
+    conformer,
+    recurrent,
+    recurrent_decoder,
+    transformer_decoder,
+    transformer_encoder,
+)
 from asr.model.protocols import FULL_CONTEXT, ChunkContext, Decoder, Encoder
 from asr.model.speech_model import ModelConfig, SpeechModel
 

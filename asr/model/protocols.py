@@ -161,6 +161,17 @@ class Decoder(nn.Module, ABC):
             states.append(state)
         return torch.stack(rows), joined(states)
 
+    def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics.
+
+        Args:
+            tokens, memory, memory_lengths: as in `forward`.
+
+        Raises:
+            ModelError: this decoder looks at no frame in particular.
+        """
+        raise ModelError(f"{type(self).__name__} has no attention weights")
+
     @abstractmethod
     def reorder(self, state: Any, parents: Tensor) -> Any:
         """The state whose row i continues row `parents[i]` (N',) of `state`.

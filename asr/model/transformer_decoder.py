@@ -88,7 +88,7 @@ class TransformerDecoder(Decoder):
         return self.to_logits(self.norm(labels))
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
-        """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics."""
+        """See `Decoder.attention`."""
         labels, mask = self._embed(tokens), _real(memory_lengths, memory.shape[1])
         weights = []
         for layer in self.layers:

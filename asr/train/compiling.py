@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from asr.model import SpeechModel
-from asr.model.conformer import FeedForward
+from asr.model.self_attending import FeedForward
 from asr.model.transformer_decoder import DecoderLayer
 
 

@@ -53,9 +53,8 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     decoder without `attention` has no picture.
     """
     data, model = module.data, module.model
-    look = getattr(model.decoder, "attention", None)
     cuts = sample(data.corpora.dev, 1) or sample(data.corpora.train, 1)
-    if look is None or not cuts:
+    if model.decoder is None or not cuts:
         return
     batch = next(iter(data.dev_batches(cuts, workers=0))).to(module.device)
     rows = len(batch.ids)

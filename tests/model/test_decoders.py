@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,13 +13,25 @@ from asr.text import EOS
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "transformer": {"type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff": 32},
     "tied": {
         "type": "transformer", "layers": 1, "dim": 16, "heads": 2, "ff": 8, "tie_embedding": True
     },
     "test-gru": {"type": "test-gru"},
+    **{
+        f"{cell}-{attention}": {
+            "type": cell, "layers": 1 + (cell == "gru"), "dim": 12, "attention": attention,
+            "attention_dim": 6, "filters": 3, "kernel": 5, "heads": 3,
+        }
+        for cell in ("lstm", "gru")
+        for attention in ("none", "additive", "dot", "general", "location", "multihead")
+    },
+    "lstm-unfed": {
+        "type": "lstm", "dim": 12, "input_feeding": False, "tie_embedding": True, "kernel": 3
+    },
 }  # fmt: skip
+RECURRENT = [kind for kind in KINDS if kind.startswith(("lstm", "gru"))]
 VOCABULARY = 9
 
 

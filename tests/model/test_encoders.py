@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -18,14 +20,31 @@ from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 # float32 sums in another order: convolutions and attention differ by a few 1e-6 between shapes
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 EXACT = settings(deadline=None, derandomize=True, max_examples=25)
-SMALL = {"layers": 2, "dim": 16, "heads": 2, "ff": 32, "kernel": 5, "type": "conformer"}
-KINDS = {
+SMALL: dict[str, Any] = {"layers": 2, "dim": 16, "heads": 2, "ff": 32, "kernel": 5, "type": "conformer"}
+KINDS: dict[str, dict[str, Any]] = {
     "conformer-4": {**SMALL, "subsampling": {"factor": 4, "channels": 4}},
     "conformer-8": {**SMALL, "subsampling": {"factor": 8, "channels": 4}},
     "test-gru": {"type": "test-gru"},
-}
+    "transformer": {
+        "type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff": 32,
+        "subsampling": {"channels": 4},
+    },
+    **{
+        f"{cell}{'-both' if both else ''}-{time}": {
+            "type": cell, "layers": 2, "dim": 8, "bidirectional": both, **shape
+        }
+        for cell in ("lstm", "gru")
+        for both in (False, True)
+        for time, shape in {
+            "4": {"subsampling": {"channels": 4}, "projection": 6},
+            "pyramid-2": {"subsampling": None, "pyramid": 1, "layer_norm": False},
+            "pyramid-16": {"subsampling": {"channels": 4}, "pyramid": 2},
+        }.items()
+    },
+}  # fmt: skip
 
 
+@cache
 def encoder(kind: str) -> Encoder:
     torch.manual_seed(3)
     config = ModelConfig.model_validate({"encoder": KINDS[kind], "frontend": {"mels": 12}})
