@@ -85,9 +85,12 @@ class BatchSampler(Sampler[Plan]):
         buckets: how many buckets hold about equal seconds; wide ones are divided further.
         batch_items: hard cap on a batch's rows.
         shuffle: False for the given order inside each bucket, buckets from short to long.
+        short_first: so many first epochs go from short to long batches (SortaGrad, Amodei et al.
+            2016), of corpora that are planned whole.
 
     Raises:
-        ConfigError: `batch_seconds` is less than `longest`.
+        ConfigError: `batch_seconds` is less than `longest`, or `short_first` is wanted of a corpus
+            that is read lazily or is too large.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class BatchSampler(Sampler[Plan]):
         rank: int = 0,
         world_size: int = 1,
         shuffle: bool = True,
+        short_first: int = 0,
     ) -> None:
         if batch_seconds < longest:
             raise ConfigError(
@@ -114,10 +118,16 @@ class BatchSampler(Sampler[Plan]):
         self.planner = planner
         self.buffer = buffer
         self.shuffle = shuffle
+        self.short_first = short_first
         self.rank, self.world_size = rank, world_size
         self.seed = seed
         self.epoch = 0
         self._done = 0
+        if short_first and not self._is_small():
+            raise ConfigError(
+                f"data.short_first needs a corpus in memory of at most {PLANNED_WHOLE} utterances; "
+                "set it to 0"
+            )
         first = islice(planner(self._sample(), 0), BOUNDS_FROM)
         # sums of durations are not exact: the last bucket takes what is longest by rounding
         self.bounds = bucket_bounds([item.duration for item in first], buckets, longest + 1e-6)
@@ -191,6 +201,7 @@ class BatchSampler(Sampler[Plan]):
             "cuts": size,
             "bounds": [round(bound, 4) for bound in self.bounds],
             "sizes": list(self.sizes),
+            "short_first": self.short_first,
         }
 
     def _is_small(self) -> bool:
@@ -205,6 +216,8 @@ class BatchSampler(Sampler[Plan]):
         # an epoch. Planning all of it first makes the order even; in large corpora the end is
         # a small part, and planning takes long (10 to 50 microseconds a cut).
         known = list(groups)
+        if epoch < self.short_first:
+            return iter(sorted(known, key=lambda group: max(i.duration for i in group[0])))
         order = generator(self.seed, epoch, "batches").permutation(len(known))
         return (known[i] for i in order)
 

@@ -127,6 +127,8 @@ class DataConfig(Config):
         cache: `memory` decodes everything once, at the start (115 MB an hour at 16 kHz); `device`
             also moves it to the device that trains, once for each speed, and augments it there.
         augment: changes of the sound, see `AugmentConfig`.
+        short_first: in so many first epochs batches go from short utterances to long ones
+            (SortaGrad, Amodei et al. 2016): attention forms on short ones first.
         concatenate_seconds: joins random utterances up to a random length below this; 0 is off.
         sample_tokens: draw one of many ways to cut words into labels (subword regularisation).
         no_speech: allow utterances whose text is empty: the model learns to stay silent.
@@ -145,6 +147,7 @@ class DataConfig(Config):
     workers: int = Field(2, ge=0, le=256)
     cache: Literal["none", "memory", "device"] = "none"
     augment: AugmentConfig = AugmentConfig()
+    short_first: int = Field(0, ge=0)
     concatenate_seconds: float = Field(0.0, ge=0)
     sample_tokens: bool = False
     no_speech: bool = False

@@ -105,6 +105,7 @@ def training_sampler(
         longest=config.longest,
         planner=EpochPlanner(seed, config.augment.speed, config.concatenate_seconds),
         buckets=config.buckets,
+        short_first=config.short_first,
         batch_items=config.batch_utterances,
         buffer=config.buffer,
         seed=seed,

@@ -97,11 +97,11 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
             self.subsampling = Subsampling(config.subsampling, mels, width)
             self.factor *= self.subsampling.factor
         self.frame_seconds = feature_seconds * self.factor
-        layers = nn.ModuleList()
+        layers = []
         for number in range(config.layers):
             layers.append(RecurrentLayer(config, width, number >= config.layers - config.pyramid))
             width = layers[-1].width
-        self.layers = layers  # type: ignore[assignment]
+        self.layers = nn.ModuleList(layers)  # type: ignore[assignment]
         self.dim = width
         self.dropout = Dropout(config.dropout)
         self.apply(initialise)
@@ -212,7 +212,7 @@ class RecurrentLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
         for direction in (self.ahead, self.behind):
             if isinstance(direction, nn.LSTM):
-                remember(direction.bias_ih_l0)
+                remember(direction.get_parameter("bias_ih_l0"))
 
     def forward(
         self, frames: Tensor, lengths: Tensor, chunk: int | None, carried: Carried | None

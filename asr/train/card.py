@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.model import ModelConfig
 from asr.train.corpora import size
 from asr.train.duration import written
 from asr.train.module import SpeechTraining
@@ -77,7 +78,8 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
             f"# {name}",
             "",
             f"A speech recognition model of {facts.parameters / 1e6:.2f} million parameters and "
-            f"{facts.labels} labels, for audio at {recipe.model.frontend.sample_rate} Hz.",
+            f"{facts.labels} labels, for audio at {recipe.model.frontend.sample_rate} Hz: "
+            f"{_made_of(recipe.model)}.",
             "",
             "## Use",
             "",
@@ -110,6 +112,14 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
 def _named(manifest: str) -> str:
     """The end of a path: where a corpus lies on the machine it was trained on helps nobody."""
     return "/".join(Path(manifest).parts[-2:])
+
+
+def _made_of(model: ModelConfig) -> str:
+    parts = [f"encoder {model.encoder.type}"]
+    if model.decoder is not None:
+        looks = getattr(model.decoder, "attention", None)
+        parts.append(f"decoder {model.decoder.type}" + (f" (attention {looks})" if looks else ""))
+    return ", ".join([*parts, "CTC"] if model.ctc else parts)
 
 
 def _repeat(times: float) -> str:

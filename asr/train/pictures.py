@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from asr.errors import ModelError
 from asr.train.corpora import sample
 from asr.train.log import read_log
 from asr.train.losses import teacher_forcing
@@ -50,7 +51,7 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     """Draws where each label of one utterance looks, layer by layer, mean over the heads.
 
     The utterance is the first dev one, or the first of training where there is no dev set. A
-    decoder without `attention` has no picture.
+    decoder that looks at no frame in particular has no picture.
     """
     data, model = module.data, module.model
     cuts = sample(data.corpora.dev, 1) or sample(data.corpora.train, 1)
@@ -63,8 +64,13 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
     inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows)
     size, frames = int(batch.token_lengths[0]), int(lengths[0])
-    weights = look(inputs, memory, lengths)[0].mean(dim=1).float().cpu()  # (layers, U, M)
-    model.train(training)
+    try:
+        weights = model.decoder.attention(inputs, memory, lengths)[0]
+    except ModelError:
+        return
+    finally:
+        model.train(training)
+    weights = weights.mean(dim=1).float().cpu()  # (layers, U, M)
     weights = weights[:, : size + 1, :frames]
     labels = [data.tokenizer.piece(int(one)) for one in batch.tokens[0, :size]] + ["<eos>"]
     seconds = frames * model.encoder.frame_seconds

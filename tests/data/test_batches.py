@@ -199,3 +199,17 @@ def test_a_share_of_the_utterances_is_another_one_each_epoch():
     heard = [{item.id for item in planner(cuts, epoch)} for epoch in (0, 1)]
     assert all(200 < len(one) < 300 for one in heard)
     assert heard[0] != heard[1]
+
+
+def test_the_first_epochs_go_from_short_to_long() -> None:
+    one = sampler(fakes(SPREAD), short_first=1)
+    longest = [max(item.duration for item in plan.items) for plan in one]
+    assert longest == sorted(longest)
+    one.set_epoch(1)
+    longest = [max(item.duration for item in plan.items) for plan in one]
+    assert longest != sorted(longest)
+
+
+def test_a_lazy_corpus_has_no_order_from_short_to_long() -> None:
+    with pytest.raises(ConfigError, match="needs a corpus in memory"):
+        sampler(iter(fakes(SPREAD)), short_first=1)

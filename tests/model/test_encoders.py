@@ -20,7 +20,14 @@ from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 # float32 sums in another order: convolutions and attention differ by a few 1e-6 between shapes
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 EXACT = settings(deadline=None, derandomize=True, max_examples=25)
-SMALL: dict[str, Any] = {"layers": 2, "dim": 16, "heads": 2, "ff": 32, "kernel": 5, "type": "conformer"}
+SMALL: dict[str, Any] = {
+    "layers": 2,
+    "dim": 16,
+    "heads": 2,
+    "ff": 32,
+    "kernel": 5,
+    "type": "conformer",
+}
 KINDS: dict[str, dict[str, Any]] = {
     "conformer-4": {**SMALL, "subsampling": {"factor": 4, "channels": 4}},
     "conformer-8": {**SMALL, "subsampling": {"factor": 8, "channels": 4}},
