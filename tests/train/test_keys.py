@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from asr.cli.main import program
 from asr.errors import ConfigError
 from asr.model.registry import DECODERS, ENCODERS
-from asr.train.keys import REQUIRED, Key, recipe_keys, written
+from asr.train.keys import REQUIRED, TYPED, Key, recipe_keys, written
 from asr.train.recipe import Recipe, load_recipe, make_recipe
 from asr.train.schedules import SCHEDULES
 from tests.train.conftest import write_corpus
@@ -80,7 +80,12 @@ def test_no_key_is_listed_twice_and_each_has_a_meaning() -> None:
 def test_the_default_is_what_a_recipe_without_the_key_has(key: Key) -> None:
     """And it is accepted: writing a default changes nothing."""
     name, _, kind = key.name.partition(" (type: ")
-    more = {"schedule": {"type": kind.removesuffix(")")}} if kind else {}
+    more: dict[str, Any] = {}
+    if kind:  # of one of several classes: the section must be of it
+        section = next(one for one in TYPED if name.startswith(f"{one}."))
+        more = {"type": kind.removesuffix(")")}
+        for part in reversed(section.split(".")):
+            more = {part: more}
     if name.startswith("training.") or (name.startswith("data.augment.") and name.count(".") == 2):
         return  # the recipe here sets these
     values = recipe(**more).model_dump(mode="json")
