@@ -3,9 +3,9 @@
     python recipes/history/run.py                       # three seeds each
     python recipes/history/run.py --seeds 1 --only dot  # a part of it
 
-Needs the data of prepare.py. Each run ends in exp/SYSTEM-SEED with `result.json`; those that are there
-are not made again, and a training that was interrupted goes on. Writes RESULTS.md and by_length.png
-of what has been measured so far.
+Needs the data of prepare.py. Each run ends in exp/SYSTEM-SEED with `result.json`; those that are
+there are not made again, and a training that was interrupted goes on. Writes RESULTS.md and
+by_length.png of what has been measured so far.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ def write_results() -> None:
         "    python recipes/history/prepare.py ../shared/corpora/fsdd",
         "    python recipes/history/run.py",
         "",
-        "Strings of digits joined from the Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0):",
-        f"all systems are trained on the same strings of 1 to {TRAINED} digits, with the same labels",
-        "(a word is one label) and as many passes over them, and tested on strings of 1 to 20 digits",
-        f"of recordings that are in no training string (beam {BEAM}). All six speakers are in both",
-        "parts: the figures say nothing about other voices. 95 % intervals are bootstraps over",
+        "Strings of digits joined from the Free Spoken Digit Dataset (Jackson et al., CC BY-SA",
+        f"4.0): all systems are trained on the same strings of 1 to {TRAINED} digits, with the same",
+        "labels (a word is one label) and as many passes over them, and tested on strings of 1 to 20",
+        f"digits of recordings that are in no training string (beam {BEAM}). All six speakers are in",
+        "both parts: the figures say nothing about other voices. 95 % intervals are bootstraps over",
         "speakers, of all seeds together; time is that of one CPU core, with preparing the data.",
         "",
         f"| system | seeds | parameters | training | WER, 1 to {TRAINED} digits | "
@@ -157,11 +157,12 @@ def draw(runs: dict[str, list[Result]], picture: Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     axis = figure.subplots()
     for (name, found), marker in zip(runs.items(), "osD^vP*", strict=False):
-        sums: dict[int, list[int]] = {}
-        for _, digits, errors, words in (one for result in found for one in result.strings):
-            sums[digits] = [a + b for a, b in zip(sums.get(digits, [0, 0]), (errors, words))]
-        lengths = sorted(sums)
-        rates = [100 * sums[length][0] / sums[length][1] for length in lengths]
+        strings = [one for result in found for one in result.strings]
+        lengths = sorted({digits for _, digits, _, _ in strings})
+        rates = []
+        for length in lengths:
+            here = [(errors, words) for _, digits, errors, words in strings if digits == length]
+            rates.append(100 * sum(e for e, _ in here) / sum(w for _, w in here))
         axis.plot(lengths, rates, marker=marker, markersize=4, linewidth=1.2, label=SYSTEMS[name])
     axis.axvline(TRAINED + 0.5, color="grey", linestyle="--", linewidth=1)
     axis.text(TRAINED + 0.7, 96, "longer than in training", fontsize=9, color="grey", va="top")
