@@ -38,6 +38,19 @@ SYSTEMS = {
 TRAINED = 10
 BEAM = 4
 
+ABOUT = f"""# From the first sequence-to-sequence model to today's: results
+
+    python recipes/history/prepare.py ../shared/corpora/fsdd
+    python recipes/history/run.py
+
+Strings of digits joined from the Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0). All
+systems are trained on the same strings of 1 to {TRAINED} digits, with the same labels (a word is one
+label) and as many passes over them, and tested on strings of 1 to 20 digits, of recordings that are
+in no training string (beam {BEAM}). All six speakers are in both parts: the figures say nothing about
+other voices. 95 % intervals are bootstraps over speakers, of all seeds together; time is that of
+one CPU core, with preparing the data.
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -102,17 +115,7 @@ def write_results() -> None:
     by_system = {name: [one for one in results if one.system == name] for name in SYSTEMS}
     runs = {name: found for name, found in by_system.items() if found}
     lines = [
-        "# From the first sequence-to-sequence model to today's: results",
-        "",
-        "    python recipes/history/prepare.py ../shared/corpora/fsdd",
-        "    python recipes/history/run.py",
-        "",
-        "Strings of digits joined from the Free Spoken Digit Dataset (Jackson et al., CC BY-SA",
-        f"4.0): all systems are trained on the same strings of 1 to {TRAINED} digits, with the same",
-        "labels (a word is one label) and as many passes over them, and tested on strings of 1 to 20",
-        f"digits of recordings that are in no training string (beam {BEAM}). All six speakers are in",
-        "both parts: the figures say nothing about other voices. 95 % intervals are bootstraps over",
-        "speakers, of all seeds together; time is that of one CPU core, with preparing the data.",
+        *ABOUT.splitlines(),
         "",
         f"| system | seeds | parameters | training | WER, 1 to {TRAINED} digits | "
         f"WER, {TRAINED + 1} to 20 digits |",
