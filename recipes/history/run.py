@@ -44,11 +44,11 @@ ABOUT = f"""# From the first sequence-to-sequence model to today's: results
     python recipes/history/run.py
 
 Strings of digits joined from the Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0). All
-systems are trained on the same strings of 1 to {TRAINED} digits, with the same labels (a word is one
-label) and as many passes over them, and tested on strings of 1 to 20 digits, of recordings that are
-in no training string (beam {BEAM}). All six speakers are in both parts: the figures say nothing about
-other voices. 95 % intervals are bootstraps over speakers, of all seeds together; time is that of
-one CPU core, with preparing the data.
+systems are trained on the same strings of 1 to {TRAINED} digits, with the same labels (a word is
+one label) and as many passes over them, and tested on strings of 1 to 20 digits, of recordings
+that are in no training string (beam {BEAM}). All six speakers are in both parts: the figures say
+nothing about other voices. 95 % intervals are bootstraps over speakers, of all seeds together;
+time is that of one CPU core, with preparing the data.
 """
 
 
