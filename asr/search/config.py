@@ -27,6 +27,11 @@ class SearchConfig(Config):
     pre_beam: float = Field(
         1.5, ge=1.0, description="candidates that CTC rescores for each hypothesis, in beams"
     )
+    heard_only: bool = Field(
+        True,
+        description="labels that CTC does not hear are never written; in a model without CTC loops "
+        "are cut",
+    )
     max_labels: int | None = Field(
         None, ge=1, description="most labels of a hypothesis; None: one for each memory frame"
     )

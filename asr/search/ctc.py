@@ -75,6 +75,12 @@ class Posteriors:
         return self.log_probs.index_select(0, rows).double().unflatten(0, labels.shape)
 
     @cached_property
+    def spoken(self) -> Tensor:
+        """Logs (B, T) float64 of the probability that a frame is not blank; -inf beyond the end."""
+        blank = self.log_probs.unflatten(0, (-1, self.vocabulary))[:, BLANK]
+        return torch.log1p(-blank.double().exp().clamp(max=1.0))
+
+    @cached_property
     def probs(self) -> Tensor:
         """Posteriors (B, T, V) float64, for scoring all labels at once."""
         by_label = self.log_probs.double().exp().unflatten(0, (-1, self.vocabulary))

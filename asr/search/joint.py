@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -14,6 +15,9 @@ from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.protocol import WeightedScorer
+from asr.search.repeats import RepeatLimited
+from asr.search.shared import SharedCTC
+from asr.search.support import SupportedScorer
 
 
 class JointModel(Protocol):
@@ -77,18 +81,38 @@ def all_scorers(
 ) -> list[WeightedScorer]:
     """Those of `joint_scorers`, and `lm`, `ilm` and `length` where they have a weight.
 
+    With `config.heard_only` nothing is written that CTC does not support. The decoder's own
+    language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
+
     Raises:
         ModelError: something has a weight that is not there.
     """
     scorers = joint_scorers(model, config.ctc_weight)
+    if config.heard_only:
+        scorers = _heard_only(model, scorers)
     if config.lm_weight and lm is not None:
         scorers.append(WeightedScorer("lm", LanguageModelScorer(lm), config.lm_weight))
-    if config.ilm_weight and lm is not None:
-        if model.decoder is None:
-            raise ModelError("this model was trained without a decoder; use an ILM weight of 0")
-        scorers.append(WeightedScorer("ilm", InternalLMScorer(model.decoder), config.ilm_weight))
+        if config.ilm_weight:
+            scorers.append(_internal(model, config.ilm_weight))
     if config.length_reward:
         scorers.append(
             WeightedScorer("length", LengthScorer(model.vocabulary), config.length_reward)
         )
     return scorers
+
+
+def _heard_only(model: JointModel, scorers: list[WeightedScorer]) -> list[WeightedScorer]:
+    """The same, where CTC (or else the only one that there is) denies what is not heard."""
+    *others, last = scorers
+    if last.name != "ctc" and model.ctc is None:
+        return [*others, replace(last, scorer=RepeatLimited(last.scorer))]
+    ctc = SharedCTC(model.ctc_log_probs)
+    inner = ctc if last.name == "ctc" else last.scorer
+    return [*others, replace(last, scorer=SupportedScorer(inner, ctc))]
+
+
+def _internal(model: JointModel, weight: float) -> WeightedScorer:
+    """What takes out the decoder's own language."""
+    if model.decoder is None:
+        raise ModelError("this model was trained without a decoder; use an ILM weight of 0")
+    return WeightedScorer("ilm", InternalLMScorer(model.decoder), weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,3 +196,47 @@ class Counting:
 
     def finish(self, state: Any) -> Tensor:
         return self.scorer.finish(state)
+
+
+class LoopingDecoder(Decoder):
+    """Goes round in `cycle`, whatever there is to hear; the longer it has, the sooner it ends."""
+
+    def __init__(self, cycle: list[int], vocabulary: int) -> None:
+        super().__init__()
+        self.table = torch.full((vocabulary, vocabulary), -12.0, dtype=torch.float64)
+        self.table[EOS, cycle[0]] = 0.0
+        for label, following in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
+            self.table[label, following] = 0.0
+
+    def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        logits = self.table[tokens]
+        logits[..., EOS] = 0.1 * torch.arange(tokens.shape[1]) - 12.0
+        return logits
+
+    def initial_state(self, memory: Tensor, memory_lengths: Tensor) -> Tensor:
+        return torch.zeros(len(memory), dtype=torch.float64)
+
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.table[tokens]
+        logits[:, EOS] = 0.1 * state - 12.0
+        return logits.log_softmax(-1), state + 1
+
+    def reorder(self, state: Tensor, parents: Tensor) -> Tensor:
+        return state[parents]
+
+
+def written(frames: list[list[int]], vocabulary: int, sure: float = 0.999) -> tuple[Tensor, Tensor]:
+    """Memory that a CTC head of identity reads as log posteriors: each frame says its label.
+
+    Args:
+        frames: of each utterance the label of each frame, 0 for blank.
+
+    Returns:
+        memory (B, M, vocabulary) float64 and its lengths.
+    """
+    lengths = torch.tensor([len(row) for row in frames])
+    memory = torch.zeros(len(frames), int(lengths.max()), vocabulary, dtype=torch.float64)
+    for row, labels in zip(memory, frames, strict=True):
+        row[: len(labels)] = math.log((1 - sure) / (vocabulary - 1))
+        row[torch.arange(len(labels)), labels] = math.log(sure)
+    return memory, lengths

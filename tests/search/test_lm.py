@@ -162,6 +162,8 @@ def test_a_weight_of_0_removes_a_scorer():
     assert names() == ["attention", "ctc", "lm", "ilm", "length"]
     assert names(lm_weight=0.0, ilm_weight=0.0, length_reward=0.0) == ["attention", "ctc"]
     assert names(ilm_weight=0.0) == ["attention", "ctc", "lm", "length"]
+    # What the decoder knows of the language is taken out only where something comes in its place.
+    assert names(lm_weight=0.0) == ["attention", "ctc", "length"]
 
 
 def test_without_a_language_model_nothing_is_put_in_or_taken_out():

@@ -1,0 +1,141 @@
+"""Labels that come round again: what loops are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.search.prefix import start_after
+from asr.search.protocol import Scorer
+
+#: Stands in a history for labels before the first.
+NONE = -1
+
+
+class Repeats:
+    """Finds which label would complete a round: the last n labels once more, or several times.
+
+    Args:
+        rounds: for n = 1, 2 ... how many times the n labels must come again, at least once.
+    """
+
+    def __init__(self, rounds: Sequence[int]) -> None:
+        self.rounds = tuple(rounds)
+        self.longest = len(rounds)
+        self.history = max(n * (1 + times) for n, times in enumerate(rounds, 1))
+        """How many labels must be known."""
+        # The label in question is one of the n x rounds that must equal those n places before.
+        most = max(n * times for n, times in enumerate(rounds, 1)) - 1
+        back = torch.arange(1, most + 1)
+        sizes, times = torch.arange(1, self.longest + 1)[:, None], torch.tensor(rounds)[:, None]
+        self._asked = back < sizes * times  # (P, most)
+        self._last = (self.history - back).expand(self.longest, -1).masked_fill(~self._asked, 0)
+        self._before = (self._last - sizes).masked_fill(~self._asked, 0)
+
+    def start(self, rows: int, device: torch.device) -> Tensor:
+        """The history (rows, `history`) of nothing said."""
+        return torch.full((rows, self.history), NONE, dtype=torch.long, device=device)
+
+    def after(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """The history of given labels, the first `counts` (B,) of each row of `tokens` (B, U)."""
+        empty = self.start(len(tokens), tokens.device)
+        places = counts[:, None] + torch.arange(self.history, device=tokens.device)
+        return torch.cat([empty, tokens], dim=1).gather(1, places)
+
+    def longer(self, history: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+        """The histories of the rows `parents` (N',), each with its label of `tokens`."""
+        return torch.cat([history[parents, 1:], tokens[:, None]], dim=1)
+
+    def found(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """What would complete the rounds of each length.
+
+        Returns:
+            labels (N, P), of n = 1 ... P the one that was said n labels ago (0 where none was), and
+            whether it would complete its rounds (N, P).
+        """
+        device = history.device
+        last, before = self._last.to(device), self._before.to(device)
+        same = (history[:, last] == history[:, before]) | ~self._asked.to(device)
+        labels = history.flip(1)[:, : self.longest]
+        reach = torch.tensor(
+            [n * (1 + times) - 1 for n, times in enumerate(self.rounds, 1)], device=device
+        )
+        said = history.gather(1, (self.history - reach).expand(len(history), -1)) != NONE
+        return labels.clamp(min=0), same.all(2) & said
+
+
+def denied(scores: Tensor, candidates: Tensor | None, labels: Tensor, bad: Tensor) -> Tensor:
+    """`scores` with -inf for some labels.
+
+    Args:
+        scores: (N, V) of all labels, or (N, K) of the `candidates` (N, K).
+        labels: (N, P). bad: (N, P) or (N, K, P), whether the label is denied.
+    """
+    if candidates is None:
+        hit = torch.zeros_like(scores, dtype=torch.uint8)
+        hit = hit.scatter_reduce(1, labels, bad.to(torch.uint8), "amax").bool()
+    else:
+        bad = bad if bad.dim() == 3 else bad[:, None]
+        hit = ((candidates[:, :, None] == labels[:, None]) & bad).any(2)
+    return scores.masked_fill(hit, -torch.inf)
+
+
+@dataclass(frozen=True)
+class RepeatState:
+    """The state of a scorer, and the last labels of each row (N, H)."""
+
+    inner: Any
+    history: Tensor
+
+
+#: Without CTC the same labels may stand so often in a row ...
+MOST_COPIES = 4
+#: ... but two or three copies are enough where this many labels would have to be remembered.
+_REMEMBERED = 64
+_LONGEST = _REMEMBERED // 3
+
+
+class RepeatLimited:
+    """A scorer that forbids loops by counting, where no CTC says what is there.
+
+    The same 1 to 12 labels stand at most four times in a row, up to 16 three times, up to 21 twice.
+    What is truly said more often than that is not written: the price of not hearing.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.partial = scorer.partial
+        self.max_gain = scorer.max_gain
+        lengths = range(1, _LONGEST + 1)
+        self.repeats = Repeats([min(MOST_COPIES, _REMEMBERED // n - 1) for n in lengths])
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> RepeatState:
+        """Nothing was said."""
+        inner = self.scorer.start(memory, memory_lengths)
+        return RepeatState(inner, self.repeats.start(len(memory), memory.device))
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, RepeatState]:
+        """See `StartsAfter`: what is decided stands, however often."""
+        prefixes = [row[:n] for row, n in zip(tokens.tolist(), counts.tolist(), strict=True)]
+        scores, inner = start_after(self.scorer, memory, memory_lengths, prefixes)
+        return scores, RepeatState(inner, self.repeats.after(tokens, counts))
+
+    def score(self, state: RepeatState, candidates: Tensor | None) -> Tensor:
+        """The scorer's own, and -inf for labels that would go on with a loop."""
+        scores = self.scorer.score(state.inner, candidates)
+        return denied(scores, candidates, *self.repeats.found(state.history))
+
+    def advance(self, state: RepeatState, parents: Tensor, tokens: Tensor) -> RepeatState:
+        """The scorer's own, with the labels."""
+        inner = self.scorer.advance(state.inner, parents, tokens)
+        return RepeatState(inner, self.repeats.longer(state.history, parents, tokens))
+
+    def finish(self, state: RepeatState) -> Tensor:
+        """The scorer's own."""
+        return self.scorer.finish(state.inner)

@@ -1,0 +1,81 @@
+"""CTC for several scorers of one search: each thing is computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.search.ctc import CTCPrefixScorer, PrefixState
+
+
+class SharedCTC(CTCPrefixScorer):
+    """A `CTCPrefixScorer` that remembers its last answers.
+
+    In each step the search asks all its scorers the same, with the same tensors. Those that go by
+    CTC (its own score, what CTC supports, hotwords) each keep a state of one `SharedCTC`; the first
+    that is asked computes, the others are given the same objects, which nobody may change. Make
+    one for each search: it holds on to what it was asked last.
+    """
+
+    def __init__(self, log_probs: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(log_probs)
+        self._last: dict[str, tuple[tuple[Any, ...], Any]] = {}
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> PrefixState:
+        """See `CTCPrefixScorer.start`."""
+        return self._once("start", super().start, memory, memory_lengths)
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, PrefixState]:
+        """See `StartsAfter`."""
+        _, state = self.trace(memory, memory_lengths, tokens, counts)
+        return state.psi, state
+
+    def trace(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, PrefixState]:
+        """Starts behind given labels; arguments as of `StartsAfter`.
+
+        Returns:
+            psi (B, U + 1), the log probabilities of no label, the first, the first two ...; behind
+            the last label of a row it stays the same; and the state.
+        """
+        return self._once("trace", self._trace, memory, memory_lengths, tokens, counts)
+
+    def _trace(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, PrefixState]:
+        state = self.start(memory, memory_lengths)
+        psi = [state.psi]
+        for place, labels in enumerate(tokens.unbind(1)):
+            longer = super().advance(state, state.utterance, labels)
+            state = longer.where(place < counts, state)
+            psi.append(state.psi)
+        return torch.stack(psi, dim=1), state
+
+    def score(self, state: PrefixState, candidates: Tensor | None) -> Tensor:
+        """See `CTCPrefixScorer.score`."""
+        return self._once("score", super().score, state, candidates)
+
+    def advance(self, state: PrefixState, parents: Tensor, tokens: Tensor) -> PrefixState:
+        """See `CTCPrefixScorer.advance`."""
+        return self._once("advance", super().advance, state, parents, tokens)
+
+    def _once(self, name: str, compute: Callable[..., Any], *asked: Any) -> Any:
+        before, answer = self._last.get(name, ((), None))
+        if len(before) != len(asked) or not all(map(_same, before, asked)):
+            answer = compute(*asked)
+            self._last[name] = (asked, answer)
+        return answer
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether both are one object, or (prefixes are written anew for each scorer) equal labels."""
+    if one is other:
+        return True
+    labels = isinstance(one, Tensor) and isinstance(other, Tensor) and not one.is_floating_point()
+    return labels and one.shape == other.shape and torch.equal(one, other)

@@ -1,0 +1,144 @@
+"""No label without sound: what CTC does not hear is not written, whatever else likes it.
+
+An attention decoder that has lost its place goes round in loops, reads backwards, or writes on
+after the speech has ended, and is sure of it. CTC cannot: it reads the frames once, in order. A
+hypothesis is a prefix g with probability psi(g) under CTC (see `asr.search.ctc`), and may not be
+extended by
+
+1. any label where nothing is left to be said: where the next label, given g, would have to begin
+   in a frame that is blank. That is the greatest of phi(t - 1) (1 - p(t, blank)) / psi(g) over the
+   frames t. For the first label of an utterance it must be `SPEECH`, later `SOUND`: what has no
+   speech gets no words, and text does not run past it.
+2. a label that completes a repetition of the last n labels, n up to `LONGEST`, which CTC gives
+   less than `REPEATED`, all n labels together. What is truly said twice has its frames twice.
+3. a label with which the last `STRETCH` labels together get less than `UNHEARD`: a stretch of text
+   that is nowhere in the sound, or that was read before (attention that has gone back).
+
+The figures leave room for what is written differently from how it sounds; docs/no-invented-text.md
+has the measurements that they come from. Nothing here depends on other utterances, on padding, or
+on how many hypotheses there are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.search.prefix import start_after
+from asr.search.protocol import Scorer
+from asr.search.repeats import Repeats, denied
+from asr.search.shared import SharedCTC
+
+#: Least probability that one frame holds the first label of an utterance.
+SPEECH = 0.05
+#: Least probability, given what was said, that one frame begins another label.
+SOUND = 0.0025
+#: Log probability of the labels of a repetition, below which it is none.
+REPEATED = -12.0
+#: Labels of a repetition, at most.
+LONGEST = 24
+#: So many labels ...
+STRETCH = 8
+#: ... must have this log probability together.
+UNHEARD = -60.0
+
+_LOWEST = torch.finfo(torch.float64).min
+
+
+@dataclass(frozen=True)
+class SupportState:
+    """The state of a scorer, of CTC, and what CTC said of the last labels.
+
+    `history` (N, H) are the last labels, `psi` (N, P + 1) the log probabilities of the prefix
+    without its last P, P - 1, ... 0 labels; 0 for those that would be shorter than nothing.
+    """
+
+    inner: Any
+    ctc: Any
+    history: Tensor
+    psi: Tensor
+    empty: Tensor  # (N,) whether there is no label yet
+
+
+class SupportedScorer:
+    """A scorer that gives -inf to labels that CTC does not support; all else is the scorer's own.
+
+    Args:
+        scorer: the scorer; it may be `ctc` itself, which then costs nothing twice.
+        ctc: what hears.
+    """
+
+    def __init__(self, scorer: Scorer, ctc: SharedCTC) -> None:
+        self.scorer = scorer
+        self.ctc = ctc
+        self.partial = scorer.partial
+        self.max_gain = scorer.max_gain
+        self.repeats = Repeats([1] * LONGEST)
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> SupportState:
+        """Nothing was said."""
+        ctc = self.ctc.start(memory, memory_lengths)
+        inner = ctc if self.scorer is self.ctc else self.scorer.start(memory, memory_lengths)
+        history = self.repeats.start(len(memory), memory.device)
+        psi = ctc.psi.new_zeros(len(memory), LONGEST + 1)
+        return SupportState(inner, ctc, history, psi, torch.ones_like(memory_lengths).bool())
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, SupportState]:
+        """See `StartsAfter`: what is decided stands."""
+        psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
+        scores, inner = ctc.psi, ctc
+        if self.scorer is not self.ctc:
+            prefixes = [row[:n] for row, n in zip(tokens.tolist(), counts.tolist(), strict=True)]
+            scores, inner = start_after(self.scorer, memory, memory_lengths, prefixes)
+        before = psi.new_zeros(len(psi), LONGEST)
+        places = counts[:, None] + torch.arange(LONGEST + 1, device=psi.device)
+        psi = torch.cat([before, psi.clamp(min=_LOWEST)], dim=1).gather(1, places)
+        history = self.repeats.after(tokens, counts)
+        return scores, SupportState(inner, ctc, history, psi, counts == 0)
+
+    def score(self, state: SupportState, candidates: Tensor | None) -> Tensor:
+        """The scorer's own, and -inf for labels without support."""
+        heard = self.ctc.score(state.ctc, candidates)
+        scores = heard
+        if self.scorer is not self.ctc:
+            scores = self.scorer.score(state.inner, candidates)
+        unheard = heard < (UNHEARD - self._together(state, STRETCH))
+        scores = scores.masked_fill(unheard | ~self._goes_on(state), -math.inf)
+        labels, bad = self.repeats.found(state.history)
+        least = REPEATED - (state.psi[:, -1:] - state.psi[:, 1:].flip(1))
+        if candidates is None:
+            weak = bad & (heard.gather(1, labels) < least)
+        else:
+            weak = bad[:, None] & (heard[:, :, None] < least[:, None])
+        return denied(scores, candidates, labels, weak)
+
+    def _together(self, state: SupportState, count: int) -> Tensor:
+        """What CTC gives the last `count` - 1 labels together (N, 1), in logs."""
+        return state.psi[:, -1:] - state.psi[:, -count, None]
+
+    def _goes_on(self, state: SupportState) -> Tensor:
+        """Whether another label may begin somewhere (N, 1)."""
+        ctc = state.ctc
+        begins = (ctc.phi[:, :-1] + ctc.posteriors.spoken[ctc.utterance]).amax(1)
+        least = torch.where(state.empty, math.log(SPEECH), math.log(SOUND))
+        return (begins - ctc.psi.clamp(min=_LOWEST) >= least)[:, None]
+
+    def advance(self, state: SupportState, parents: Tensor, tokens: Tensor) -> SupportState:
+        """The scorer's own, with the labels and what CTC said of them."""
+        ctc = self.ctc.advance(state.ctc, parents, tokens)
+        inner = ctc
+        if self.scorer is not self.ctc:
+            inner = self.scorer.advance(state.inner, parents, tokens)
+        history = self.repeats.longer(state.history, parents, tokens)
+        psi = torch.cat([state.psi[parents, 1:], ctc.psi.clamp(min=_LOWEST)[:, None]], dim=1)
+        return SupportState(inner, ctc, history, psi, torch.zeros_like(tokens).bool())
+
+    def finish(self, state: SupportState) -> Tensor:
+        """The scorer's own: every hypothesis may end."""
+        return self.scorer.finish(state.inner)
