@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Word:
-    """One word of a segment; `confidence` is in 0..1, None where nothing is known of it."""
+    """One word of a segment.
+
+    `confidence` is the probability (0..1) that it is right; None where the model has no map that
+    was fitted to tell it. `evidence` is what such a map is computed from, by name.
+    """
 
     text: str
     start: float
     end: float
     confidence: float | None = None
+    evidence: dict[str, float] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,11 @@ class Hypothesis:
     """A finished hypothesis of the search; `score` is the weighted sum of `scores`.
 
     `spans` says of each token in which frames it is said, (first, behind the last), where it was
-    aligned with the sound.
+    aligned with the sound; `label_scores` is the log probability of each token then, by scorer.
     """
 
     tokens: tuple[int, ...]
     score: float
     scores: dict[str, float] = field(default_factory=dict)
     spans: tuple[tuple[int, int], ...] = ()
+    label_scores: dict[str, tuple[float, ...]] = field(default_factory=dict)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from asr.evaluate.alignment import Edit, aligned
+from asr.types import Word
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Scored:
-    """One utterance: its normalised texts and what they differ by."""
+    """One utterance: its normalised texts and what they differ by.
+
+    `heard` are the words of the hypothesis with their times, none where those are not known.
+    `names` are the words of the reference that are names, as far as its capitals tell. The sound
+    is `seconds` of the file `audio` from `start` on; `audio` is None where it is in no file.
+    """
 
     id: str
     reference: str
@@ -47,32 +56,46 @@ class Scored:
     characters: Counts = field(default_factory=Counts)
     speaker: str | None = None
     seconds: float = 0.0
+    edits: tuple[Edit, ...] = ()
+    heard: tuple[Word, ...] = ()
+    names: tuple[str, ...] = ()
+    audio: str | None = None
+    start: float = 0.0
 
 
 def score(
-    id: str, reference: str, hypothesis: str, speaker: str | None = None, seconds: float = 0.0
+    id: str,
+    reference: str,
+    hypothesis: str,
+    speaker: str | None = None,
+    seconds: float = 0.0,
+    heard: tuple[Word, ...] = (),
 ) -> Scored:
     """Counts the edits of one utterance; both texts are normalised already."""
+    edits = aligned(reference, hypothesis)
     return Scored(
         id,
         reference,
         hypothesis,
-        words=count_words(reference, hypothesis),
+        words=counted(edits),
         characters=count_characters(reference, hypothesis),
         speaker=speaker,
         seconds=seconds,
+        edits=edits,
+        heard=heard,
     )
+
+
+def counted(edits: Iterable[Edit]) -> Counts:
+    """How many edits of each kind there are."""
+    kinds = Counter(edit.kind for edit in edits)
+    wrong = kinds["substitution"], kinds["deletion"]
+    return Counts(*wrong, kinds["insertion"], kinds["hit"] + sum(wrong))
 
 
 def count_words(reference: str, hypothesis: str) -> Counts:
     """Edits between words; an empty reference makes every word of the hypothesis an insertion."""
-    import jiwer
-
-    if not reference.split():  # jiwer refuses empty references
-        return Counts(insertions=len(hypothesis.split()))
-    found = jiwer.process_words(reference, hypothesis)
-    length = found.hits + found.substitutions + found.deletions
-    return Counts(found.substitutions, found.deletions, found.insertions, length)
+    return counted(aligned(reference, hypothesis))
 
 
 def count_characters(reference: str, hypothesis: str) -> Counts:

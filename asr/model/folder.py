@@ -37,8 +37,9 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 class FolderConfig(Config):
     """`config.yaml` of a model folder.
 
-    `search` holds the defaults of the beam search, which checks them when it reads them; `facts`
-    are figures for people (hours of training, error rates) that `asr info` prints.
+    `search` holds the defaults of the beam search and `confidence` the map that tells how sure
+    words are, if one was fitted; who reads them checks them. `facts` are figures for people (hours
+    of training, error rates) that `asr info` prints.
     """
 
     format_version: int = Field(default=FORMAT_VERSION, ge=1)
@@ -47,6 +48,7 @@ class FolderConfig(Config):
     model: ModelConfig
     normalizer: NormalizerConfig = NormalizerConfig()
     search: dict[str, Any] = Field(default_factory=dict)
+    confidence: dict[str, Any] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
 
@@ -114,6 +116,17 @@ def keep_search(folder: Path, like: Path) -> None:
     if search != config.search:
         changed = config.model_copy(update={"search": search})
         write_whole(folder / CONFIG, to_yaml(changed))
+
+
+def keep_confidence(folder: Path, confidence: Mapping[str, Any]) -> None:
+    """Gives the model in `folder` a map that tells how sure words are.
+
+    Raises:
+        ModelError: it is no model folder.
+        OutputError: it cannot be written.
+    """
+    changed = read_folder_config(folder).model_copy(update={"confidence": dict(confidence)})
+    write_whole(folder / CONFIG, to_yaml(changed))
 
 
 def load_model_folder(folder: Path | str) -> LoadedModel:

@@ -14,6 +14,7 @@ from asr.lm import LanguageModel
 from asr.model import SpeechModel
 from asr.search import SearchConfig, all_scorers, search
 from asr.transcribe.align import align_many
+from asr.transcribe.evidence import judged
 from asr.types import Hypothesis
 
 
@@ -28,7 +29,7 @@ class StretchDecoder:
     def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each stretch (N,) of float32 samples, best first.
 
-        With CTC the labels of the best one have their `spans`.
+        With CTC the labels of the best one have their `spans` and `label_scores`.
         A stretch too short for one feature frame says nothing. Where the accelerator's memory
         does not hold the batch, its halves are decoded one after the other.
 
@@ -62,21 +63,22 @@ class StretchDecoder:
         memory, memory_lengths = self.model.encode(features, frames)
         scorers = all_scorers(self.model, self.search, self.lm)
         found = search(scorers, memory, memory_lengths, self.search)
-        return self._aligned(found, memory, memory_lengths.tolist())
+        return self._aligned(found, memory, memory_lengths)
 
     def _aligned(
-        self, found: list[list[Hypothesis]], memory: Tensor, lengths: list[int]
+        self, found: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
     ) -> list[list[Hypothesis]]:
-        """The same, with the place of each label of the best hypotheses, where there is CTC."""
+        """The same, with place and scores of each label of the best ones, where there is CTC."""
         if self.model.ctc is None:
             return found
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
-        heard = [row[:length] for row, length in zip(log_probs, lengths, strict=True)]
+        heard = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
         spans = align_many(heard, [best.tokens for best, *_ in found])
-        return [
-            [replace(best, spans=tuple(placed)), *others]
-            for (best, *others), placed in zip(found, spans, strict=True)
+        placed = [
+            replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
         ]
+        sure = judged(self.model, placed, memory, lengths, heard)
+        return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
 
 
 def padded(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from asr.search import SearchConfig, all_scorers, search
 from asr.transcribe.align import align
 from asr.transcribe.ear import Ear
 from asr.transcribe.endpoint import EndpointConfig
+from asr.transcribe.evidence import judged
 from asr.transcribe.track import RIVALS, Question, Track
 from asr.transcribe.words import WordClock
 from asr.types import Hypothesis, Segment, Word
@@ -100,6 +101,8 @@ class Hearing:
         if question.log_probs is None or question.levels is None:
             return ()
         best = replace(best, spans=tuple(align(question.log_probs, best.tokens)))
+        lengths = torch.tensor([len(question.memory)], device=question.memory.device)
+        [best] = judged(self.model, [best], question.memory[None], lengths, [question.log_probs])
         begin = question.place * self.model.encoder.frame_seconds
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 

@@ -13,6 +13,7 @@ from asr.lm import LoadedLM, check_same_labels, load_lm_folder
 from asr.model.folder import LoadedModel
 from asr.model.whole_folder import CONFIG
 from asr.search import SearchConfig, fitting
+from asr.transcribe.confidence import VERSION, ConfidenceMap
 
 #: Where a model folder carries the language model that goes with it.
 OWN_LM = "lm"
@@ -40,6 +41,27 @@ def language_model(
         loaded.tokenizer, opened.tokenizer, f"model '{loaded.config.name}'", str(folder)
     )
     return opened
+
+
+def confidence_map(loaded: LoadedModel) -> ConfidenceMap | None:
+    """What tells how sure words are, where the model has it.
+
+    Raises:
+        ModelError: what is saved is wrong, or newer than this program.
+    """
+    values = loaded.config.confidence
+    if not values:
+        return None
+    version = values.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise ModelError(
+            f"{loaded.folder}: its confidence map has version {version}, newer than this program "
+            f"understands ({VERSION}); upgrade asr, or fit one with: asr calibrate"
+        )
+    try:
+        return parse(ConfidenceMap, values, f"{loaded.folder}: confidence")
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
 
 
 def default_search(loaded: LoadedModel, lm: LoadedLM | None) -> SearchConfig:

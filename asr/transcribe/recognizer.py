@@ -24,7 +24,12 @@ from asr.transcribe.decode import StretchDecoder
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.hearing import Hearing
-from asr.transcribe.options import asked_search, default_search, language_model
+from asr.transcribe.options import (
+    asked_search,
+    confidence_map,
+    default_search,
+    language_model,
+)
 from asr.transcribe.segmenter import cut_at_pauses, cut_segments
 from asr.transcribe.source import Source, open_source
 from asr.transcribe.stream import Stream
@@ -109,6 +114,7 @@ class Recognizer:
             lm.lm.to(self.device).eval()
         self.loaded = loaded
         self.search = default_search(loaded, lm)
+        self.confidence = confidence_map(loaded)
 
     @property
     def name(self) -> str:
@@ -235,7 +241,7 @@ class Recognizer:
         work = Work(
             rate=self.sample_rate,
             decode=StretchDecoder(self.model, options, self._language_model),
-            clock=WordClock.of(self.model, self.tokenizer.decode),
+            clock=WordClock.of(self.model, self.tokenizer.decode, self.confidence),
             cut=self._cut(endpoint),
             batch_seconds=seconds,
             progress=progress,
@@ -292,7 +298,7 @@ class Recognizer:
         self, context: ChunkContext, options: SearchConfig, endpoint: EndpointConfig | None
     ) -> Hearing:
         rules = endpoint or self.endpoint
-        clock = WordClock.of(self.model, self.tokenizer.decode)
+        clock = WordClock.of(self.model, self.tokenizer.decode, self.confidence)
         return Hearing(self.model, context, options, rules, clock, self._language_model)
 
     def _cut(

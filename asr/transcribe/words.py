@@ -10,13 +10,15 @@ without one meet where it is quietest near the place that CTC suggests.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from asr.model import SpeechModel
 from asr.transcribe.align import Span
+from asr.transcribe.confidence import ConfidenceMap
 from asr.transcribe.endpoint import level_db
+from asr.transcribe.evidence import Place, word_evidence
 from asr.types import Hypothesis, Word
 
 # Fitted with tools/measure_word_times.py.
@@ -67,9 +69,16 @@ class WordClock:
     frame_seconds: float
     middle_samples: float
     """From the start of a frame to the middle of the sound that it is computed from."""
+    confidence: ConfidenceMap | None = None
+    """Tells how sure each word is; None: nobody knows."""
 
     @classmethod
-    def of(cls, model: SpeechModel, text_of: Callable[[Sequence[int]], str]) -> WordClock:
+    def of(
+        cls,
+        model: SpeechModel,
+        text_of: Callable[[Sequence[int]], str],
+        confidence: ConfidenceMap | None = None,
+    ) -> WordClock:
         """The clock of a model."""
         frontend = model.config.frontend
         window = frontend.window_samples + (model.encoder.needed(1) - 1) * frontend.hop_samples
@@ -79,6 +88,7 @@ class WordClock:
             frontend.hop_samples,
             model.encoder.frame_seconds,
             window / 2,
+            confidence,
         )
 
     def levels(self, samples: np.ndarray) -> np.ndarray:
@@ -100,7 +110,24 @@ class WordClock:
             return ()
         step, middle = self.step_samples / self.rate, self.middle_samples / self.rate
         sound = Sound(levels, step, self.frame_seconds, middle)
-        return timed_words(words_of(self.text_of, best.tokens), best.spans, sound, start, bounds)
+        labels = words_of(self.text_of, best.tokens)
+        words = timed_words(labels, best.spans, sound, start, bounds)
+        if not best.label_scores:
+            return words
+        places = [
+            Place(first, last, word.end - word.start, _level(sound, word, start))
+            for word, (_, first, last) in zip(words, labels, strict=True)
+        ]
+        found = word_evidence([word.text for word in words], places, best.label_scores)
+        known = tuple(replace(word, evidence=one) for word, one in zip(words, found, strict=True))
+        return self.confidence.told(known) if self.confidence else known
+
+
+def _level(sound: Sound, word: Word, start: float) -> float:
+    """How far the loudest part of a word is below the loudest of its segment."""
+    begin = round((word.start - start) / sound.step)
+    levels = sound.levels[max(0, begin) : max(1, begin + 1, round((word.end - start) / sound.step))]
+    return float(levels.max() - sound.levels.max()) if len(levels) else 0.0
 
 
 def words_of(

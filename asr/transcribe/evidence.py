@@ -1,0 +1,108 @@
+"""What speaks for each word of a hypothesis: the numbers that its confidence is computed from.
+
+All of it comes from the search that wrote the words: CTC's posteriors where the labels were laid,
+and what the decoder says of each label, given those before it, in one parallel pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.model import SpeechModel
+from asr.text.tokenizer import EOS
+from asr.types import Hypothesis
+
+#: What a probability of 0 counts as: the log of it would be infinite.
+LEAST = -30.0
+
+
+@torch.inference_mode()
+def judged(
+    model: SpeechModel,
+    best: Sequence[Hypothesis],
+    memory: Tensor,
+    lengths: Tensor,
+    log_probs: Sequence[np.ndarray],
+) -> list[Hypothesis]:
+    """Hypotheses with the log probability of each of their labels, as `label_scores`.
+
+    Args:
+        best: one hypothesis for each utterance, with the spans of its labels.
+        memory: (B, M, D). lengths: (B,).
+        log_probs: CTC's log posteriors (T, V) of each.
+    """
+    scores = [
+        {"ctc": _heard(one, frames)} if len(one.spans) == len(one.tokens) else {}
+        for one, frames in zip(best, log_probs, strict=True)
+    ]
+    if model.decoder is not None:
+        for known, expected in zip(scores, _expected(model, best, memory, lengths), strict=True):
+            known["attention"] = expected
+    return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
+
+
+def _heard(best: Hypothesis, log_probs: np.ndarray) -> tuple[float, ...]:
+    """The posterior of each label in its best frame."""
+    return tuple(
+        max(LEAST, float(log_probs[begin:end, label].max())) if end > begin else LEAST
+        for label, (begin, end) in zip(best.tokens, best.spans, strict=True)
+    )
+
+
+def _expected(
+    model: SpeechModel, best: Sequence[Hypothesis], memory: Tensor, lengths: Tensor
+) -> list[tuple[float, ...]]:
+    """What the decoder says of each label, given those before it."""
+    assert model.decoder is not None
+    longest = max((len(one.tokens) for one in best), default=0)
+    if longest == 0:
+        return [() for _ in best]
+    labels = torch.full((len(best), longest + 1), EOS, device=memory.device)
+    for row, one in zip(labels, best, strict=True):
+        row[1 : 1 + len(one.tokens)] = torch.tensor(one.tokens, dtype=torch.long)
+    logits = model.decoder(labels[:, :-1], memory, lengths)
+    said = logits.gather(2, labels[:, 1:, None])[..., 0] - logits.logsumexp(2)
+    rows = said.clamp(min=LEAST).tolist()
+    return [tuple(row[: len(one.tokens)]) for row, one in zip(rows, best, strict=True)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a word is: its labels, from the first to the last, and its sound.
+
+    `level` is how far its loudest part is below the loudest of its segment, in dB (0 or less).
+    """
+
+    first: int
+    last: int
+    seconds: float
+    level: float
+
+
+def word_evidence(
+    text: Sequence[str], places: Sequence[Place], scores: dict[str, tuple[float, ...]]
+) -> list[dict[str, float]]:
+    """What speaks for each word, by name; `asr.transcribe.confidence.FEATURES` reads it.
+
+    `ctc` and `attention` are means of the log probabilities of its labels, `_sum` and `_least`
+    their sums and least values, `_before` and `_after` the least of the words beside it (0 where
+    there is none), `_segment` the mean of the whole segment.
+    """
+    found: list[dict[str, float]] = [
+        {"characters": len(word), "seconds": place.seconds, "level": place.level}
+        for word, place in zip(text, places, strict=True)
+    ]
+    for name, said in scores.items():
+        whole = float(np.mean(said)) if said else 0.0
+        parts = [said[place.first : place.last + 1] for place in places]
+        least = [0.0, *(min(part) for part in parts), 0.0]
+        for n, (word, part) in enumerate(zip(found, parts, strict=True)):
+            word |= {name: sum(part) / len(part), f"{name}_sum": sum(part)}
+            word |= {f"{name}_before": least[n], f"{name}_least": least[n + 1]}
+            word |= {f"{name}_after": least[n + 2], f"{name}_segment": whole}
+    return found
