@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from asr.errors import AsrError, AudioError
 from asr.evaluate.corpus import Utterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.interval import Interval, rate_interval
+from asr.evaluate.names import names_in
 from asr.text import TextNormalizer
 from asr.transcribe.recognizer import Recognizer
+from asr.types import Transcript, Word
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,14 @@ class Evaluation:
 
     `failed` says for ids whose audio could not be used why; they are in no count. `audio_seconds`
     and `wall_seconds` are of the others: reading the audio is part of the work, opening the model
-    is not.
+    is not. `language` is that of the texts.
     """
 
     scored: tuple[Scored, ...]
     failed: dict[str, str]
     audio_seconds: float
     wall_seconds: float
+    language: str = "en"
 
     @property
     def words(self) -> Counts:
@@ -121,6 +124,39 @@ def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options:
             )
             continue
         audio_seconds += result.duration
-        texts = normalize(utterance.text), normalize(result.text)
-        scored.append(score(utterance.id, *texts, utterance.speaker, result.duration))
-    return Evaluation(tuple(scored), failed, audio_seconds, time.perf_counter() - began)
+        scored.append(_scored(utterance, result, normalize))
+    seconds = audio_seconds, time.perf_counter() - began
+    return Evaluation(tuple(scored), failed, *seconds, recognizer.config.normalizer.language)
+
+
+def _scored(utterance: Utterance, result: Transcript, normalize: TextNormalizer) -> Scored:
+    """Compares what was said with what was heard."""
+    hypothesis = normalize(result.text)
+    found = score(
+        utterance.id,
+        normalize(utterance.text),
+        hypothesis,
+        utterance.speaker,
+        result.duration,
+        heard_words(result, hypothesis, normalize),
+    )
+    return replace(
+        found,
+        names=names_in(utterance.text, normalize.config.language, normalize),
+        audio=utterance.audio,
+        start=utterance.start,
+    )
+
+
+def heard_words(result: Transcript, hypothesis: str, normalize: TextNormalizer) -> tuple[Word, ...]:
+    """The words of `hypothesis`, the normalised text of a transcript, with times and confidence.
+
+    None where the transcript has no words, or where it cannot be told which are which.
+    """
+    words = [
+        replace(word, text=part)
+        for segment in result.segments
+        for word in segment.words
+        for part in normalize(word.text).split()
+    ]
+    return tuple(words) if [word.text for word in words] == hypothesis.split() else ()

@@ -13,6 +13,7 @@ from asr.evaluate.error_rate import Counts
 #: width, so that the last digit shown hardly depends on the draws.
 DRAWS = 2000
 LEVEL = 0.95
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def _resampled(
     words = np.bincount(group, [one.length for one in counts])
     sums = np.empty((2, DRAWS))
     random = np.random.default_rng(seed)
-    for place in range(DRAWS):  # one by one: all at once take gigabytes where units are many
-        drawn = random.integers(len(wrong), size=len(wrong))
-        sums[:, place] = wrong[drawn].sum(), words[drawn].sum()
+    some = max(1, _AT_ONCE // len(wrong))  # all at once take gigabytes where units are many
+    for place in range(0, DRAWS, some):
+        drawn = random.integers(len(wrong), size=(min(some, DRAWS - place), len(wrong)))
+        sums[:, place : place + some] = wrong[drawn].sum(1), words[drawn].sum(1)
     rates = (sums[0] / np.maximum(sums[1], 1))[sums[1] > 0]
     low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high), "speakers" if by_speaker else "utterances")

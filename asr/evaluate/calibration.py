@@ -1,0 +1,84 @@
+"""Fits the map from what speaks for a word to the probability that it is right.
+
+It is fitted on one half of the speakers and judged on the other, so that the figures are those of
+voices that it has not seen; the map that was judged is the one that is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr.errors import ManifestError
+from asr.evaluate.error_rate import Scored
+from asr.evaluate.reliability import Reliability, judged_words, reliability
+from asr.transcribe.confidence import ConfidenceMap, fit_map
+
+#: Fewer words than this, or fewer wrong ones than `FEWEST_WRONG`, tell little about confidence.
+FEWEST_WORDS, FEWEST_WRONG = 200, 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A map, the words that it was fitted on, and how well it does on `judged`, which are others.
+
+    `groups` says what was divided: `speakers`, or `utterances` where speakers are not known.
+    """
+
+    map: ConfidenceMap
+    fitted: int
+    judged: Reliability
+    groups: str
+
+
+def calibrate(scored: Sequence[Scored]) -> Calibration:
+    """Fits a map on one half of the speakers of an evaluation and judges it on the other.
+
+    Raises:
+        ManifestError: there are too few words, or too few wrong ones, or the words have no
+            evidence, since the model has no CTC.
+    """
+    known = all(one.speaker is not None for one in scored)
+    halves = halved(scored)
+    first, second = (judged_words(half) for half in halves)
+    for words in (first, second):
+        wrong = sum(not right for _, _, right in words)
+        if len(words) < FEWEST_WORDS or wrong < FEWEST_WRONG:
+            raise ManifestError(
+                f"too little to tell confidence by: half of the speakers have {len(words)} words, "
+                f"{wrong} of them wrong, and at least {FEWEST_WORDS} and {FEWEST_WRONG} are "
+                "needed; take more recordings (a model without CTC has no word times, and so no "
+                "confidence)"
+            )
+    found = fit_map([evidence for _, evidence, _ in first], [right for _, _, right in first])
+    assert found is not None
+    sure = [(found(evidence), right) for _, evidence, right in second]
+    judged = reliability([one or 0.0 for one, _ in sure], [right for _, right in sure])
+    assert judged is not None
+    facts = {
+        "words": len(first),
+        "judged_words": judged.words,
+        "ece": round(judged.ece, 4),
+        "auc": None if judged.auc is None else round(judged.auc, 4),
+    }
+    kept = found.model_copy(update={"facts": facts})
+    return Calibration(kept, len(first), judged, "speakers" if known else "utterances")
+
+
+def halved(scored: Sequence[Scored]) -> tuple[list[Scored], list[Scored]]:
+    """Two parts of about as many words; no speaker is in both.
+
+    Who is where depends on names alone. An utterance without speaker is one by itself.
+    """
+    groups: dict[str, list[Scored]] = {}
+    for one in scored:
+        groups.setdefault(one.speaker or f"utterance {one.id}", []).append(one)
+    first: list[Scored] = []
+    second: list[Scored] = []
+    sizes = [0, 0]
+    for name in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).hexdigest()):
+        half = sizes[1] < sizes[0]
+        (second if half else first).extend(groups[name])
+        sizes[half] += sum(len(one.heard) for one in groups[name])
+    return first, second
