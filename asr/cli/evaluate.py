@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,10 +12,6 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.progress import progress
 from asr.errors import OutputError
-
-if TYPE_CHECKING:
-    from asr.evaluate.error_rate import Scored
-    from asr.evaluate.evaluation import Evaluation
 
 
 @click.command()
@@ -34,7 +30,13 @@ if TYPE_CHECKING:
     "--output",
     callback=options.path,
     metavar="FILE",
-    help="Write each utterance with its errors to this file, as JSON lines.",
+    help="Write each utterance with its errors to this file, as JSON lines (asr compare).",
+)
+@click.option(
+    "--vocabulary",
+    callback=options.path,
+    metavar="FILE",
+    help="A training text or manifest: words that are not in it are counted apart.",
 )
 @click.pass_obj
 def evaluate(
@@ -44,6 +46,7 @@ def evaluate(
     device: str,
     as_json: bool,
     output: Path | None,
+    vocabulary: Path | None,
     lm: str | None,
     no_lm: bool,
     **search: Any,
@@ -52,13 +55,20 @@ def evaluate(
 
     MANIFEST has a JSON object a line with audio_filepath, duration and text; other forms of
     corpora are read where asr[train] is installed. References and hypotheses are written by the
-    model's own normaliser before they are compared. Rates in JSON are fractions.
+    model's own normaliser before they are compared. Rates in JSON are fractions. What the figures
+    mean is in docs/evaluation.md.
 
     Exit status: 0 done, 1 some audio could not be used (it is listed, and in no count), 2 the call
     is wrong, 130 interrupted.
     """
+    from asr.cli.evaluation_tables import summary
+    from asr.evaluate.breakdown import breakdown
+    from asr.evaluate.classes import Known
     from asr.evaluate.corpus import read_utterances
     from asr.evaluate.evaluation import evaluate as measure
+    from asr.evaluate.results import result_lines
+    from asr.evaluate.vocabulary import read_vocabulary
+    from asr.text import TextNormalizer
     from asr.transcribe.recognizer import load_model
     from asr.whole import check_writable, write_whole
 
@@ -69,71 +79,20 @@ def evaluate(
         check_writable(output.parent)
     options.leave_cores_free()
     recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
+    normalizer = recognizer.config.normalizer
+    words = read_vocabulary(vocabulary, TextNormalizer(normalizer)) if vocabulary else None
     with progress(None) as shown:
         found = measure(recognizer, utterances, progress=shown.heard, **search)
     for name, error in found.failed.items():
         console.say(f"{name}: not counted: {error}")
+    parts = breakdown(found.scored, Known.of(normalizer.language, words))
     try:
         if output is not None:
-            write_whole(output, "".join(_line(one) for one in found.scored))
+            write_whole(output, result_lines(found.scored))
     finally:  # a disk that is full by now must not cost the result as well
         if as_json:
-            console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
+            values = found.to_dict() | parts.to_dict()
+            console.print(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
         else:
-            console.print(_table(found, recognizer.name))
+            console.print(summary(found, parts, recognizer.name))
     return SOME_FAILED if found.failed else DONE
-
-
-def _line(one: Scored) -> str:
-    values = {
-        "id": one.id,
-        "reference": one.reference,
-        "hypothesis": one.hypothesis,
-        "errors": one.words.errors,
-        "words": one.words.length,
-        "substitutions": one.words.substitutions,
-        "deletions": one.words.deletions,
-        "insertions": one.words.insertions,
-        "wer": one.words.rate,
-        "cer": one.characters.rate,
-    }
-    return json.dumps(values, ensure_ascii=False) + "\n"
-
-
-def _table(found: Evaluation, model: str) -> str:
-    """The result for people: rates first, then where it goes wrong."""
-    words = found.words
-    values = found.to_dict()
-    lines = [
-        f"model       {model}",
-        f"utterances  {len(found.scored)}, {found.audio_seconds / 60:.1f} minutes"
-        + (f", {len(found.failed)} not counted" if found.failed else ""),
-        f"WER         {_percent(values['wer'])}: {words.errors} errors in {words.length} words "
-        f"({words.substitutions} substitutions, {words.deletions} deletions, "
-        f"{words.insertions} insertions)",
-        *_sure(found),
-        f"CER         {_percent(values['cer'])}",
-        "speed       " + (f"{found.rtf:.3f} s for each second of sound" if found.rtf else "-"),
-    ]
-    worst = found.worst()
-    if worst:
-        lines.append(f"\nThe {len(worst)} utterances with the most errors:")
-    for one in worst:
-        lines += [f"\n{one.id}: {one.words.errors} errors in {one.words.length} words"]
-        lines += [f"  said   {one.reference}", f"  heard  {one.hypothesis}"]
-    return "\n".join(lines) + "\n"
-
-
-def _sure(found: Evaluation) -> list[str]:
-    """The interval, where there is one."""
-    one = found.interval
-    if one is None:
-        return []
-    return [
-        f"            {_percent(one.low)} to {_percent(one.high)} "
-        f"(95 % interval, bootstrap over {one.units})"
-    ]
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.2f} %"

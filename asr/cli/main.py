@@ -27,6 +27,8 @@ COMMANDS = {
     "transcribe": ("asr.cli.transcribe:transcribe", "Write what recordings say."),
     "stream": ("asr.cli.stream:stream", "Write what is being said, while it is said."),
     "evaluate": ("asr.cli.evaluate:evaluate", "Measure the error rate of a model on a manifest."),
+    "compare": ("asr.cli.compare:compare", "Tell whether one of two models is better."),
+    "calibrate": ("asr.cli.calibrate:calibrate", "Fit how sure a model is of its words."),
     "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
     "doctor": ("asr.cli.doctor:doctor", "Tell what works here, and what is missing for what."),
     "train": ("asr.cli.train:train", "Train a model from a recipe."),

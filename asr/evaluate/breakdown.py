@@ -130,9 +130,10 @@ def by_length(scored: Sequence[Scored]) -> tuple[Group, ...]:
 
 
 def by_speaker(scored: Sequence[Scored]) -> tuple[Group, ...]:
-    """Each speaker, the one with the highest error rate first; the intervals are over utterances.
+    """Each speaker; first who adds most to the error rate: has most errors above the average.
 
-    Empty where no speakers are known. Utterances without one are together.
+    Intervals are over utterances. Empty where no speakers are known. Utterances without one are
+    together.
     """
     groups: dict[str, list[Scored]] = {}
     for one in scored:
@@ -140,7 +141,10 @@ def by_speaker(scored: Sequence[Scored]) -> tuple[Group, ...]:
     if not any(one.speaker for one in scored):
         return ()
     found = [_group(name, some, [None] * len(some)) for name, some in groups.items()]
-    return tuple(sorted(found, key=lambda one: (-(one.counts.rate or 0.0), one.name)))
+    average = total(one.counts for one in found).rate or 0.0
+    return tuple(
+        sorted(found, key=lambda one: (average * one.counts.length - one.counts.errors, one.name))
+    )
 
 
 def _group(name: str, scored: Sequence[Scored], speakers: Sequence[str | None]) -> Group:

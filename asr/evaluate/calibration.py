@@ -7,13 +7,19 @@ voices that it has not seen; the map that was judged is the one that is kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from asr.errors import ManifestError
+from asr.evaluate.corpus import Utterance
 from asr.evaluate.error_rate import Scored
+from asr.evaluate.evaluation import evaluate
 from asr.evaluate.reliability import Reliability, judged_words, reliability
-from asr.transcribe.confidence import ConfidenceMap, fit_map
+from asr.model.folder import keep_confidence
+from asr.transcribe.confidence import ConfidenceMap, ConfidenceMaps, fit_map
+from asr.transcribe.recognizer import Recognizer, load_model
 
 #: Fewer words than this, or fewer wrong ones than `FEWEST_WRONG`, tell little about confidence.
 FEWEST_WORDS, FEWEST_WRONG = 200, 10
@@ -57,13 +63,56 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
     judged = reliability([one or 0.0 for one, _ in sure], [right for _, right in sure])
     assert judged is not None
     facts = {
-        "words": len(first),
+        "fitted_words": len(first),
         "judged_words": judged.words,
         "ece": round(judged.ece, 4),
         "auc": None if judged.auc is None else round(judged.auc, 4),
     }
     kept = found.model_copy(update={"facts": facts})
     return Calibration(kept, len(first), judged, "speakers" if known else "utterances")
+
+
+def calibrate_model(
+    folder: Path, utterances: Sequence[Utterance], device: str = "auto", **options: Any
+) -> dict[str, Calibration]:
+    """Transcribes a corpus with a model, and fits the maps of `ConfidenceMaps`, by name.
+
+    A model that carries a language model is measured with it and without it.
+
+    Args:
+        options: as `evaluate` takes them.
+
+    Raises:
+        ManifestError: as `calibrate`, or audio cannot be used.
+        ModelError, ConfigError: the model cannot be opened.
+    """
+    found: dict[str, Calibration] = {}
+    for lm in (None, False):
+        recognizer = load_model(folder, device, lm=lm)
+        name = map_name(recognizer)
+        if name in found:
+            continue
+        result = evaluate(recognizer, utterances, **options)
+        for problem in result.failed.values():
+            raise ManifestError(f"{len(result.failed)} recordings cannot be used: {problem}")
+        found[name] = calibrate(result.scored)
+    return found
+
+
+def map_name(recognizer: Recognizer) -> str:
+    """Which map a recogniser uses where nothing else is asked for."""
+    return "with_lm" if recognizer.search.lm_weight else "without_lm"
+
+
+def keep_maps(folder: Path, found: Mapping[str, Calibration]) -> None:
+    """Makes the maps, by name, those of the model in `folder`, in place of any that it had.
+
+    Raises:
+        ModelError: it is no model folder.
+        OutputError: it cannot be written.
+    """
+    maps = ConfidenceMaps(**{name: one.map for name, one in found.items()})
+    keep_confidence(folder, maps.model_dump(mode="json", exclude_none=True))
 
 
 def halved(scored: Sequence[Scored]) -> tuple[list[Scored], list[Scored]]:

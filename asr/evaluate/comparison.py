@@ -203,3 +203,33 @@ def _changed(pair: Pair) -> dict[str, Any]:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def side_by_side(pair: Pair) -> list[tuple[str, str, str]]:
+    """Columns (said, heard by the first, heard by the second), "-" for no word.
+
+    What is wrong is in capitals. Where a language has none, the columns still show it.
+    """
+    sides = [_columns(pair.first), _columns(pair.second)]
+    said = pair.first.reference.split()
+    found: list[tuple[str, str, str]] = []
+    for place in range(len(said) + 1):
+        added = [side[place][0] for side in sides]
+        for row in range(max(map(len, added))):
+            found.append(("-", *(one[row] if row < len(one) else "-" for one in added)))
+        if place < len(said):
+            found.append((said[place], sides[0][place][1], sides[1][place][1]))
+    return found
+
+
+def _columns(one: Scored) -> list[tuple[list[str], str]]:
+    """Of each word of the reference, and of its end: what is added before it, what is heard."""
+    count = len(one.reference.split()) + 1
+    added: list[list[str]] = [[] for _ in range(count)]
+    heard = ["-"] * count
+    for edit in one.edits:
+        if edit.kind == "insertion":
+            added[edit.at_said].append(edit.heard.upper())
+        elif edit.kind != "deletion":
+            heard[edit.at_said] = edit.heard if edit.kind == "hit" else edit.heard.upper()
+    return list(zip(added, heard, strict=True))

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.errors import ManifestError
+from asr.evaluate.calibration import calibrate, keep_maps, map_name
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
@@ -92,11 +94,24 @@ def finetune(
         compared.append(Comparison(name, place, before, after))
         rates = (_percent(found.words.rate) for found in (before, after))
         say(f"{name}: word error rate {' before, '.join(rates)} after")
+    if compared:
+        _calibrate(outcome.model, compared[0].after, say)
     adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
     if compared:
         card = outcome.model / "README.md"
         write_whole(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
     return adapted
+
+
+def _calibrate(model: Path, measured: Evaluation, say: Callable[[str], None]) -> None:
+    """Fits the map that tells how sure words are; it is another one for other weights."""
+    try:
+        found = calibrate(measured.scored)
+    except ManifestError as error:
+        say(f"words have no confidence: {error}")
+        return
+    keep_maps(model, {map_name(load_model(model, "cpu")): found})
+    say(f"confidence: calibration error {_percent(found.judged.ece)} on {found.judged.words} words")
 
 
 def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], None]) -> None:

@@ -2,8 +2,10 @@
 
 The map is a logistic regression over a few functions of `asr.transcribe.evidence`. It is fitted on
 speech with transcripts (`asr calibrate`), is part of the model folder (`confidence` of its
-config.yaml), and is right for the weights that it was fitted with. A model without one tells no
-confidence: a number that nothing was fitted to would be an invention.
+config.yaml), and is right for the weights that it was fitted with. A language model changes what
+CTC and the decoder say of the words that are chosen, so there is a map with one and a map without.
+Where there is no map, no confidence is told: a number that nothing was fitted to would be an
+invention.
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ FEATURES: dict[str, Callable[[Evidence], float]] = {
     "attention_least": lambda word: math.exp(word["attention_least"]),
     "attention_after": lambda word: math.exp(word["attention_after"]),
     "attention_segment": lambda word: word["attention_segment"],
+    "lm": lambda word: word["lm"],
+    "lm_sum": lambda word: word["lm_sum"],
+    "lm_least": lambda word: math.exp(word["lm_least"]),
     "characters": lambda word: word["characters"],
     "pace": lambda word: math.log(max(0.01, word["seconds"] / word["characters"])),
     "level": lambda word: max(-60.0, word["level"]),
@@ -51,7 +56,6 @@ class ConfidenceMap(Config):
     `facts` says, for people, what it was fitted on and how well it does.
     """
 
-    version: int = Field(VERSION, ge=1, le=VERSION)
     bias: float = Field(allow_inf_nan=False)
     weights: dict[str, float]
     facts: dict[str, Any] = Field(default_factory=dict)
@@ -77,6 +81,18 @@ class ConfidenceMap(Config):
     def told(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """Words with their confidence."""
         return tuple(replace(word, confidence=self(word.evidence)) for word in words)
+
+
+class ConfidenceMaps(Config):
+    """The maps of a model: of words that were found with a language model, and without one."""
+
+    version: int = Field(VERSION, ge=1, le=VERSION)
+    with_lm: ConfidenceMap | None = None
+    without_lm: ConfidenceMap | None = None
+
+    def of(self, lm: bool) -> ConfidenceMap | None:
+        """The map for a search with or without a language model, if there is one."""
+        return self.with_lm if lm else self.without_lm
 
 
 def fit_map(evidence: Sequence[Evidence], right: Sequence[bool]) -> ConfidenceMap | None:
@@ -106,8 +122,8 @@ def fit_map(evidence: Sequence[Evidence], right: Sequence[bool]) -> ConfidenceMa
         if np.abs(step).max() < 1e-9:
             break
     weights = found[1:] / spread
-    bias = float(found[0] - weights @ middle)
-    return ConfidenceMap(bias=bias, weights=dict(zip(names, weights.tolist(), strict=True)))
+    short = {name: float(f"{one:.7g}") for name, one in zip(names, weights, strict=True)}
+    return ConfidenceMap(bias=float(f"{found[0] - weights @ middle:.7g}"), weights=short)
 
 
 def _has(name: str, word: Evidence) -> bool:

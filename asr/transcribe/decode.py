@@ -65,6 +65,11 @@ class StretchDecoder:
         found = search(scorers, memory, memory_lengths, self.search)
         return self._aligned(found, memory, memory_lengths)
 
+    @property
+    def _lm(self) -> LanguageModel | None:
+        """The language model, if it takes part."""
+        return self.lm if self.search.lm_weight else None
+
     def _aligned(
         self, found: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
     ) -> list[list[Hypothesis]]:
@@ -77,7 +82,7 @@ class StretchDecoder:
         placed = [
             replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
         ]
-        sure = judged(self.model, placed, memory, lengths, heard)
+        sure = judged(self.model, placed, memory, lengths, heard, self._lm)
         return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """What speaks for each word of a hypothesis: the numbers that its confidence is computed from.
 
 All of it comes from the search that wrote the words: CTC's posteriors where the labels were laid,
-and what the decoder says of each label, given those before it, in one parallel pass.
+and what decoder and language model say of each label, given those before it, in one parallel pass.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.lm import LanguageModel
 from asr.model import SpeechModel
 from asr.text.tokenizer import EOS
 from asr.types import Hypothesis
@@ -28,6 +29,7 @@ def judged(
     memory: Tensor,
     lengths: Tensor,
     log_probs: Sequence[np.ndarray],
+    lm: LanguageModel | None = None,
 ) -> list[Hypothesis]:
     """Hypotheses with the log probability of each of their labels, as `label_scores`.
 
@@ -35,14 +37,27 @@ def judged(
         best: one hypothesis for each utterance, with the spans of its labels.
         memory: (B, M, D). lengths: (B,).
         log_probs: CTC's log posteriors (T, V) of each.
+        lm: the language model that took part in the search, if one did.
     """
     scores = [
         {"ctc": _heard(one, frames)} if len(one.spans) == len(one.tokens) else {}
         for one, frames in zip(best, log_probs, strict=True)
     ]
+    if (longest := max((len(one.tokens) for one in best), default=0)) == 0:
+        return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
+    labels = torch.full((len(best), longest + 1), EOS, device=memory.device)
+    for line, one in zip(labels, best, strict=True):
+        line[1 : 1 + len(one.tokens)] = torch.tensor(one.tokens, dtype=torch.long)
+    judges = {}
     if model.decoder is not None:
-        for known, expected in zip(scores, _expected(model, best, memory, lengths), strict=True):
-            known["attention"] = expected
+        judges["attention"] = model.decoder(labels[:, :-1], memory, lengths).log_softmax(2)
+    if lm is not None:
+        counts = torch.tensor([max(1, len(one.tokens)) for one in best], device=memory.device)
+        judges["lm"], _ = lm.prime(labels[:, :-1], counts)
+    for name, said in judges.items():
+        rows = said.gather(2, labels[:, 1:, None])[..., 0].clamp(min=LEAST).tolist()
+        for known, row, one in zip(scores, rows, best, strict=True):
+            known[name] = tuple(row[: len(one.tokens)])
     return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
 
 
@@ -52,23 +67,6 @@ def _heard(best: Hypothesis, log_probs: np.ndarray) -> tuple[float, ...]:
         max(LEAST, float(log_probs[begin:end, label].max())) if end > begin else LEAST
         for label, (begin, end) in zip(best.tokens, best.spans, strict=True)
     )
-
-
-def _expected(
-    model: SpeechModel, best: Sequence[Hypothesis], memory: Tensor, lengths: Tensor
-) -> list[tuple[float, ...]]:
-    """What the decoder says of each label, given those before it."""
-    assert model.decoder is not None
-    longest = max((len(one.tokens) for one in best), default=0)
-    if longest == 0:
-        return [() for _ in best]
-    labels = torch.full((len(best), longest + 1), EOS, device=memory.device)
-    for row, one in zip(labels, best, strict=True):
-        row[1 : 1 + len(one.tokens)] = torch.tensor(one.tokens, dtype=torch.long)
-    logits = model.decoder(labels[:, :-1], memory, lengths)
-    said = logits.gather(2, labels[:, 1:, None])[..., 0] - logits.logsumexp(2)
-    rows = said.clamp(min=LEAST).tolist()
-    return [tuple(row[: len(one.tokens)]) for row, one in zip(rows, best, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,11 @@ class Hearing:
         if question.log_probs is None or question.levels is None:
             return ()
         best = replace(best, spans=tuple(align(question.log_probs, best.tokens)))
+        lm = self.lm if self.search.lm_weight else None
         lengths = torch.tensor([len(question.memory)], device=question.memory.device)
-        [best] = judged(self.model, [best], question.memory[None], lengths, [question.log_probs])
+        [best] = judged(
+            self.model, [best], question.memory[None], lengths, [question.log_probs], lm
+        )
         begin = question.place * self.model.encoder.frame_seconds
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 

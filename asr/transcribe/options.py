@@ -13,7 +13,7 @@ from asr.lm import LoadedLM, check_same_labels, load_lm_folder
 from asr.model.folder import LoadedModel
 from asr.model.whole_folder import CONFIG
 from asr.search import SearchConfig, fitting
-from asr.transcribe.confidence import VERSION, ConfidenceMap
+from asr.transcribe.confidence import VERSION, ConfidenceMaps
 
 #: Where a model folder carries the language model that goes with it.
 OWN_LM = "lm"
@@ -43,7 +43,7 @@ def language_model(
     return opened
 
 
-def confidence_map(loaded: LoadedModel) -> ConfidenceMap | None:
+def confidence_map(loaded: LoadedModel) -> ConfidenceMaps | None:
     """What tells how sure words are, where the model has it.
 
     Raises:
@@ -59,7 +59,7 @@ def confidence_map(loaded: LoadedModel) -> ConfidenceMap | None:
             f"understands ({VERSION}); upgrade asr, or fit one with: asr calibrate"
         )
     try:
-        return parse(ConfidenceMap, values, f"{loaded.folder}: confidence")
+        return parse(ConfidenceMaps, values, f"{loaded.folder}: confidence")
     except ConfigError as error:
         raise ModelError(str(error)) from None
 

@@ -241,7 +241,7 @@ class Recognizer:
         work = Work(
             rate=self.sample_rate,
             decode=StretchDecoder(self.model, options, self._language_model),
-            clock=WordClock.of(self.model, self.tokenizer.decode, self.confidence),
+            clock=self._clock(options),
             cut=self._cut(endpoint),
             batch_seconds=seconds,
             progress=progress,
@@ -298,8 +298,13 @@ class Recognizer:
         self, context: ChunkContext, options: SearchConfig, endpoint: EndpointConfig | None
     ) -> Hearing:
         rules = endpoint or self.endpoint
-        clock = WordClock.of(self.model, self.tokenizer.decode, self.confidence)
+        clock = self._clock(options)
         return Hearing(self.model, context, options, rules, clock, self._language_model)
+
+    def _clock(self, options: SearchConfig) -> WordClock:
+        maps = self.confidence
+        sure = maps.of(lm=options.lm_weight > 0) if maps else None
+        return WordClock.of(self.model, self.tokenizer.decode, sure)
 
     def _cut(
         self, endpoint: EndpointConfig | None

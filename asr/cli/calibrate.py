@@ -1,0 +1,69 @@
+"""`asr calibrate`: fits the map that tells how sure a model is of each word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from asr.cli import options
+from asr.cli.console import DONE, Console
+from asr.cli.progress import progress
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option(
+    "-m",
+    "--model",
+    required=True,
+    callback=options.path,
+    metavar="FOLDER",
+    help="Model folder; its config.yaml gets the map.",
+)
+@options.device
+@options.batch_seconds
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def calibrate(
+    console: Console,
+    manifest: Path,
+    model: Path,
+    device: str,
+    batch_seconds: float | None,
+    as_json: bool,
+) -> int:
+    """Fit how sure a model is of its words, so that they have a confidence.
+
+    MANIFEST is speech with transcripts that the model was not trained on, as asr evaluate takes
+    it; a few hundred words at least. One half of its speakers is fitted on, the other half is
+    what the printed calibration error is measured on. A model that carries a language model is
+    measured with it and without it.
+
+    Exit status: 0 done, 1 there is too little speech, or some cannot be used, 2 the call is wrong,
+    130 interrupted.
+    """
+    from asr.evaluate.calibration import calibrate_model, keep_maps
+    from asr.evaluate.corpus import read_utterances
+
+    utterances = read_utterances(manifest)
+    options.leave_cores_free()
+    with progress(None) as shown:
+        found = calibrate_model(
+            model, utterances, device, batch_seconds=batch_seconds, progress=shown.heard
+        )
+    keep_maps(model, found)
+    if as_json:
+        values = {name: {**one.map.facts, "groups": one.groups} for name, one in found.items()}
+        console.print(json.dumps(values, indent=2) + "\n")
+        return DONE
+    for name, one in found.items():
+        judged = one.judged
+        auc = "" if judged.auc is None else f", AUC {judged.auc:.3f}"
+        console.print(
+            f"{name.replace('_lm', ' language model')}: fitted on {one.fitted} words; on "
+            f"{judged.words} of other {one.groups}, {judged.right:.1%} of them right, the "
+            f"calibration error is {judged.ece:.3f}{auc}\n"
+        )
+    return DONE

@@ -1,0 +1,151 @@
+"""`asr compare`: two systems on the same utterances."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from asr.cli import options
+from asr.cli.console import DONE, Console
+from asr.cli.progress import progress
+from asr.cli.tables import between, percent
+
+if TYPE_CHECKING:
+    from asr.evaluate.comparison import Comparison, Pair
+    from asr.evaluate.error_rate import Scored
+    from asr.evaluate.interval import Interval
+
+#: Utterances of each kind that are shown.
+SHOWN = 5
+
+
+@click.command()
+@click.argument("first", type=click.Path(path_type=Path), metavar="A")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.option(
+    "--manifest",
+    callback=options.path,
+    metavar="FILE",
+    help="Where A or B is a model folder: what to measure it on.",
+)
+@options.device
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--show",
+    type=click.IntRange(min=0),
+    default=SHOWN,
+    show_default=True,
+    metavar="N",
+    help="Utterances of each kind, better and worse, that are shown.",
+)
+@click.pass_obj
+def compare(
+    console: Console,
+    first: Path,
+    second: Path,
+    manifest: Path | None,
+    device: str,
+    as_json: bool,
+    show: int,
+) -> int:
+    """Tell whether one of two systems is better, how sure that is, and what changed.
+
+    A and B are what asr evaluate -o wrote, of the same manifest; or model folders, with
+    --manifest. The test is the matched-pairs sentence-segment word error test (MAPSSWE, Gillick and
+    Cox 1989); the interval of the difference is by bootstrap over speakers.
+
+    Exit status: 0 done, whatever is better, 1 the two are not of the same utterances, 2 the call is
+    wrong, 130 interrupted.
+    """
+    from asr.evaluate.comparison import compare as compared
+
+    if manifest is None and (first.is_dir() or second.is_dir()):
+        raise click.UsageError("a model folder needs --manifest, to be measured on")
+    if manifest is not None and not (first.is_dir() or second.is_dir()):
+        raise click.UsageError("--manifest is for model folders, and neither A nor B is one")
+    found = compared(*(_results(place, manifest, device) for place in (first, second)))
+    if as_json:
+        console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
+    else:
+        console.print(_table(found, first, second, show))
+    return DONE
+
+
+def _results(place: Path, manifest: Path | None, device: str) -> list[Scored]:
+    """What stands in a file, or what a model gets wrong on the manifest."""
+    from asr.errors import ManifestError
+    from asr.evaluate.results import read_results
+
+    if not place.is_dir():
+        return read_results(place)
+    from asr.evaluate.corpus import read_utterances
+    from asr.evaluate.evaluation import evaluate
+    from asr.transcribe.recognizer import load_model
+
+    assert manifest is not None
+    utterances = read_utterances(manifest)
+    options.leave_cores_free()
+    recognizer = load_model(place, device)
+    with progress(None) as shown:
+        found = evaluate(recognizer, utterances, progress=shown.heard)
+    for problem in found.failed.values():
+        raise ManifestError(f"{len(found.failed)} recordings cannot be used: {problem}")
+    return list(found.scored)
+
+
+def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
+    width = max(len(str(first)), len(str(second)), 10) + 2
+    intervals = found.intervals()
+    lines = [f"{'utterances':{width}}{len(found.pairs)}, {found.first.length} words"]
+    for place, counts, interval in zip(
+        (first, second), (found.first, found.second), intervals, strict=True
+    ):
+        lines.append(f"{place!s:{width}}WER {percent(counts.rate)}{_spread(interval)}")
+    values = found.to_dict()
+    if values["difference"] is not None:
+        change = f"{100 * values['difference']:+.2f} points"
+        lines.append(f"{'difference':{width}}{change}{_spread(found.difference)}")
+    lines += [f"{'test':{width}}{_verdict(found)}", ""]
+    better, worse = found.better, found.worse
+    lines.append(
+        f"{len(better)} utterances are better in B, {len(worse)} worse, {found.rephrased} differ "
+        "and have as many errors."
+    )
+    for name, pairs in (("better", better[:show]), ("worse", worse[:show])):
+        if pairs:
+            lines.append(f"\nThe {len(pairs)} that became {name} the most:")
+        for pair in pairs:
+            lines += ["", *_changed(pair)]
+    return "\n".join(lines) + "\n"
+
+
+def _spread(one: Interval | None) -> str:
+    if one is None:
+        return ""
+    return f"  ({between(one.low, one.high)}, 95 %, bootstrap over {one.units})"
+
+
+def _verdict(found: Comparison) -> str:
+    from asr.evaluate.comparison import FEWEST_SEGMENTS, LEVEL
+
+    test = found.test
+    side = "B is better" if test.mean < 0 else "A is better"
+    said = side if test.significant else f"no significant difference at {LEVEL:g}"
+    few = "; too few segments to rely on" if test.segments < FEWEST_SEGMENTS else ""
+    return f"{said}: MAPSSWE p = {test.p:.3g} (z = {test.z:.2f}, {test.segments} segments{few})"
+
+
+def _changed(pair: Pair) -> list[str]:
+    """Reference and both hypotheses, one word below the other."""
+    from asr.evaluate.comparison import side_by_side
+
+    columns = side_by_side(pair)
+    widths = [max(map(len, column)) for column in columns]
+    lines = [f"{pair.first.id}: {pair.first.words.errors} errors, now {pair.second.words.errors}"]
+    for row, name in enumerate(("said", "A", "B")):
+        cells = (column[row].ljust(width) for column, width in zip(columns, widths, strict=True))
+        lines.append(f"  {name:6}{' '.join(cells)}".rstrip())
+    return lines
