@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, Console
 from asr.cli.progress import progress
-from asr.cli.tables import between, percent
+from asr.cli.tables import WIDTH, between, percent
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair
@@ -142,10 +143,24 @@ def _changed(pair: Pair) -> list[str]:
     """Reference and both hypotheses, one word below the other."""
     from asr.evaluate.comparison import side_by_side
 
-    columns = side_by_side(pair)
-    widths = [max(map(len, column)) for column in columns]
     lines = [f"{pair.first.id}: {pair.first.words.errors} errors, now {pair.second.words.errors}"]
-    for row, name in enumerate(("said", "A", "B")):
-        cells = (column[row].ljust(width) for column, width in zip(columns, widths, strict=True))
-        lines.append(f"  {name:6}{' '.join(cells)}".rstrip())
+    for block in _blocks(side_by_side(pair), shutil.get_terminal_size((WIDTH, 24)).columns - 8):
+        widths = [max(map(len, column)) for column in block]
+        for row, name in enumerate(("said", "A", "B")):
+            cells = (column[row].ljust(width) for column, width in zip(block, widths, strict=True))
+            lines.append(f"  {name:6}{' '.join(cells)}".rstrip())
     return lines
+
+
+def _blocks(columns: list[tuple[str, str, str]], width: int) -> list[list[tuple[str, str, str]]]:
+    """Columns in lines of at most `width`."""
+    blocks: list[list[tuple[str, str, str]]] = []
+    taken = width
+    for column in columns:
+        size = max(map(len, column)) + 1
+        if taken + size > width:
+            blocks.append([])
+            taken = 0
+        blocks[-1].append(column)
+        taken += size
+    return blocks

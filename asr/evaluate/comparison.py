@@ -216,7 +216,8 @@ def side_by_side(pair: Pair) -> list[tuple[str, str, str]]:
     for place in range(len(said) + 1):
         added = [side[place][0] for side in sides]
         for row in range(max(map(len, added))):
-            found.append(("-", *(one[row] if row < len(one) else "-" for one in added)))
+            first, second = (one[row] if row < len(one) else "-" for one in added)
+            found.append(("-", first, second))
         if place < len(said):
             found.append((said[place], sides[0][place][1], sides[1][place][1]))
     return found

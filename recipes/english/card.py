@@ -62,9 +62,25 @@ def card(folder: Path, data: Path, report: Report) -> str:
             f"Noise without speech, {name}: {one.silent} of {one.clips} clips give no text."
             for name, one in report.silence.items()
         ),
+        *confidence(report),
         *training(found, config.facts),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def confidence(report: Report) -> list[str]:
+    """How far the confidence of words can be believed."""
+    told = [
+        f"{name.replace('_lm', ' the language model')} {one.judged.ece:.3f} "
+        f"(AUC {one.judged.auc or 0:.3f})"
+        for name, one in report.confidence.items()
+    ]
+    one = next(iter(report.confidence.values()))
+    return [
+        f"Confidence of words: fitted on {one.fitted} words of half of the dev speakers; on "
+        f"{one.judged.words} words of the other half the expected calibration error (15 bins) is "
+        f"{', '.join(told)}."
+    ]
 
 
 def without_lm(report: Report) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +17,7 @@ from asr.audio import Audio, load_audio
 from asr.data.augment import Augmenter
 from asr.data.config import AugmentConfig, NoiseConfig
 from asr.errors import AsrError
+from asr.evaluate.calibration import Calibration, calibrate
 from asr.evaluate.corpus import Utterance, read_utterances
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.evaluation import evaluate
@@ -54,7 +56,10 @@ class Silence:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the card tells in numbers; `plain` is without the language model, if any."""
+    """All that the card tells in numbers; `plain` is without the language model, if any.
+
+    `confidence` are the maps, by name, that say how sure words are.
+    """
 
     sets: tuple[Measured, ...]
     plain: tuple[Measured, ...]
@@ -63,6 +68,7 @@ class Report:
     streamed: Measured
     whole: Measured
     silence: dict[str, Silence]
+    confidence: dict[str, Calibration]
 
 
 def measure(model: Path, data: Path, jobs: int) -> Report:
@@ -90,7 +96,26 @@ def measure(model: Path, data: Path, jobs: int) -> Report:
             streamed=summary(f"{CHUNK_MS} ms", streamed.result()),
             whole=summary("whole utterances", whole),
             silence=_results(quiet),
+            confidence=calibrations(
+                [one for found in sets.values() for one in found.result()],
+                [one for found in plain.values() for one in found.result()],
+                streamed.result(),
+            ),
         )
+
+
+def calibrations(
+    usual: Sequence[Scored], plain: Sequence[Scored], streamed: Sequence[Scored]
+) -> dict[str, Calibration]:
+    """The maps of confidence, of what was heard anyway: files and streams together.
+
+    Args:
+        plain: the same without the language model; empty where there is none.
+    """
+    together = [*usual, *streamed]
+    if not plain:
+        return {"without_lm": calibrate(together)}
+    return {"with_lm": calibrate(together), "without_lm": calibrate(plain)}
 
 
 def scored(

@@ -2,8 +2,9 @@
 
     python recipes/english/ship.py recipes/english/exp/settle/model --lm recipes/english/exp/lm/lm
 
-The figures in the card are those of the written folder, not of the one it was made from. Needs
-what prepare.py wrote to recipes/english/data.
+The figures in the card are those of the written folder, not of the one it was made from. What the
+dev sets were heard as tells, too, how sure the model may be of its words: the maps of confidence
+are fitted anew. Needs what prepare.py wrote to recipes/english/data.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from card import card
 from measure import measure
 
+from asr.evaluate.calibration import keep_maps
 from asr.model.folder import load_model_folder, save_model_folder
 from asr.transcribe.recognizer import SHIPPED
 
@@ -41,6 +43,7 @@ def main() -> None:
     report = measure(args.output, args.data, args.jobs)
     facts = {"dev_wer": {one.name: round(one.wer, 4) for one in report.sets}}
     write(args.model, args.output, search, card(args.output, args.data, report), facts, args.lm)
+    keep_maps(args.output, report.confidence)
     print((args.output / "README.md").read_text(encoding="utf-8"))
 
 
