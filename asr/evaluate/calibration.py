@@ -21,8 +21,8 @@ from asr.model.folder import keep_confidence
 from asr.transcribe.confidence import ConfidenceMap, ConfidenceMaps, fit_map
 from asr.transcribe.recognizer import Recognizer, load_model
 
-#: Fewer words than this, or fewer wrong ones than `FEWEST_WRONG`, tell little about confidence.
-FEWEST_WORDS, FEWEST_WRONG = 200, 10
+#: Fewer words than this, or fewer that are right or wrong than `FEWEST`, tell too little.
+FEWEST_WORDS, FEWEST = 200, 10
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
     first, second = (judged_words(half) for half in halves)
     for words in (first, second):
         wrong = sum(not right for _, _, right in words)
-        if len(words) < FEWEST_WORDS or wrong < FEWEST_WRONG:
+        if len(words) < FEWEST_WORDS or min(wrong, len(words) - wrong) < FEWEST:
             raise ManifestError(
                 f"too little to tell confidence by: half of the speakers have {len(words)} words, "
-                f"{wrong} of them wrong, and at least {FEWEST_WORDS} and {FEWEST_WRONG} are "
-                "needed; take more recordings (a model without CTC has no word times, and so no "
-                "confidence)"
+                f"{wrong} of them wrong, and at least {FEWEST_WORDS} are needed, {FEWEST} of them "
+                f"right and {FEWEST} wrong; take more recordings (a model without CTC has no word "
+                "times, and so no confidence)"
             )
     found = fit_map([evidence for _, evidence, _ in first], [right for _, _, right in first])
     assert found is not None

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.model.folder import read_folder_config
+from asr.transcribe.recognizer import load_model
+from tests.cli.conftest import Run
+from tests.conftest import RATE, SAMPLES
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    return folder
+
+
+@pytest.fixture
+def manifest(
+    model: Path, tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """What the model itself says, by four speakers, and half of it changed."""
+    import asr.evaluate.calibration as calibration
+
+    monkeypatch.setattr(calibration, "FEWEST_WORDS", 2)
+    monkeypatch.setattr(calibration, "FEWEST", 1)
+    heard = load_model(model, "cpu")
+    lines = []
+    for place in range(8):
+        path = tmp_path / f"{place}.wav"
+        soundfile.write(path, sound[place * 1000 :], RATE, subtype="FLOAT")
+        words = heard.transcribe(path).text.split()
+        said = " ".join(words if place < 4 else ["other"] * len(words))
+        values = {"audio_filepath": path.name, "text": said, "speaker": f"s{place % 4}"}
+        lines.append(json.dumps({**values, "duration": 3 - place / 16}))
+    found = tmp_path / "manifest.jsonl"
+    found.write_text("\n".join(lines) + "\n")
+    return found
+
+
+def test_words_have_confidence_afterwards(
+    run: Run, model: Path, manifest: Path, sound: np.ndarray
+) -> None:
+    result = run("calibrate", manifest, "-m", model, "--device", "cpu")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "without language model: fitted on" in result.stdout
+    assert "of other speakers" in result.stdout
+    assert set(read_folder_config(model).confidence) == {"version", "without_lm"}
+    found = load_model(model, "cpu").transcribe(sound, RATE)
+    sure = [word.confidence for part in found.segments for word in part.words]
+    assert sure
+    assert all(one is not None and 0 < one < 1 for one in sure)
+    evaluated = run("evaluate", manifest, "-m", model, "--device", "cpu", "--json")
+    values = json.loads(evaluated.stdout)["confidence"]
+    assert 0 <= values["ece"] <= 1
+    assert sum(one["words"] for one in values["bins"]) == values["words"] > 0
+
+
+def test_json(run: Run, model: Path, manifest: Path) -> None:
+    result = run("calibrate", manifest, "-m", model, "--device", "cpu", "--json")
+    values = json.loads(result.stdout)["without_lm"]
+    assert values["groups"] == "speakers"
+    assert values["fitted_words"] > 0
+
+
+def test_too_little_speech_changes_nothing(run: Run, model: Path) -> None:
+    before = (model / "config.yaml").read_bytes()
+    result = run("calibrate", SAMPLES / "manifest.jsonl", "-m", model, "--device", "cpu")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("asr: too little to tell confidence by: half of the")
+    assert (model / "config.yaml").read_bytes() == before

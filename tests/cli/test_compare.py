@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from asr.evaluate.error_rate import score
+from asr.evaluate.results import result_lines
+from tests.cli.conftest import Run
+from tests.conftest import SAMPLES
+
+MANIFEST = SAMPLES / "manifest.jsonl"
+
+
+@pytest.fixture
+def systems(tmp_path: Path) -> tuple[Path, Path]:
+    """Two systems on 60 utterances; the second gets "hat" right."""
+    said = "the cat in the hat came back"
+    files = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for path, heard in zip(files, (said.replace("hat", "had"), said), strict=True):
+        lines = [score(str(n), said, heard if n % 2 else said, f"s{n % 6}") for n in range(60)]
+        path.write_text(result_lines(lines))
+    return files
+
+
+def test_a_better_system_is_named(run: Run, systems: tuple[Path, Path]) -> None:
+    result = run("compare", *systems, "--show", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "WER 7.14 %" in result.stdout
+    assert "-7.14 points" in result.stdout
+    assert "30 utterances are better in B, 0 worse" in result.stdout
+    lines = result.stdout.splitlines()
+    place = lines.index("1: 1 errors, now 0")
+    assert lines[place + 1 : place + 4] == [
+        "  said  the cat in the hat came back",
+        "  A     the cat in the HAD came back",
+        "  B     the cat in the hat came back",
+    ]
+
+
+def test_json(run: Run, systems: tuple[Path, Path]) -> None:
+    values = json.loads(run("compare", *systems, "--json").stdout)
+    assert values["errors"] == [30, 0]
+    assert values["difference"] == pytest.approx(-1 / 14)
+    assert values["test"]["name"] == "MAPSSWE"
+    assert values["test"]["segments"] == 30
+    assert (len(values["better"]), values["worse"], values["rephrased"]) == (30, [], 0)
+
+
+def test_other_references_are_status_1(run: Run, systems: tuple[Path, Path]) -> None:
+    systems[1].write_text(result_lines([score("0", "another text", "another text")]))
+    result = run("compare", *systems)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("asr: 59 utterances are in one of the two only, as '1'")
+
+
+def test_models_are_measured(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    result = run("compare", tiny_model, other, "--manifest", MANIFEST, "--device", "cpu")
+    assert result.exit_code == 0
+    assert "no significant difference" in result.stdout
+    assert "+0.00 points" in result.stdout
+    result = run("compare", tiny_model, other)
+    assert result.exit_code == 2
+    assert "a model folder needs --manifest" in result.stderr
+
+
+def test_a_manifest_for_nothing_is_refused(run: Run, systems: tuple[Path, Path]) -> None:
+    result = run("compare", *systems, "--manifest", MANIFEST)
+    assert result.exit_code == 2
+    assert "--manifest is for model folders" in result.stderr
