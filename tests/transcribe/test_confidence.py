@@ -12,7 +12,7 @@ import pytest
 
 from asr.errors import ModelError
 from asr.model.folder import keep_confidence, read_folder_config
-from asr.output import as_json_line
+from asr.output import OutputOptions, as_json_line
 from asr.text.tokenizer import EOS
 from asr.transcribe.confidence import FEATURES, ConfidenceMap
 from asr.transcribe.recognizer import load_model
@@ -39,13 +39,13 @@ def test_without_a_map_nothing_is_told(tiny_model: Path, sound: np.ndarray) -> N
     found = load_model(tiny_model, "cpu").transcribe(sound, RATE)
     assert words(found)
     assert all(word.confidence is None for word in words(found))
-    assert "confidence" not in as_json_line(found, "tiny")
-    assert "evidence" not in as_json_line(found, "tiny")
+    assert "confidence" not in as_json_line(found, OutputOptions(model="tiny"))
+    assert "evidence" not in as_json_line(found, OutputOptions(model="tiny"))
 
 
 def test_with_a_map_each_word_has_its_value(mapped: Path, sound: np.ndarray) -> None:
     found = load_model(mapped, "cpu").transcribe(sound, RATE)
-    values = json.loads(as_json_line(found, "tiny"))
+    values = json.loads(as_json_line(found, OutputOptions(model="tiny")))
     told = [word["confidence"] for part in values["segments"] for word in part["words"]]
     assert len(told) == len(words(found)) > 0
     for word, shown in zip(words(found), told, strict=True):
