@@ -28,6 +28,8 @@ class Delivery:
     named: bool
     """Printed text begins with the name of its input."""
     options: OutputOptions
+    refused: int = 0
+    """What was named as input and is none."""
     count: int = 0
     failed: int = 0
     sound: float = 0.0
@@ -77,8 +79,8 @@ class Delivery:
         seconds = time.monotonic() - self.begun
         self.console.event(
             "finished",
-            inputs=self.count,
-            failed=self.failed,
+            inputs=self.count + self.refused,
+            failed=self.failed + self.refused,
             **_speed(seconds, self.sound),
         )
 

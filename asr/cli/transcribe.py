@@ -88,10 +88,11 @@ def transcribe(
     if len(todo) < len(jobs):
         console.note(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
     delivery = Delivery(console, printed=formats[0], named=len(found) > 1, options=written)
+    delivery.refused = len(problems)
     if todo:
         run(todo, delivery, **choices)
     delivery.finished()
-    return SOME_FAILED if problems or delivery.failed else DONE
+    return SOME_FAILED if delivery.refused or delivery.failed else DONE
 
 
 def run(

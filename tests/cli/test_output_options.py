@@ -128,7 +128,8 @@ def test_json_logs_have_an_event_for_each_input(
     out = tmp_path / "out"
     broken = recordings / "broken.wav"
     broken.write_bytes(b"")
-    result = transcribe(recordings, "--log-format", "json", "-o", out)
+    pattern = f"{tmp_path}/*.mp3"
+    result = transcribe(recordings, pattern, "--log-format", "json", "-o", out)
     events = events_of(result.stderr)
     assert result.exit_code == 1
     assert all(str(event.pop("time")).endswith("+00:00") for event in events)
@@ -150,7 +151,9 @@ def test_json_logs_have_an_event_for_each_input(
                 float(str(event["seconds"])) / float(str(event["duration"])), abs=1e-3
             )
     assert events[-1]["event"] == "finished"
-    assert (events[-1]["inputs"], events[-1]["failed"], events[-1]["duration"]) == (3, 1, 3.0)
+    assert (events[-1]["inputs"], events[-1]["failed"], events[-1]["duration"]) == (4, 2, 3.0)
+    assert (events[0]["event"], events[0]["kind"]) == ("error", "AudioError")
+    assert "no file matches" in str(events[0]["message"])
 
 
 def test_errors_of_the_call_are_json_too(transcribe: Run, recordings: Path) -> None:
