@@ -30,7 +30,7 @@ from asr.transcribe.options import (
     default_search,
     language_model,
 )
-from asr.transcribe.segmenter import cut_at_pauses, cut_segments
+from asr.transcribe.segmenter import cut_segments
 from asr.transcribe.source import Source, open_source
 from asr.transcribe.stream import Stream
 from asr.transcribe.words import WordClock
@@ -242,7 +242,7 @@ class Recognizer:
             rate=self.sample_rate,
             decode=StretchDecoder(self.model, options, self._language_model),
             clock=self._clock(options),
-            cut=self._cut(endpoint),
+            cut=lambda sound: cut_segments(sound, self.sample_rate, endpoint or self.endpoint),
             batch_seconds=seconds,
             progress=progress,
         )
@@ -305,13 +305,6 @@ class Recognizer:
         maps = self.confidence
         sure = maps.of(lm=options.lm_weight > 0) if maps else None
         return WordClock.of(self.model, self.tokenizer.decode, sure)
-
-    def _cut(
-        self, endpoint: EndpointConfig | None
-    ) -> Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]:
-        if endpoint is None:
-            return lambda sound: cut_segments(sound, self.sample_rate, self.endpoint)
-        return lambda sound: cut_at_pauses(sound, self.sample_rate, endpoint)
 
     def _context(self, chunk_ms: float, left_ms: float | None) -> ChunkContext:
         frame_ms = self.frame_seconds * 1000

@@ -66,3 +66,28 @@ def start(code: str, *arguments: object, **more: object) -> subprocess.Popen[str
 
 
 PROGRAM = "from asr.cli.main import main; main()"
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
+    """Waits for a program: its status, stdout, and the lines of its stderr."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err.splitlines()
+
+
+def text_of(transcribe: Run, path: Path) -> str:
+    """What the recording says, as it is printed."""
+    result = transcribe(path)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout.rstrip("\n")
+
+
+def fails(transcribe: Run, recordings: Path, bad: object, *said: str) -> None:
+    """`bad` gives one line on stderr and status 1, and the other input is done."""
+    result = transcribe(bad, recordings / "one.wav")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("asr: ")
+    assert result.stderr.count("\n") == 1
+    for part in said:
+        assert part in result.stderr
+    expected = text_of(transcribe, recordings / "one.wav")
+    assert result.stdout == f"{recordings / 'one.wav'}: {expected}\n"

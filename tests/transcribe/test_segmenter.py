@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.transcribe.endpoint import EndpointConfig
-from asr.transcribe.segmenter import cut_at_pauses, cut_segments, is_silent, quietest_place
+from asr.transcribe.segmenter import cut_segments
 
 RATE = 1000
 CONFIG = EndpointConfig(max_segment_seconds=4.0)
+
+Stretches = list[tuple[float, np.ndarray]]
 
 
 def noise(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:
@@ -19,42 +21,85 @@ def noise(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:
     return (level * random.standard_normal(round(seconds * RATE))).astype(np.float32)
 
 
-def cut(*blocks: np.ndarray) -> list[tuple[float, np.ndarray]]:
-    return list(cut_segments(blocks, RATE, CONFIG))
+def cut(*blocks: np.ndarray, config: EndpointConfig = CONFIG) -> Stretches:
+    return list(cut_segments(blocks, RATE, config))
 
 
-def test_a_recording_within_the_limit_is_one_stretch() -> None:
+def edges(stretches: Stretches) -> list[tuple[float, float]]:
+    return [(start, start + len(stretch) / RATE) for start, stretch in stretches]
+
+
+def test_a_recording_without_pauses_within_the_limit_is_one_stretch() -> None:
     sound = noise(4.0)
     [(start, stretch)] = cut(sound)
     assert start == 0.0
     np.testing.assert_array_equal(stretch, sound)
 
 
-def test_cuts_fall_into_the_pause() -> None:
+def test_stretches_meet_in_the_middle_of_a_pause() -> None:
+    sound = noise(3.0)
+    sound[1000:2000] *= 0.001
+    [(first, one), (second, other)] = cut(sound)
+    assert (first, second) == (0.0, pytest.approx(1.5, abs=0.05))
+    np.testing.assert_array_equal(np.concatenate([one, other]), sound)
+
+
+def test_a_pause_that_is_too_short_cuts_only_what_is_too_long() -> None:
     sound = noise(6.0)
+    sound[1000:1500] *= 0.001
     sound[2700:3000] *= 0.001
     (_, first), (start, second) = cut(sound)
     assert 2.7 < start < 3.0
     np.testing.assert_array_equal(np.concatenate([first, second]), sound)
 
 
-def test_a_pause_counts_by_its_loudness_not_its_offset() -> None:
+def test_of_the_pauses_in_its_second_half_the_longest_cuts_a_long_stretch() -> None:
     sound = noise(6.0)
-    sound[2700:3000] *= 0.001
-    (_, _), (start, _) = cut(sound + np.float32(0.4))
-    assert 2.7 < start < 3.0
+    for begin, end in ((2200, 2440), (2600, 3000), (3300, 3540)):
+        sound[begin:end] *= 0.001
+    assert 2.6 < edges(cut(sound))[0][1] < 3.0
 
 
-def test_of_equally_quiet_places_the_last_is_taken() -> None:
-    window = np.zeros(4000, np.float32)
-    assert quietest_place(window, RATE, 0.2) == 3400  # the middle of 3.3 s .. 3.5 s
+def test_where_nothing_is_a_pause_the_quietest_place_is_cut() -> None:
+    sound = noise(6.0)
+    sound[2600:2800] *= 0.5
+    assert edges(cut(sound))[0][1] == pytest.approx(2.7, abs=0.05)
+
+
+def test_a_pause_counts_by_its_loudness_not_its_offset() -> None:
+    sound = noise(3.0)
+    sound[1000:2000] *= 0.001
+    assert edges(cut(sound + np.float32(0.4))) == edges(cut(sound))
+
+
+@pytest.mark.parametrize("background_db", [-80.0, -60.0, -45.0, -38.0])
+def test_pauses_are_found_over_any_background(background_db: float) -> None:
+    speech = np.concatenate([noise(1.2), noise(1.0) * 0, noise(1.0, 1), noise(1.1) * 0, noise(1.0)])
+    sound = speech + noise(len(speech) / RATE, 2, 10 ** (background_db / 20))
+    assert [end for _, end in edges(cut(sound))] == pytest.approx([1.7, 3.75, 5.3], abs=0.1)
+
+
+def test_a_quiet_voice_after_a_loud_one_is_all_there() -> None:
+    loud, quiet, gap = noise(2.0), noise(2.0, 1, 0.002), noise(2.0, 2, 1e-5)
+    sound = np.concatenate([loud, gap, quiet, gap, loud, gap, quiet])
+    config = EndpointConfig(max_segment_seconds=20.0)
+    found = edges(cut(sound, config=config))
+    assert len(found) == 4
+    for (start, end), begin in zip(found, (0.0, 4.0, 8.0, 12.0), strict=True):
+        assert start <= begin + 0.04
+        assert end >= begin + 1.96
 
 
 def test_silence_gives_no_stretch_and_moves_no_time() -> None:
     sound = np.concatenate([np.zeros(8 * RATE, np.float32), noise(1.0)])
-    segments = cut(sound)
-    heard = [round(start * RATE) + np.flatnonzero(stretch)[0] for start, stretch in segments]
-    assert heard == [8 * RATE]
+    [(start, stretch)] = cut(sound)
+    assert round(start * RATE) + np.flatnonzero(stretch)[0] == 8 * RATE
+    assert start == pytest.approx(7.0, abs=0.05)
+
+
+def test_long_silence_is_left_out() -> None:
+    quiet = np.zeros(5000, np.float32)
+    assert edges(cut(quiet, noise(1.0), quiet)) == [pytest.approx((4.0, 7.0), abs=0.1)]
 
 
 @pytest.mark.parametrize("blocks", [[], [np.zeros(0, np.float32)], [np.zeros(5, np.float32)]])
@@ -62,45 +107,61 @@ def test_nothing_or_only_zeros_gives_nothing(blocks: list[np.ndarray]) -> None:
     assert cut(*blocks) == []
 
 
-def test_one_sample_is_kept_when_it_can_be_heard() -> None:
-    assert not is_silent(np.array([0.5, -0.5], np.float32), RATE, -75.0)
-    assert is_silent(np.array([0.5], np.float32), RATE, -75.0)  # one sample is only an offset
-
-
 @pytest.mark.parametrize(("level_db", "silent"), [(-80, True), (-70, False)])
-def test_the_silence_threshold_is_an_rms_level(level_db: float, silent: bool) -> None:
+def test_what_never_gets_louder_than_silence_gives_no_stretch(level_db: float, silent: bool) -> None:
     tone = np.sin(np.arange(2 * RATE) * 0.2 * np.pi) * np.sqrt(2) * 10 ** (level_db / 20)
-    assert is_silent(tone.astype(np.float32), RATE, -75.0) is silent
+    assert (cut(tone.astype(np.float32)) == []) is silent
 
 
-@given(
-    seconds=st.floats(0.0, 15.0),
-    seed=st.integers(0, 2**16),
-    cuts=st.lists(st.integers(0, 15000), max_size=12),
-)
+runs = st.lists(st.tuples(st.sampled_from([0.0, 0.01, 1.0]), st.integers(1, 2500)), max_size=8)
+places = st.lists(st.integers(0, 15000), max_size=12)
+
+
+def sound_of(loudness: list[tuple[float, int]], seed: int) -> np.ndarray:
+    parts = [noise(count / RATE, seed) * np.float32(level) for level, count in loudness]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+@given(loudness=runs, seed=st.integers(0, 2**16), cuts=places)
 def test_any_cut_of_the_samples_gives_the_same_stretches(
-    seconds: float, seed: int, cuts: list[int]
+    loudness: list[tuple[float, int]], seed: int, cuts: list[int]
 ) -> None:
-    sound = noise(seconds, seed) * np.repeat(
-        np.random.default_rng(seed).choice([0.0, 0.01, 1.0], 150), 100
-    )[: round(seconds * RATE)].astype(np.float32)
-    edges = [0, *sorted(min(place, len(sound)) for place in cuts), len(sound)]
-    blocks = [sound[a:b] for a, b in itertools.pairwise(edges)]
-    whole, pieces = cut(sound), cut(*blocks)
+    sound = sound_of(loudness, seed)
+    at = [0, *sorted(min(place, len(sound)) for place in cuts), len(sound)]
+    pieces = cut(*(sound[a:b] for a, b in itertools.pairwise(at)))
+    whole = cut(sound)
     assert [start for start, _ in whole] == [start for start, _ in pieces]
     for (_, one), (_, other) in zip(whole, pieces, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@given(loudness=runs, seed=st.integers(0, 2**16))
+def test_what_sounds_comes_out_once_in_order_and_within_the_limit(
+    loudness: list[tuple[float, int]], seed: int
+) -> None:
+    sound = sound_of(loudness, seed)
+    heard = np.zeros(len(sound), bool)
+    last = 0
+    for start, stretch in cut(sound):
+        place = round(start * RATE)
+        assert place >= last
+        last = place + len(stretch)
+        np.testing.assert_array_equal(stretch, sound[place:last])
+        assert 0 < len(stretch) <= 4.0 * RATE
+        heard[place:last] = True
+    # A frame that only begins or ends in sound may count as quiet.
+    assert np.abs(sound[~heard]).max(initial=0.0) < 0.5
+    assert np.count_nonzero(np.abs(sound[~heard]) > 0.05) <= 80 * (1 + len(loudness))
+
+
 @given(seconds=st.floats(0.1, 15.0), seed=st.integers(0, 2**16))
-def test_stretches_are_the_recording_in_pieces_within_the_limit(seconds: float, seed: int) -> None:
+def test_steady_sound_is_cut_into_pieces_that_join_again(seconds: float, seed: int) -> None:
     sound = noise(seconds, seed)
-    segments = cut(sound)
-    np.testing.assert_array_equal(np.concatenate([part for _, part in segments]), sound)
-    assert all(len(part) <= 4.0 * RATE for _, part in segments)
-    assert all(len(part) >= 0.5 * RATE for _, part in segments[1:])
-    expected = np.cumsum([0, *(len(part) for _, part in segments[:-1])]) / RATE
-    assert [start for start, _ in segments] == expected.tolist()
+    stretches = cut(sound)
+    np.testing.assert_array_equal(np.concatenate([part for _, part in stretches]), sound)
+    expected = np.cumsum([0, *(len(part) for _, part in stretches[:-1])]) / RATE
+    assert [start for start, _ in stretches] == expected.tolist()
+    assert all(len(part) >= 0.5 * RATE for _, part in stretches[1:])
 
 
 def test_hours_pass_through_with_one_window_in_memory() -> None:
@@ -110,46 +171,3 @@ def test_hours_pass_through_with_one_window_in_memory() -> None:
         base = stretch if stretch.base is None else stretch.base
         longest = max(longest, len(base))
     assert longest <= 5 * RATE
-
-
-def pauses(*blocks: np.ndarray) -> list[tuple[float, np.ndarray]]:
-    return list(cut_at_pauses(blocks, RATE, CONFIG))
-
-
-def test_at_pauses_each_side_keeps_half() -> None:
-    sound = np.concatenate([noise(1.0), np.zeros(1000, np.float32), noise(1.0)])
-    [(first, one), (second, other)] = pauses(sound)
-    assert (first, second) == (0.0, pytest.approx(1.4, abs=0.1))
-    np.testing.assert_array_equal(np.concatenate([one, other]), sound)
-
-
-def test_at_pauses_long_silence_is_left_out() -> None:
-    quiet = np.zeros(5000, np.float32)
-    [(start, stretch)] = pauses(np.concatenate([quiet, noise(1.0), quiet]))
-    assert start == pytest.approx(4.0, abs=0.1)
-    assert len(stretch) == pytest.approx(2300, abs=150)
-
-
-@given(
-    seed=st.integers(0, 2**16),
-    runs=st.lists(st.tuples(st.booleans(), st.integers(1, 1500)), max_size=8),
-    cuts=st.lists(st.integers(0, 9000), max_size=6),
-)
-def test_at_pauses_nothing_that_sounds_is_lost_whatever_the_blocks(
-    seed: int, runs: list[tuple[bool, int]], cuts: list[int]
-) -> None:
-    parts = [noise(count / RATE, seed) * loud for loud, count in runs]
-    sound = np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
-    edges = [0, *sorted(min(place, len(sound)) for place in cuts), len(sound)]
-    found = pauses(*(sound[a:b] for a, b in itertools.pairwise(edges)))
-    assert [start for start, _ in found] == [start for start, _ in pauses(sound)]
-    heard = np.zeros(len(sound), bool)
-    for start, stretch in found:
-        place = round(start * RATE)
-        np.testing.assert_array_equal(stretch, sound[place : place + len(stretch)])
-        assert not heard[place : place + len(stretch)].any()
-        heard[place : place + len(stretch)] = True
-        assert len(stretch) <= 4.0 * RATE
-    missed = sound[~heard]
-    assert len(missed) == 0 or np.abs(missed).max() < 0.5
-    assert np.count_nonzero(missed) < 80 * (1 + len(runs))

@@ -1,0 +1,82 @@
+"""Cases A of the list of faults: outputs that cannot be written (A18), and interruption (A19)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.cli.conftest import PROGRAM, Run, start
+from tests.conftest import RATE
+
+
+def test_a18_a_folder_that_cannot_be_written(transcribe: Run, recordings: Path) -> None:
+    result = transcribe(recordings / "one.wav", "-o", recordings / "two.flac" / "out")
+    assert result.exit_code == 2
+    assert "cannot be written to" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a18_a_disk_that_fills_up_leaves_no_half_file(
+    tiny_model: Path, recordings: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(
+        PROGRAM,
+        *("transcribe", "-m", tiny_model, recordings, "-o", out, "-f", "json"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
+    )
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert err.splitlines() == [
+        f"asr: {out / 'one.json'}: cannot be written: File too large",
+        "asr: stopped: 0 of 2 inputs are done",
+    ]
+    assert list(out.iterdir()) == []
+
+
+# Decodes a recording at a time, and from the third on never comes back.
+STUCK = """
+import itertools, time
+from asr.transcribe.decode import StretchDecoder
+decode, calls = StretchDecoder.__call__, itertools.count(1)
+StretchDecoder.__call__ = lambda *a: decode(*a) if next(calls) <= 2 else time.sleep(600)
+from asr.cli.main import main; main()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a19_interrupted_in_the_middle_of_a_folder(
+    tiny_model: Path, transcribe: Run, tmp_path: Path, sound: np.ndarray, how: signal.Signals
+) -> None:
+    folder, out = tmp_path / "talks", tmp_path / "out"
+    folder.mkdir()
+    for name in "abcd":
+        soundfile.write(folder / f"{name}.wav", sound, RATE)
+    options = ("-o", out, "-f", "txt,json")
+    process = start(
+        STUCK, "transcribe", "-m", tiny_model, folder, *options, "--batch-seconds", "0.5"
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "b.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines() == [
+        "asr: stopped: 2 of 4 inputs are done",
+        "asr: interrupted",
+    ]
+    assert sorted(os.listdir(out)) == ["a.json", "a.txt", "b.json", "b.txt"]
+    before = (out / "a.txt").stat().st_mtime_ns
+    result = transcribe(folder, *options, "--skip-existing")
+    assert (result.exit_code, result.stderr) == (0, "asr: 2 of 4 inputs are done already\n")
+    assert len(os.listdir(out)) == 8
+    assert (out / "a.txt").stat().st_mtime_ns == before
+    assert {path.read_text() for path in out.glob("*.txt")} == {(out / "a.txt").read_text()}
