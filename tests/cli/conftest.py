@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,3 +92,12 @@ def fails(transcribe: Run, recordings: Path, bad: object, *said: str) -> None:
         assert part in result.stderr
     expected = text_of(transcribe, recordings / "one.wav")
     assert result.stdout == f"{recordings / 'one.wav'}: {expected}\n"
+
+
+def peak_of(transcribe: Run, *arguments: object) -> tuple[Result, int]:
+    """A run, and the most bytes that its samples and objects took."""
+    tracemalloc.start()
+    result = transcribe(*arguments)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return result, peak
