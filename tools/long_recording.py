@@ -1,6 +1,6 @@
 """Hours in one file: is memory flat, and does the file say what its parts say?
 
-    OMP_NUM_THREADS=1 python tools/long_recording.py /tmp/long.flac MANIFEST... --hours 3 [-- OPTIONS]
+    OMP_NUM_THREADS=1 python tools/long_recording.py FILE.flac MANIFEST... --hours 3 [-- OPTIONS]
 
 The utterances of the manifests, shuffled, again and again where they do not last, are joined with
 pauses of room tone of 0.1 to 3 s and written to the file, if it is not there yet; beside it

@@ -1,4 +1,4 @@
-"""Where a segment ends: one set of rules, for files and streams.
+"""Where a segment of a stream ends. Whole files have the same settings: see `segmenter`.
 
 Time comes in frames. Of each the endpointer knows how loud it is and, where the model has CTC,
 the posterior of the blank: a frame in which that is low holds a label. A segment ends

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from asr.audio import Audio, AudioLimits
@@ -155,8 +154,8 @@ class Recognizer:
             chunk_ms: None lets the encoder see whole stretches. Otherwise the recording is a
                 stream that is fed by itself: see `stream`.
             left_ms: how much a chunk sees of the past; None is about five seconds.
-            endpoint: where segments end. None, without chunks: as late as the longest segment
-                allows, in the quietest place. With chunks, or if it is given: at pauses.
+            endpoint: where segments end; None takes the recogniser's rules. Without chunks pauses
+                are told by loudness alone: see `asr.transcribe.segmenter`.
             beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward: as in `SearchConfig`;
                 None takes the model's own.
 

@@ -76,7 +76,7 @@ def _and_an_end(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool
 
 
 def _grown(levels: np.ndarray, sound: np.ndarray, size: int, final: bool) -> np.ndarray:
-    """The levels of all whole frames of `sound`, of which `levels` are known; at last of its rest."""
+    """The levels of the frames of `sound`, of which `levels` are known; at the end of its rest."""
     whole = len(sound) // size
     fresh = [level_db(sound[len(levels) * size : whole * size].reshape(-1, size))]
     if final and len(sound) > whole * size:
