@@ -108,9 +108,7 @@ def test_nothing_or_only_zeros_gives_nothing(blocks: list[np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize(("level_db", "silent"), [(-80, True), (-70, False)])
-def test_what_is_never_louder_than_silence_gives_no_stretch(
-    level_db: float, silent: bool
-) -> None:
+def test_what_is_never_louder_than_silence_gives_no_stretch(level_db: float, silent: bool) -> None:
     tone = np.sin(np.arange(2 * RATE) * 0.2 * np.pi) * np.sqrt(2) * 10 ** (level_db / 20)
     assert (cut(tone.astype(np.float32)) == []) is silent
 
