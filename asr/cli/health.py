@@ -25,22 +25,24 @@ from asr.errors import AsrError, DependencyError
 
 Status = Literal["ok", "note", "wrong"]
 
-#: (distribution, module) of what transcribing needs.
-NEEDED = (
-    ("torch", "torch"),
-    ("numpy", "numpy"),
-    ("soundfile", "soundfile"),
-    ("av", "av"),
-    ("soxr", "soxr"),
-    ("sentencepiece", "sentencepiece"),
-    ("safetensors", "safetensors.torch"),
-    ("pydantic", "pydantic"),
-    ("pyyaml", "yaml"),
-    ("jiwer", "jiwer"),
-    ("num2words", "num2words"),
-    ("click", "click"),
-    ("rich", "rich"),
-)
+#: distribution: (module, what it is for; None: for transcribing)
+LIBRARIES = {
+    "torch": ("torch", None),
+    "numpy": ("numpy", None),
+    "soundfile": ("soundfile", None),
+    "av": ("av", None),
+    "soxr": ("soxr", None),
+    "sentencepiece": ("sentencepiece", None),
+    "safetensors": ("safetensors.torch", None),
+    "pydantic": ("pydantic", None),
+    "pyyaml": ("yaml", None),
+    "click": ("click", None),
+    "rich": ("rich", "progress on a terminal"),
+    "num2words": ("num2words", "numbers in reference texts"),
+    "jiwer": ("jiwer", "error rates"),
+    "jellyfish": ("jellyfish", "kinds of errors"),
+    "jinja2": ("jinja2", "reports of errors"),
+}
 #: extra: (what it is for, its distributions)
 EXTRAS = {
     "train": (
@@ -105,16 +107,20 @@ def _versions() -> Iterator[Finding]:
     yield Finding("versions", "asr", "ok", f"{asr.__version__}, in {Path(asr.__file__).parent}")
     python = f"{platform.python_version()}, {sys.executable}, {platform.platform()}"
     yield Finding("versions", "python", "ok", python)
-    for name, module in NEEDED:
-        version = installed(name)
-        try:
-            import_module(module)
-        except Exception as error:
-            advice = f"{_first_line(error)}; install it again: pip install --force-reinstall {name}"
-            told = f"{version} does not load: {advice}" if version else f"not there: {advice}"
-            yield Finding("versions", name, "wrong", told)
-        else:
-            yield Finding("versions", name, "ok", version or "unknown version")
+    for name, (module, purpose) in LIBRARIES.items():
+        yield _library(name, module, purpose)
+
+
+def _library(name: str, module: str, purpose: str | None) -> Finding:
+    version = installed(name)
+    try:
+        import_module(module)
+    except Exception as error:
+        told = f"{version} does not load" if version else "not there"
+        told += f"{f', for {purpose}' if purpose else ''}: {_first_line(error)}"
+        told += f"; install it again: pip install --force-reinstall {name}"
+        return Finding("versions", name, "note" if purpose else "wrong", told)
+    return Finding("versions", name, "ok", version or "unknown version")
 
 
 def _extras() -> Iterator[Finding]:

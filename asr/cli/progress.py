@@ -64,7 +64,7 @@ class Progress:
                 left = f", {_clock(max(0.0, self.seconds - self.sound) / speed)} left"
         sound = f"{_clock(self.sound)}{total} of sound, {speed:.1f} times real time{left}"
         counted = (self.sound, self.seconds) if self.seconds else (self.done, self.inputs)
-        inputs = f"{self.done}/{'?' if self.inputs is None else self.inputs}"
+        inputs = f"{self.done}/{self.inputs}" if self.inputs is not None else ""
         done, total_ = counted
         self.bar.update(self.task, completed=done, total=total_, inputs=inputs, sound=sound)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from asr.cli import health
 from tests.cli.conftest import PROGRAM, Run, start
+from tests.conftest import REPOSITORY
 
 
 def statuses(run: Run, *arguments: object) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -27,7 +29,7 @@ def test_what_works_here(run: Run, tiny_model: Path) -> None:
     code, found = statuses(run, "-m", tiny_model)
     assert code == 0
     assert {"asr", "python", "torch", "soundfile", "av", "cpu", "read", "model"} <= set(found)
-    assert {name for name, _ in health.NEEDED} <= set(found)
+    assert set(health.LIBRARIES) <= set(found)
     assert "wrong" not in {status for status, _ in found.values()}
     assert found["read"][1].startswith("wav, flac, ogg, opus, mp3 ")
     assert "aac (m4a, mp4, mov)" in found["decoders"][1]
@@ -71,14 +73,30 @@ def test_missing_extras_are_notes_with_what_to_do(
     assert "pip install 'asr[mic]'" in found["microphone"][1]
 
 
+@pytest.mark.parametrize(("name", "status"), [("soxr", "wrong"), ("num2words", "note")])
 def test_a_library_that_does_not_load(
-    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, name: str, status: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "num2words", None)
+    monkeypatch.setitem(sys.modules, name, None)
     code, found = statuses(run, "-m", tiny_model)
-    assert code == 1
-    assert found["num2words"][0] == "wrong"
-    assert "pip install --force-reinstall num2words" in found["num2words"][1]
+    assert code == (status == "wrong")
+    assert found[name][0] == status
+    assert f"pip install --force-reinstall {name}" in found[name][1]
+
+
+def test_every_library_of_the_package_is_looked_at() -> None:
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+
+    def names(key: str) -> set[str]:
+        [block] = re.findall(rf"^{key} = \[(.*?)\]", project, re.DOTALL | re.MULTILINE)
+        return set(re.findall(r'"([a-z0-9_-]+)[^"]*"', block))
+
+    assert names("dependencies") == set(health.LIBRARIES)
+    for extra, (_, distributions) in health.EXTRAS.items():
+        assert names(extra) - set(health.LIBRARIES) == set(distributions)
+    optional = project.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
+    extras = set(re.findall(r"^([a-z]+) = ", optional, re.MULTILINE))
+    assert extras - {"dev"} == set(health.EXTRAS)
 
 
 def test_a_torch_that_does_not_load_is_a_line(tmp_path: Path) -> None:
