@@ -35,6 +35,7 @@ COMMANDS = {
     "lm": ("asr.cli.lm:lm", "Train a language model from texts."),
     "finetune": ("asr.cli.finetune:finetune", "Adapt a model to your own recordings."),
     "tokenizer": ("asr.cli.tokenizer:tokenizer", "Train a tokenizer from texts."),
+    "attention": ("asr.cli.attention:attention", "Draw where a model looks while it writes."),
     "validate": ("asr.cli.validate:validate", "Check a corpus: every line and every recording."),
     "completion": ("asr.cli.completion:completion", "Have the shell complete commands."),
 }

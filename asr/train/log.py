@@ -26,6 +26,8 @@ COLUMNS = (
     "intermediate",
     "consistency",
     "accuracy",
+    "diagonality",  # of attention on the dev sample, and its entropy
+    "entropy",
     "wer",  # of the dev sample; in training as expected over n-best lists
     "lr",
     "grad_norm",

@@ -16,6 +16,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from asr.errors import TrainingError
+from asr.train.attention_check import advice
 from asr.train.averaging import Snapshots
 from asr.train.checkpoint import save_checkpoint
 from asr.train.export import Exported, chosen_weights, export, validated
@@ -128,10 +129,19 @@ class TrainingLoop(pl.Callback):
         with module.ema.swapped_in() if module.ema else nullcontext():
             result = self.measure(module)
             self._measured = (module.position.step, result)
+            self._judge_attention(module, result)
             loss, first = result.loss if result else None, module.trainer.is_global_zero
             self.snapshots.add(module.model, module.position.step, loss, write=first)
             if self.recipe.checkpoint.export == "best" and result is not None:
                 self._export(module, Exported(validated(module), result))
+
+    def _judge_attention(self, module: SpeechTraining, result: DevResult | None) -> None:
+        """Says what to change where attention has not formed after a while."""
+        if result is None or self.progress is None:
+            return
+        shape, at = (result.diagonality, result.entropy), module.position
+        if (told := advice(self.recipe, *shape, at.step, module.progress)) is not None:
+            self.progress.say(told)
 
     def _export(self, module: SpeechTraining, exported: Exported) -> None:
         """Writes the model folder, unless the best is wanted and a better one is there."""

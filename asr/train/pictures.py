@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from asr.errors import ModelError
+from asr.evaluate.attention import Looked, draw
 from asr.train.corpora import sample
 from asr.train.log import read_log
 from asr.train.losses import teacher_forcing
 
 if TYPE_CHECKING:
     from asr.train.module import SpeechTraining
-
-#: Labels beyond this many are too narrow to be read on the picture's axis.
-READABLE = 80
 
 
 def draw_curves(log: Path, picture: Path) -> None:
@@ -63,33 +60,17 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     model.eval()
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
     inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows)
-    size, frames = int(batch.token_lengths[0]), int(lengths[0])
     try:
         weights = model.decoder.attention(inputs, memory, lengths)[0]
     except ModelError:
         return
     finally:
         model.train(training)
-    weights = weights.mean(dim=1).float().cpu()  # (layers, U, M)
-    weights = weights[:, : size + 1, :frames]
+    size, frames = int(batch.token_lengths[0]), int(lengths[0])
     labels = [data.tokenizer.piece(int(one)) for one in batch.tokens[0, :size]] + ["<eos>"]
     seconds = frames * model.encoder.frame_seconds
-    layers = len(weights)
-    figure, axes = _figure(layers, 1, (10, 1 + 2.2 * layers))
-    for layer, (axis, shown) in enumerate(zip(axes.flat, weights, strict=True), start=1):
-        axis.imshow(
-            shown.numpy(),
-            aspect="auto",
-            origin="lower",
-            interpolation="nearest",
-            extent=(0, seconds, -0.5, len(labels) - 0.5),
-        )
-        axis.set_ylabel(f"layer {layer}")
-        if len(labels) <= READABLE:
-            axis.set_yticks(range(len(labels)), labels, fontsize=max(4, min(8, 300 / len(labels))))
-    axes.flat[-1].set_xlabel("seconds")
-    figure.suptitle(f"{batch.ids[0]}: which sound each label looks at", fontsize=9)
-    _write(figure, picture)
+    weights = weights[:, :, : size + 1, :frames].float().cpu()
+    draw(Looked(0.0, seconds, tuple(labels), weights), batch.ids[0], picture)
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
@@ -103,6 +84,4 @@ def _write(figure: Any, picture: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    with warnings.catch_warnings():  # labels of a script that the font lacks are drawn as boxes
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(picture, dpi=110)
+    figure.savefig(picture, dpi=110)

@@ -12,6 +12,7 @@ from asr.data.dataset import Batch
 from asr.evaluate.error_rate import Counts, count_words, total
 from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
+from asr.train.attention_check import shapes
 from asr.train.module import SUMS, SpeechTraining
 from asr.transcribe.decode import StretchDecoder
 
@@ -27,7 +28,10 @@ class Decoded:
 
 @dataclass(frozen=True)
 class DevResult:
-    """Means per label over the dev batches, and the sample's word error rate (NaN: no words)."""
+    """Means per label over the dev batches, and the sample's word error rate (NaN: no words).
+
+    `diagonality` and `entropy` are means over the sample, see `AttentionShape` (NaN: no attention).
+    """
 
     loss: float
     ctc: float
@@ -37,6 +41,8 @@ class DevResult:
     wer: float
     decoded: int
     sample: tuple[Decoded, ...]
+    diagonality: float = float("nan")
+    entropy: float = float("nan")
 
     def __str__(self) -> str:
         wer = f", WER {self.wer:.1%} of {self.decoded} decoded" if self.wer == self.wer else ""
@@ -44,7 +50,10 @@ class DevResult:
 
     def figures(self) -> dict[str, float]:
         """Everything but the sample, by the names of the log."""
-        names = ("loss", "ctc", "attention", "intermediate", "accuracy", "wer")
+        names = (
+            *("loss", "ctc", "attention", "intermediate", "accuracy", "wer"),
+            *("diagonality", "entropy"),
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -77,12 +86,15 @@ class Validator:
             with module.trainer.precision_plugin.val_step_context():
                 sums = self._losses(module)
             decoded, counts = self._decode(module)
+            looked = self._attention(module)
         finally:
             module.model.train()
-        totals = torch.cat((sums, sums.new_tensor([counts.errors, counts.length, len(decoded)])))
+        more = [counts.errors, counts.length, len(decoded), *looked]
+        totals = torch.cat((sums, sums.new_tensor(more)))
         if module.trainer.world_size > 1:
             torch.distributed.all_reduce(totals)
-        told = dict(zip((*SUMS, "errors", "words", "decoded"), totals.tolist(), strict=True))
+        names = (*SUMS, "errors", "words", "decoded", "diagonality", "entropy", "judged")
+        told = dict(zip(names, totals.tolist(), strict=True))
         labels = told["labels"] or float("nan")
         return DevResult(
             **{name: told[name] / labels for name in ("loss", "ctc", "attention", "intermediate")},
@@ -90,6 +102,8 @@ class Validator:
             wer=told["errors"] / (told["words"] or float("nan")),
             decoded=int(told["decoded"]),
             sample=tuple(decoded),
+            diagonality=told["diagonality"] / (told["judged"] or float("nan")),
+            entropy=told["entropy"] / (told["judged"] or float("nan")),
         )
 
     def _losses(self, module: SpeechTraining) -> torch.Tensor:
@@ -97,6 +111,13 @@ class Validator:
         for batch in islice(self.batches, self.limit):
             sums += module.losses(batch.to(module.device))
         return sums
+
+    def _attention(self, module: SpeechTraining) -> tuple[float, float, int]:
+        """Sums of diagonality and entropy over the sample's first batch, and of how many."""
+        found = []
+        for batch in islice(self.sample, 1):
+            found = shapes(module.model, batch.to(module.device))
+        return sum(one.diagonality for one in found), sum(one.entropy for one in found), len(found)
 
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
         """Greedy search of the sample: that of transcription, with a beam of 1."""

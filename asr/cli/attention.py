@@ -1,0 +1,71 @@
+"""`asr attention`: a picture of where a model looks while it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from asr.cli import options
+from asr.cli.console import DONE, Console
+
+
+@click.command()
+@click.argument("audio", type=click.Path(path_type=Path))
+@options.model
+@options.device
+@click.option(
+    "-o",
+    "--output",
+    callback=options.path,
+    metavar="PICTURE.png",
+    help="Where to write.  [default: AUDIO with the ending .attention.png]",
+)
+@click.option(
+    "--segment",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Which segment of a long recording.",
+)
+@click.option("--heads", is_flag=True, help="A column for each head, not their mean.")
+@click.pass_obj
+def attention(
+    console: Console,
+    audio: Path,
+    model: str | None,
+    device: str,
+    output: Path | None,
+    segment: int,
+    heads: bool,
+) -> int:
+    """Draw where each label that AUDIO is written with looks in the sound.
+
+    A row for each layer of the decoder. Attention that works is a diagonal; two figures say how
+    diagonal and how narrow the best head is.
+    """
+    from asr.audio import load_audio
+    from asr.dependencies import need
+    from asr.errors import ConfigError
+    from asr.evaluate.attention import draw, look
+    from asr.transcribe.recognizer import load_model
+
+    need("matplotlib", "train")
+    options.leave_cores_free()
+    recognizer = load_model(model, device)
+    found = look(recognizer, load_audio(audio, recognizer.sample_rate))
+    if segment > len(found):
+        raise ConfigError(
+            f"{audio}: there is no segment {segment}; it has {len(found)} with something said"
+        )
+    looked = found[segment - 1]
+    picture = output or audio.with_suffix(".attention.png")
+    draw(looked, audio.name, picture, heads)
+    shape = looked.shape
+    told = "too short to judge"
+    if shape is not None:
+        told = f"diagonality {shape.diagonality:.2f}, entropy {shape.entropy:.2f} (best head)"
+    of = f" (segment {segment} of {len(found)})" if len(found) > 1 else ""
+    console.print(f"{picture}{of}: {told}\n")
+    return DONE
