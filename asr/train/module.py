@@ -25,6 +25,7 @@ from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
 from asr.train.recipe import Recipe
 from asr.train.seeds import derive, draw_context
+from asr.train.weight_noise import noisy_weights
 
 #: The losses of a batch that are told as means per label.
 LOSSES = ("loss", "ctc", "attention", "intermediate", "consistency")
@@ -160,12 +161,13 @@ class SpeechTraining(pl.LightningModule):
         chunks = derive(seed, batch.epoch, batch.index, "chunks")
         context = draw_context(self.recipe.chunks, chunks)
         try:
-            sums = self.losses(batch, context, augment=True)
-            loss = sums[0]
-            # a loss that is not finite makes every gradient NaN, here and, once they have been
-            # exchanged, in all processes: they agree to skip the step without another message
-            poison = torch.where(torch.isfinite(loss.detach()), 1.0, float("nan"))
-            self.manual_backward(loss * poison)
+            with noisy_weights(self.model, self.recipe.training.weight_noise):
+                sums = self.losses(batch, context, augment=True)
+                loss = sums[0]
+                # a loss that is not finite makes every gradient NaN, here and, once they have been
+                # exchanged, in all processes: they agree to skip the step without another message
+                poison = torch.where(torch.isfinite(loss.detach()), 1.0, float("nan"))
+                self.manual_backward(loss * poison)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(batch, error) from None
         self._sums = self._sums.to(loss.device) + sums.detach()
@@ -187,7 +189,8 @@ class SpeechTraining(pl.LightningModule):
             if augment and self.spec_augment is not None:
                 features = self.spec_augment(features, lengths)
         encoded = Encoded(*self.model.encode_tapped(features, lengths, context), views)
-        sums = self.objective(self.model, batch, encoded)
+        step = self.position.step if augment else None
+        sums = self.objective(self.model, batch, encoded, step)
         zero = sums["loss"].new_zeros(())
         sums |= {"seconds": zero + batch.seconds, "stop": zero + float(self.stop_wanted)}
         return torch.stack([sums[name].float() for name in SUMS])

@@ -11,9 +11,11 @@ from asr.data.dataset import Batch
 from asr.model import SpeechModel
 from asr.text import Tokenizer
 from asr.train.consistency import consistency_loss
-from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
+from asr.train.guided_attention import guided_attention_loss
+from asr.train.losses import IGNORED, attention_loss, ctc_loss, teacher_forcing
 from asr.train.mwer import mwer_loss
 from asr.train.recipe import LossConfig
+from asr.train.scheduled_sampling import with_own_labels
 
 
 @dataclass(frozen=True)
@@ -45,25 +47,30 @@ class Objective:
         """How often each utterance of a training batch goes through the encoder."""
         return 2 if self.config.consistency_weight > 0 else 1
 
-    def __call__(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+    def __call__(
+        self, model: SpeechModel, batch: Batch, encoded: Encoded, step: int | None = None
+    ) -> dict[str, Tensor]:
         """`loss`, what it is made of (0 where it is not used), and counts, all scalars.
 
         `list_errors` of `list_words` are the word errors that are expected over n-best lists;
-        `right` of `labels` are predicted right by the decoder.
+        `right` of `labels` are predicted right by the decoder. `step` is that of training; without
+        it nothing is measured or done that is for training alone.
         """
         config, views = self.config, encoded.views
         assert batch.tokens is not None
         assert batch.token_lengths is not None
         zero = encoded.memory.new_zeros((), dtype=torch.float32)
-        found = dict.fromkeys(("attention", "right", "ctc", "intermediate", "consistency"), zero)
+        names = ("attention", "right", "ctc", "intermediate", "consistency", "guided")
+        found = dict.fromkeys(names, zero)
         if model.decoder is not None and config.ctc_weight < 1:
-            found["attention"], found["right"] = self._attention(model, batch, encoded)
+            found |= self._attention(model, batch, encoded, step)
         if model.ctc is not None and config.ctc_weight > 0:
             found |= self._ctc(model, batch, encoded)
         part = config.intermediate_weight if encoded.taps else 0.0
         ctc = (1 - part) * found["ctc"] + part * found["intermediate"]
         ctc = ctc + config.consistency_weight * found["consistency"]
         loss = config.ctc_weight * ctc + (1 - config.ctc_weight) * found["attention"]
+        loss = loss + config.guided_attention * found.pop("guided")
         words = 0
         errors = zero
         if config.mwer is not None:
@@ -75,16 +82,27 @@ class Objective:
         return {"loss": loss, **found, "list_errors": errors, **counts}
 
     def _attention(
-        self, model: SpeechModel, batch: Batch, encoded: Encoded
-    ) -> tuple[Tensor, Tensor]:
+        self, model: SpeechModel, batch: Batch, encoded: Encoded, step: int | None
+    ) -> dict[str, Tensor]:
         assert model.decoder is not None
         assert batch.tokens is not None
         assert batch.token_lengths is not None
+        config, views = self.config, encoded.views
         inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
-        inputs, targets = (_repeated(one, encoded.views) for one in (inputs, targets))
-        logits = model.decoder(inputs, encoded.memory, encoded.lengths)
-        loss, right = attention_loss(logits, targets, self.config.label_smoothing)
-        return loss / encoded.views, right.float() / encoded.views
+        inputs, targets = (_repeated(one, views) for one in (inputs, targets))
+        seen = (encoded.memory, encoded.lengths)
+        if step is not None and config.scheduled_sampling is not None:
+            share = config.scheduled_sampling.share(step)
+            if share > 0:
+                inputs = with_own_labels(model.decoder, inputs, *seen, share)
+        logits = model.decoder(inputs, *seen)
+        loss, right = attention_loss(logits, targets, config.label_smoothing)
+        found = {"attention": loss / views, "right": right.float() / views}
+        if step is not None and config.guided_attention:
+            weights = model.decoder.attention(inputs, *seen)
+            labels = (targets != IGNORED).sum(dim=1)
+            found["guided"] = guided_attention_loss(weights, labels, encoded.lengths) / views
+        return found
 
     def _ctc(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         assert batch.tokens is not None

@@ -22,6 +22,7 @@ from asr.train.consistency import widened
 from asr.train.duration import Duration
 from asr.train.mwer import MwerConfig
 from asr.train.precision import Precision
+from asr.train.scheduled_sampling import ScheduledSamplingConfig
 from asr.train.schedules import Noam, Schedule, schedule_config
 from asr.whole import write_whole
 
@@ -38,9 +39,11 @@ class LossConfig(Config):
             twice the memory and time: halve `data.batch_seconds` where that is too much.
         consistency_masking: multiplies number and share of the time masks of `spec_augment` for
             views. The usual share of 0.3 becomes the 0.375 of the paper.
+        scheduled_sampling: the decoder hears some of its own labels (`ScheduledSamplingConfig`).
+        guided_attention: weight of a loss on attention off the diagonal (Tachibana et al. 2018).
         mwer: for fine-tuning: the expected number of word errors is minimised, see `MwerConfig`.
-        leave_out_too_long: utterances with more labels than the encoder has frames are left out
-            of the CTC loss instead of refused.
+        leave_out_too_long: utterances with more labels than frames are left out of the CTC loss
+            instead of refused.
     """
 
     ctc_weight: float = Field(default=0.3, ge=0, le=1)
@@ -48,6 +51,8 @@ class LossConfig(Config):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     consistency_weight: float = Field(default=0.0, ge=0)
     consistency_masking: float = Field(default=1.25, ge=1)
+    scheduled_sampling: ScheduledSamplingConfig | None = None
+    guided_attention: float = Field(default=0.0, ge=0)
     mwer: MwerConfig | None = None
     leave_out_too_long: bool = False
 
@@ -56,7 +61,7 @@ class OptimizerConfig(Config):
     """AdamW (Loshchilov and Hutter 2019).
 
     Attributes:
-        lr: the peak of the learning rate; the schedule multiplies it.
+        lr: peak of the learning rate; the schedule multiplies it.
         betas: how slowly the means of gradients and of their squares change.
         eps: keeps small steps finite.
         weight_decay: how strongly weights are pulled to zero; norms, biases and embeddings are not.
@@ -102,28 +107,26 @@ class TrainingConfig(Config):
     """How long, on what, and how gradients become steps.
 
     Attributes:
-        epochs: training ends at the first of `epochs`, `max_steps`, `total_time`, `max_time`.
-        max_steps: training ends after so many steps.
-        total_time: training ends after so long in all calls together: seconds, or text such as
-            90s, 20m, 1h30m.
-        max_time: training ends after so long; counted anew by each call, which is a run of its own
+        epochs, max_steps: training ends at the first of these, `total_time` and `max_time`.
+        total_time: training ends after so long in all calls together: seconds, or 90s, 1h30m.
+        max_time: training ends after so long, counted anew by each call, which is a run of its own
             for the schedule where there is no other end.
         accumulate: batches that make one step.
         clip_norm: gradients are scaled down to this norm.
         precision: of the arithmetic; auto is bf16 where the device multiplies it natively, else 32.
         seed: of everything that is drawn.
         accelerator: auto takes GPUs where there are some.
-        devices: processes; auto is all GPUs of the machine, or one process on a CPU.
+        devices: processes; auto is all GPUs, or one process on a CPU.
         nodes: machines.
         strategy: ddp starts processes also where there is one device.
-        threads: CPU threads of one process (0: as many as torch finds); a run that goes on with
-            another number is not bit-equal.
-        compile: makes kernels of parts of the model (`train/compiling.py`), which costs half a
-            minute at the start and pays on a GPU only.
+        threads: CPU threads of a process (0: as many as torch finds); another number when a run
+            goes on is not bit-equal.
+        compile: makes kernels of parts of the model: half a minute at the start, pays on GPUs only.
         ema: decay of the moving average of the weights; 0 keeps none.
+        weight_noise: standard deviation of noise that the matrices have in each step (Graves 2011).
         bad_steps: training gives up after so many steps in a row with a loss that is not finite.
-        freeze: names modules (`encoder.layers.0`, `decoder`) that stay as they are: new labels or
-            layers on a trained encoder would otherwise undo it before they have learnt.
+        freeze: names modules (`encoder.layers.0`, `decoder`) that stay as they are: new labels on
+            a trained encoder would otherwise undo it before they have learnt.
     """
 
     epochs: int | None = Field(default=None, ge=1)
@@ -141,6 +144,7 @@ class TrainingConfig(Config):
     threads: int = Field(default=0, ge=0)
     compile: bool = False
     ema: float = Field(default=0.999, ge=0, lt=1)
+    weight_noise: float = Field(default=0.0, ge=0, le=1)
     bad_steps: int = Field(default=5, ge=1)
     freeze: tuple[str, ...] = ()
 
@@ -249,6 +253,9 @@ class Recipe(Config):
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
         self._views_differ()
+        blind = self.loss.ctc_weight == 1 or getattr(self.model.decoder, "attention", "") == "none"
+        if self.loss.guided_attention and blind:
+            raise ValueError("loss.guided_attention needs a decoder with attention")
         return self
 
     def _views_differ(self) -> None:

@@ -157,7 +157,7 @@ def draw(runs: dict[str, list[Result]], picture: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(9, 6), layout="constrained")
     axis = figure.subplots()
     for (name, found), marker in zip(runs.items(), "osD^vP*", strict=False):
         strings = [one for result in found for one in result.strings]
@@ -174,7 +174,7 @@ def draw(runs: dict[str, list[Result]], picture: Path) -> None:
     axis.set_xticks(range(1, 21))
     axis.set_ylim(0, 100)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="upper left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     FigureCanvasAgg(figure)
     figure.savefig(picture, dpi=110)
 
