@@ -61,7 +61,7 @@ class OptimizerConfig(Config):
     """AdamW (Loshchilov and Hutter 2019).
 
     Attributes:
-        lr: peak of the learning rate; the schedule multiplies it.
+        lr: the peak of the learning rate; the schedule multiplies it.
         betas: how slowly the means of gradients and of their squares change.
         eps: keeps small steps finite.
         weight_decay: how strongly weights are pulled to zero; norms, biases and embeddings are not.
