@@ -13,11 +13,13 @@ from asr.cli import options
 from asr.cli.console import DONE, Console
 from asr.cli.progress import progress
 from asr.cli.tables import WIDTH, between, percent
+from asr.errors import OutputError
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair
     from asr.evaluate.error_rate import Scored
     from asr.evaluate.interval import Interval
+    from asr.evaluate.report.sound import Mode
 
 #: Utterances of each kind that are shown.
 SHOWN = 5
@@ -42,6 +44,14 @@ SHOWN = 5
     metavar="N",
     help="Utterances of each kind, better and worse, that are shown.",
 )
+@click.option(
+    "--html",
+    callback=options.path,
+    metavar="FILE",
+    help="Write a page with what changed to this file.",
+)
+@options.html_audio
+@options.html_limit
 @click.pass_obj
 def compare(
     console: Console,
@@ -51,6 +61,9 @@ def compare(
     device: str,
     as_json: bool,
     show: int,
+    html: Path | None,
+    html_audio: Mode,
+    html_limit: float,
 ) -> int:
     """Tell whether one of two systems is better, how sure that is, and what changed.
 
@@ -62,12 +75,24 @@ def compare(
     wrong, 130 interrupted.
     """
     from asr.evaluate.comparison import compare as compared
+    from asr.evaluate.report.page import comparison_page
+    from asr.evaluate.report.sound import Sounds
+    from asr.whole import check_writable, write_whole
+
+    if html is not None:
+        if html.is_dir():
+            raise OutputError(f"{html}: a folder; name a file with --html")
+        check_writable(html.parent)
 
     if manifest is None and (first.is_dir() or second.is_dir()):
         raise click.UsageError("a model folder needs --manifest, to be measured on")
     if manifest is not None and not (first.is_dir() or second.is_dir()):
         raise click.UsageError("--manifest is for model folders, and neither A nor B is one")
     found = compared(*(_results(place, manifest, device) for place in (first, second)))
+    if html is not None:
+        title = f"{first.stem} and {second.stem}"
+        sounds = Sounds(html_audio, html, round(html_limit * 1e6))
+        write_whole(html, comparison_page(found, (first.stem, second.stem), title, sounds))
     if as_json:
         console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.progress import progress
 from asr.errors import OutputError
+
+if TYPE_CHECKING:
+    from asr.evaluate.report.sound import Mode
 
 
 @click.command()
@@ -38,6 +41,14 @@ from asr.errors import OutputError
     metavar="FILE",
     help="A training text or manifest: words that are not in it are counted apart.",
 )
+@click.option(
+    "--html",
+    callback=options.path,
+    metavar="FILE",
+    help="Write a page with aligned errors, charts and players to this file.",
+)
+@options.html_audio
+@options.html_limit
 @click.pass_obj
 def evaluate(
     console: Console,
@@ -47,6 +58,9 @@ def evaluate(
     as_json: bool,
     output: Path | None,
     vocabulary: Path | None,
+    html: Path | None,
+    html_audio: Mode,
+    html_limit: float,
     lm: str | None,
     no_lm: bool,
     **search: Any,
@@ -66,6 +80,8 @@ def evaluate(
     from asr.evaluate.classes import Known
     from asr.evaluate.corpus import read_utterances
     from asr.evaluate.evaluation import evaluate as measure
+    from asr.evaluate.report.page import evaluation_page
+    from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import result_lines
     from asr.evaluate.vocabulary import read_vocabulary
     from asr.text import TextNormalizer
@@ -73,10 +89,11 @@ def evaluate(
     from asr.whole import check_writable, write_whole
 
     utterances = read_utterances(manifest)
-    if output is not None:
-        if output.is_dir():
-            raise OutputError(f"{output}: a folder; name a file with -o")
-        check_writable(output.parent)
+    for option, path in (("-o", output), ("--html", html)):
+        if path is not None:
+            if path.is_dir():
+                raise OutputError(f"{path}: a folder; name a file with {option}")
+            check_writable(path.parent)
     options.leave_cores_free()
     recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
     normalizer = recognizer.config.normalizer
@@ -85,10 +102,15 @@ def evaluate(
         found = measure(recognizer, utterances, progress=shown.heard, **search)
     for name, error in found.failed.items():
         console.say(f"{name}: not counted: {error}")
-    parts = breakdown(found.scored, Known.of(normalizer.language, words))
+    known = Known.of(normalizer.language, words)
+    parts = breakdown(found.scored, known)
     try:
         if output is not None:
             write_whole(output, result_lines(found.scored))
+        if html is not None:
+            title = f"{recognizer.name} on {manifest.stem}"
+            sounds = Sounds(html_audio, html, round(html_limit * 1e6))
+            write_whole(html, evaluation_page(found, parts, known, title, sounds))
     finally:  # a disk that is full by now must not cost the result as well
         if as_json:
             values = found.to_dict() | parts.to_dict()

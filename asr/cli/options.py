@@ -128,6 +128,21 @@ accurate = click.option(
     callback=_preset,
     help=f"A wider search: --beam {PRESETS['accurate']['beam']}.",
 )
+html_audio = click.option(
+    "--html-audio",
+    type=click.Choice(["embed", "link", "none"]),
+    default="embed",
+    show_default=True,
+    help="Sound of the page: inside of it, links to the files, or none.",
+)
+html_limit = click.option(
+    "--html-limit",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    show_default=True,
+    metavar="MB",
+    help="Most sound inside of the page, what has most errors first; the rest is linked.",
+)
 max_time = click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
 resume = click.option(
     "--resume",

@@ -46,7 +46,7 @@ class Scored:
 
     `heard` are the words of the hypothesis with their times, none where those are not known.
     `names` are the words of the reference that are names, as far as its capitals tell. The sound
-    is `seconds` of the file `audio` from `start` on; `audio` is None where it is in no file.
+    is the file `audio`, or `seconds` of it from `start` on; `audio` is None where it is in no file.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Scored:
     heard: tuple[Word, ...] = ()
     names: tuple[str, ...] = ()
     audio: str | None = None
-    start: float = 0.0
+    start: float | None = None
 
 
 def score(

@@ -144,7 +144,7 @@ def _scored(utterance: Utterance, result: Transcript, normalize: TextNormalizer)
         found,
         names=names_in(utterance.text, normalize.config.language, normalize),
         audio=utterance.audio,
-        start=utterance.start,
+        start=None if utterance.seconds is None else utterance.start,
     )
 
 

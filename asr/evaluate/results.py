@@ -85,7 +85,7 @@ def _read(line: str, where: str) -> Scored:
         heard = tuple(Word(*_word(word)) for word in values.get("heard", ()))
         found = score(*texts, speaker, float(values.get("seconds") or 0.0), heard)
         names = tuple(str(name) for name in values.get("names", ()))
-        start = float(values.get("start") or 0.0)
+        start = None if values.get("start") is None else float(values["start"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ManifestError(
             f"{where}: not an utterance of asr evaluate -o; it needs a JSON object with the texts "

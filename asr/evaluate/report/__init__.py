@@ -1,0 +1,1 @@
+"""Pages that show an evaluation or a comparison: one file each, which needs no network."""
