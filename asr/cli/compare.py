@@ -133,7 +133,8 @@ def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
     values = found.to_dict()
     if values["difference"] is not None:
         change = f"{100 * values['difference']:+.2f} points"
-        lines.append(f"{'difference':{width}}{change}{_spread(found.difference)}")
+        spread = _spread(found.difference).replace(" %, 95", " points, 95")
+        lines.append(f"{'difference':{width}}{change}{spread}")
     lines += [f"{'test':{width}}{_verdict(found)}", ""]
     better, worse = found.better, found.worse
     lines.append(

@@ -106,3 +106,39 @@ def test_where_lhotse_is_missing_json_lines_still_work(
     result = evaluate(table)
     assert result.exit_code == 2
     assert "lhotse is not installed; install it with: pip install 'asr[train]'" in result.stderr
+
+
+def test_the_parts_are_told(evaluate: Run) -> None:
+    values = json.loads(evaluate(MANIFEST, "--json").stdout)
+    assert sum(one["errors"] for one in values["by_length"]) == sum(
+        values[kind] for kind in ("substitutions", "deletions", "insertions")
+    )
+    assert sum(one["words"] for one in values["by_speaker"]) in (0, 68)
+    assert values["confidence"] is None  # the tiny model has no map
+    table = evaluate(MANIFEST).stdout
+    assert "The most frequent errors" in table
+    assert "\x1b" not in table
+
+
+def test_words_that_training_had_not(evaluate: Run, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The queen, gazed!\n")
+    result = evaluate(MANIFEST, "--json", "--vocabulary", text)
+    kinds = {one["name"]: one for one in json.loads(result.stdout)["error_kinds"]}
+    assert 0 < kinds["out of vocabulary"]["words"] < 68
+    result = evaluate(MANIFEST, "--vocabulary", tmp_path / "gone.txt")
+    assert result.exit_code == 1
+    assert "gone.txt: no such file; name a text, or a manifest" in result.stderr
+
+
+def test_a_page_is_written(evaluate: Run, run: Run, tmp_path: Path) -> None:
+    page, out = tmp_path / "page.html", tmp_path / "out.jsonl"
+    result = evaluate(MANIFEST, "--html", page, "--html-audio", "link", "-o", out)
+    assert result.exit_code == 0
+    html = page.read_text()
+    assert html.count("<article") == 6
+    assert "tiny on manifest" in html
+    assert "data:audio" not in html
+    assert run("compare", out, out, "--html", page).exit_code == 0
+    assert "<article" not in page.read_text()
+    assert evaluate(MANIFEST, "--html", tmp_path).exit_code == 2

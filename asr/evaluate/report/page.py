@@ -19,7 +19,7 @@ from asr.evaluate.report.charts import bars, diagram
 from asr.evaluate.report.sound import Sounds
 
 #: Speakers that are drawn; the page lists all of them.
-SPEAKERS = 24
+SPEAKERS = 12
 
 
 @dataclass(frozen=True)
