@@ -19,7 +19,10 @@ FORMED = 0.5
 
 @torch.no_grad()
 def shapes(model: SpeechModel, batch: Batch) -> list[AttentionShape]:
-    """How the references of a batch look at their sound; nothing where there is no attention."""
+    """How the references of a batch look at their sound; nothing where there is no attention.
+
+    The ending is left out: it may look where it likes.
+    """
     if model.decoder is None or batch.tokens is None or batch.token_lengths is None:
         return []
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
@@ -30,7 +33,7 @@ def shapes(model: SpeechModel, batch: Batch) -> list[AttentionShape]:
         return []
     ends = zip(batch.token_lengths.tolist(), lengths.tolist(), strict=False)
     found = [
-        attention_shape(weights[row, :, :, : labels + 1, :frames])
+        attention_shape(weights[row, :, :, :labels, :frames])
         for row, (labels, frames) in enumerate(ends)
         if row < len(batch.ids)
     ]

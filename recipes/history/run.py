@@ -81,25 +81,27 @@ def main() -> None:
 
 def run(system: str, seed: int, folder: Path) -> Result:
     """Trains one system, or goes on with it, and measures it on the test strings."""
-    recipe = load_recipe(HERE / f"{system}.yaml", [f"training.seed={seed}"])
-    spent = folder / "cpu_seconds"
-    before = float(spent.read_text()) if spent.exists() else 0.0
-    began = time.process_time()
-    try:
-        outcome = train(recipe, folder)
-    finally:
-        if folder.exists():
-            spent.write_text(str(before + time.process_time() - began))
-    if outcome.ended == "interrupted" or outcome.model is None:
-        raise KeyboardInterrupt
-    recognizer = load_model(outcome.model, "cpu")
+    trained = folder / "trained.json"
+    spent = json.loads(trained.read_text()) if trained.exists() else {"seconds": 0.0, "done": False}
+    if not spent["done"]:
+        recipe = load_recipe(HERE / f"{system}.yaml", [f"training.seed={seed}"])
+        began = time.process_time()
+        try:
+            spent["done"] = train(recipe, folder).ended != "interrupted"
+        finally:
+            spent["seconds"] += time.process_time() - began
+            folder.mkdir(parents=True, exist_ok=True)
+            trained.write_text(json.dumps(spent))
+        if not spent["done"]:
+            raise KeyboardInterrupt
+    recognizer = load_model(folder / "model", "cpu")
     found = evaluate(recognizer, read_utterances(HERE / "data" / "test.jsonl"), beam=BEAM)
     return Result(
         system=system,
         seed=seed,
         parameters=sum(one.numel() for one in recognizer.model.parameters()),
         steps=int(recognizer.config.facts["steps"]),
-        cpu_seconds=float(spent.read_text()),
+        cpu_seconds=spent["seconds"],
         strings=[
             (str(one.speaker), int(one.id.split("_")[1]), one.words.errors, one.words.length)
             for one in found.scored
