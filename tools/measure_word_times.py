@@ -5,8 +5,10 @@
 Single words (spoken digits of FSDD; answers of one word of AN4's dev set) without the quiet around
 them (30 dB below their loudest 10 ms) are joined, six in a row, with pauses of 0 to 1 s of digital
 silence, and again with a floor of noise: so it is known when each begins and ends. Words that the
-model gets right are compared, with full context and in chunks; and all words, if the model is told
-what was said.
+model gets right are compared, with full context and in chunks: all of them ("recognised"), and
+those whose neighbours are right too ("in_context": beside a word that was misheard or added, the
+border is one of the recognition, not of the clock). So are all words, if the model is "told" what
+was said.
 
 It prints a table: signed medians, and medians and 95th percentiles of absolute errors, in ms.
 """
@@ -18,7 +20,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,18 @@ def told(
         yield clock.words(best, clock.levels(one.sound), 0.0, (0.0, len(one.sound) / clock.rate))
 
 
+def in_context(
+    model: Recognizer, joined: Sequence[Joined], chunk: float | None
+) -> Iterator[Sequence[Word]]:
+    """Of what is recognised, the words whose neighbours are right; the others have no text."""
+    for one, words in zip(joined, recognised(model, joined, chunk), strict=True):
+        right = matches([text for text, _, _ in one.words], [word.text for word in words])
+        ends = {(-1, -1), (len(one.words), len(words))}
+        beside = ends.union(right)
+        kept = {b for a, b in right if {(a - 1, b - 1), (a + 1, b + 1)} <= beside}
+        yield [word if b in kept else replace(word, text="") for b, word in enumerate(words)]
+
+
 def errors(joined: Sequence[Joined], found: Iterable[Sequence[Word]]) -> np.ndarray:
     """Errors (words, 2) of begins and ends in ms, of the words that were found."""
     pairs: list[tuple[float, float]] = []
@@ -140,7 +154,9 @@ def main() -> None:
         rows = [draw.sample(known, ROW) for _ in range(args.rows)]
         joined = [join(row, model.sample_rate, noise, draw) for row in rows]
         pauses = "silence" if noise is None else f"noise, -{noise:g} dB"
-        for chunk, which in itertools.product((None, args.chunk_ms), (recognised, told)):
+        for chunk, which in itertools.product(
+            (None, args.chunk_ms), (recognised, in_context, told)
+        ):
             off = errors(joined, which(model, joined, chunk))
             row = {"words": name, "pauses": pauses, "chunk_ms": chunk, "which": which.__name__}
             row |= {"count": len(off), "begin": figures(off[:, 0]), "end": figures(off[:, 1])}

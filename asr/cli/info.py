@@ -60,6 +60,7 @@ def about_model(path: str | None) -> dict[str, Any]:
         "chunks": can_stream(recognizer),
         "search": recognizer.search.model_dump(),
         "language_model": about_lm(recognizer.lm),
+        "confidence": about_confidence(recognizer.confidence),
         "facts": config.facts,
     }
 
@@ -72,6 +73,17 @@ def about_lm(lm: Any) -> str | None:
     word = lm.config.facts.get("dev_perplexity_word")
     told = f", perplexity {word} a word" if word is not None else ""
     return f"{lm.config.name} ({lm.config.lm.type}, {count / 1e6:.1f} million numbers{told})"
+
+
+def about_confidence(maps: Any) -> str | None:
+    """What the confidence of words was measured to be worth; None where they have none."""
+    known = maps.model_dump() if maps else {}
+    told = [
+        f"calibration error {one['facts'].get('ece', 'not known')} {name.replace('_', ' ')}"
+        for name, one in known.items()
+        if isinstance(one, dict)
+    ]
+    return ", ".join(told) or None
 
 
 def can_stream(recognizer: Any) -> bool:
