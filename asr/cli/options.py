@@ -143,6 +143,19 @@ html_limit = click.option(
     metavar="MB",
     help="Most sound inside of the page, what has most errors first; the rest is linked.",
 )
+hotwords = click.option(
+    "--hotwords",
+    callback=not_empty,
+    metavar="FILE|LIST",
+    help="Phrases that are likely to be said: a file with one a line, or a list with commas; "
+    "'phrase : 2' counts twice as much.",
+)
+hotword_weight = click.option(
+    "--hotword-weight",
+    type=click.FloatRange(min=0),
+    metavar="W",
+    help="Added to the score for each letter of a hotword.  [default: saved, or 0.5]",
+)
 max_time = click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
 resume = click.option(
     "--resume",
@@ -161,7 +174,7 @@ batch_seconds = click.option(
 
 def model_options(command: F) -> F:
     """Adds what decides how a model is run: which one, with which language model, where, how."""
-    language = (length_reward, ilm_weight, lm_weight, no_lm, lm)
+    language = (hotword_weight, hotwords, length_reward, ilm_weight, lm_weight, no_lm, lm)
     for option in (*language, ctc_weight, beam, device, model):
         command = option(command)
     return command

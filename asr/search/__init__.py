@@ -4,16 +4,20 @@ from asr.search.attention import AttentionScorer
 from asr.search.beam import search
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
+from asr.search.hotwords import HotwordScorer
 from asr.search.joint import all_scorers, fitting, joint_scorers
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
+from asr.search.phrases import PhraseTree
 from asr.search.protocol import Scorer, WeightedScorer
 
 __all__ = [
     "AttentionScorer",
     "CTCPrefixScorer",
+    "HotwordScorer",
     "InternalLMScorer",
     "LanguageModelScorer",
     "LengthScorer",
+    "PhraseTree",
     "Scorer",
     "SearchConfig",
     "WeightedScorer",

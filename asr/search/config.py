@@ -23,6 +23,9 @@ class SearchConfig(Config):
         ge=0.0,
         description="how much of the decoder's own language model is taken out where another is in",
     )
+    hotword_weight: float = Field(
+        0.5, ge=0.0, description="added for each letter of a hotword, where hotwords are given"
+    )
     length_reward: float = Field(0.0, ge=0.0, description="added for each label")
     pre_beam: float = Field(
         1.5, ge=1.0, description="candidates that CTC rescores for each hypothesis, in beams"

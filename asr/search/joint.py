@@ -13,7 +13,9 @@ from asr.model.protocols import Decoder
 from asr.search.attention import AttentionScorer
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
+from asr.search.hotwords import HotwordScorer
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
+from asr.search.phrases import PhraseTree
 from asr.search.protocol import WeightedScorer
 from asr.search.repeats import RepeatLimited
 from asr.search.shared import SharedCTC
@@ -77,9 +79,12 @@ def joint_scorers(model: JointModel, ctc_weight: float) -> list[WeightedScorer]:
 
 
 def all_scorers(
-    model: JointModel, config: SearchConfig, lm: LanguageModel | None = None
+    model: JointModel,
+    config: SearchConfig,
+    lm: LanguageModel | None = None,
+    hotwords: PhraseTree | None = None,
 ) -> list[WeightedScorer]:
-    """Those of `joint_scorers`, and `lm`, `ilm` and `length` where they have a weight.
+    """Those of `joint_scorers`, and `lm`, `ilm`, `hotwords` and `length` where they have a weight.
 
     With `config.heard_only` nothing is written that CTC does not support. The decoder's own
     language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
@@ -88,27 +93,26 @@ def all_scorers(
         ModelError: something has a weight that is not there.
     """
     scorers = joint_scorers(model, config.ctc_weight)
+    has_ctc = config.ctc_weight > 0 or model.ctc is not None
+    ctc = SharedCTC(model.ctc_log_probs) if has_ctc else None
+    if ctc is not None and config.ctc_weight > 0:
+        scorers[-1] = replace(scorers[-1], scorer=ctc)
     if config.heard_only:
-        scorers = _heard_only(model, scorers)
+        last = scorers[-1].scorer
+        heard = RepeatLimited(last) if ctc is None else SupportedScorer(last, ctc)
+        scorers[-1] = replace(scorers[-1], scorer=heard)
     if config.lm_weight and lm is not None:
         scorers.append(WeightedScorer("lm", LanguageModelScorer(lm), config.lm_weight))
         if config.ilm_weight:
             scorers.append(_internal(model, config.ilm_weight))
+    if config.hotword_weight and hotwords is not None:
+        boost = HotwordScorer(hotwords, ctc)
+        scorers.append(WeightedScorer("hotwords", boost, config.hotword_weight))
     if config.length_reward:
         scorers.append(
             WeightedScorer("length", LengthScorer(model.vocabulary), config.length_reward)
         )
     return scorers
-
-
-def _heard_only(model: JointModel, scorers: list[WeightedScorer]) -> list[WeightedScorer]:
-    """The same, where CTC (or else the only one that there is) denies what is not heard."""
-    *others, last = scorers
-    if last.name != "ctc" and model.ctc is None:
-        return [*others, replace(last, scorer=RepeatLimited(last.scorer))]
-    ctc = SharedCTC(model.ctc_log_probs)
-    inner = ctc if last.name == "ctc" else last.scorer
-    return [*others, replace(last, scorer=SupportedScorer(inner, ctc))]
 
 
 def _internal(model: JointModel, weight: float) -> WeightedScorer:

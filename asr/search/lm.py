@@ -108,7 +108,7 @@ class InternalLMScorer(AttentionScorer):
 class LengthScorer:
     """Adds 1 for each label: what a language model, to which all labels cost, makes too short."""
 
-    partial = False
+    partial = True  # it proposes no labels
     max_gain = 1.0
 
     def __init__(self, vocabulary: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from asr.errors import ModelError
 from asr.lm import LanguageModel
 from asr.model import SpeechModel
-from asr.search import SearchConfig, all_scorers, search
+from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.transcribe.align import align_many
 from asr.transcribe.evidence import judged
 from asr.types import Hypothesis
@@ -25,6 +25,7 @@ class StretchDecoder:
     model: SpeechModel
     search: SearchConfig
     lm: LanguageModel | None = None
+    hotwords: PhraseTree | None = None
 
     def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each stretch (N,) of float32 samples, best first.
@@ -61,7 +62,7 @@ class StretchDecoder:
         if features.size(1) == 0:
             return [[Hypothesis((), 0.0)] for _ in stretches]
         memory, memory_lengths = self.model.encode(features, frames)
-        scorers = all_scorers(self.model, self.search, self.lm)
+        scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
         found = search(scorers, memory, memory_lengths, self.search)
         return self._aligned(found, memory, memory_lengths)
 

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.lm import LanguageModel
 from asr.model import ChunkContext, SpeechModel
-from asr.search import SearchConfig, all_scorers, search
+from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.transcribe.align import align
 from asr.transcribe.ear import Ear
 from asr.transcribe.endpoint import EndpointConfig
@@ -33,6 +33,7 @@ class Hearing:
     endpoint: EndpointConfig
     clock: WordClock
     lm: LanguageModel | None = None
+    hotwords: PhraseTree | None = None
 
     @property
     def ear(self) -> Ear:
@@ -133,7 +134,7 @@ class Hearing:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
-            scorers = all_scorers(self.model, self.search, self.lm)
+            scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
             return search(scorers, memory, lengths, config, [one.decided for one in questions])
 
     def text(self, labels: Sequence[int]) -> str:

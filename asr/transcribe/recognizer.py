@@ -16,13 +16,14 @@ from asr.errors import AsrError, ConfigError, ModelError
 from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
-from asr.search import SearchConfig
+from asr.search import PhraseTree, SearchConfig
 from asr.transcribe.batch import Sound, Work, transcribe_all
 from asr.transcribe.chunked import transcribe_chunked
 from asr.transcribe.decode import StretchDecoder
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.hearing import Hearing
+from asr.transcribe.hotwords import Hotwords, phrase_tree
 from asr.transcribe.options import (
     asked_search,
     confidence_map,
@@ -144,6 +145,8 @@ class Recognizer:
         lm_weight: float | None = None,
         ilm_weight: float | None = None,
         length_reward: float | None = None,
+        hotwords: Hotwords | None = None,
+        hotword_weight: float | None = None,
     ) -> Transcript:
         """What one recording says; of any length, with memory for less than a minute of it.
 
@@ -156,8 +159,10 @@ class Recognizer:
             left_ms: how much a chunk sees of the past; None is about five seconds.
             endpoint: where segments end; None takes the recogniser's rules. Without chunks pauses
                 are told by loudness alone: see `asr.transcribe.segmenter`.
-            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward: as in `SearchConfig`;
-                None takes the model's own.
+            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward, hotword_weight: as in
+                `SearchConfig`; None takes the model's own.
+            hotwords: phrases that are likely to be said: a file with one a line, a list of them,
+                or phrases with their weights (1 is usual); see docs/hotwords.md.
 
         Raises:
             AudioError: the audio cannot be used.
@@ -176,6 +181,8 @@ class Recognizer:
             lm_weight=lm_weight,
             ilm_weight=ilm_weight,
             length_reward=length_reward,
+            hotwords=hotwords,
+            hotword_weight=hotword_weight,
         )
         if isinstance(result, AsrError):
             raise result
@@ -196,6 +203,8 @@ class Recognizer:
         lm_weight: float | None = None,
         ilm_weight: float | None = None,
         length_reward: float | None = None,
+        hotwords: Hotwords | None = None,
+        hotword_weight: float | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Iterator[tuple[Source, Transcript | AsrError]]:
         """Transcribes many recordings, with stretches of several decoded together.
@@ -227,19 +236,22 @@ class Recognizer:
             lm_weight=lm_weight,
             ilm_weight=ilm_weight,
             length_reward=length_reward,
+            hotword_weight=hotword_weight,
         )
+
+        phrases = phrase_tree(hotwords, self.loaded, hotword_weight)
 
         def opened(source: Source) -> AbstractContextManager[Sound]:
             return open_source(source, sample_rate, self.sample_rate, self.limits)
 
         if chunk_ms is not None:
-            hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint)
+            hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint, phrases)
             return transcribe_chunked(sources, opened, hearing, seconds, progress)
         if left_ms is not None:
             raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
         work = Work(
             rate=self.sample_rate,
-            decode=StretchDecoder(self.model, options, self._language_model),
+            decode=StretchDecoder(self.model, options, self._language_model, phrases),
             clock=self._clock(options),
             cut=lambda sound: cut_segments(sound, self.sample_rate, endpoint or self.endpoint),
             batch_seconds=seconds,
@@ -260,6 +272,8 @@ class Recognizer:
         lm_weight: float | None = None,
         ilm_weight: float | None = None,
         length_reward: float | None = None,
+        hotwords: Hotwords | None = None,
+        hotword_weight: float | None = None,
     ) -> Stream:
         """A live stream: feed it sound, and it says what it has heard.
 
@@ -270,8 +284,10 @@ class Recognizer:
                 work, and some accuracy.
             left_ms: how much a chunk sees of the past; None is about five seconds.
             endpoint: where segments end; None takes the recogniser's rules.
-            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward: as in `SearchConfig`;
-                None takes the model's own.
+            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward, hotword_weight: as in
+                `SearchConfig`; None takes the model's own.
+            hotwords: phrases that are likely to be said: a file with one a line, a list of them,
+                or phrases with their weights (1 is usual); see docs/hotwords.md.
 
         Raises:
             AudioError: there is no such rate.
@@ -285,8 +301,10 @@ class Recognizer:
             lm_weight=lm_weight,
             ilm_weight=ilm_weight,
             length_reward=length_reward,
+            hotword_weight=hotword_weight,
         )
-        hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint)
+        phrases = phrase_tree(hotwords, self.loaded, hotword_weight)
+        hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint, phrases)
         return Stream(hearing, sample_rate)
 
     @property
@@ -294,11 +312,15 @@ class Recognizer:
         return self.lm.lm if self.lm is not None else None
 
     def _hearing(
-        self, context: ChunkContext, options: SearchConfig, endpoint: EndpointConfig | None
+        self,
+        context: ChunkContext,
+        options: SearchConfig,
+        endpoint: EndpointConfig | None,
+        hotwords: PhraseTree | None,
     ) -> Hearing:
         rules = endpoint or self.endpoint
-        clock = self._clock(options)
-        return Hearing(self.model, context, options, rules, clock, self._language_model)
+        clock, lm = self._clock(options), self._language_model
+        return Hearing(self.model, context, options, rules, clock, lm, hotwords)
 
     def _clock(self, options: SearchConfig) -> WordClock:
         maps = self.confidence

@@ -1,0 +1,107 @@
+"""Hotwords: phrases that are worth more than the model thinks, where they are heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asr.search.phrases import ROOT, PhraseTree
+from asr.search.shared import SharedCTC
+
+#: A label that CTC gives less than this (a log probability, after what was said) is not heard.
+HEARD = -8.0
+
+
+@dataclass(frozen=True)
+class HotwordState:
+    """Where each row is in the phrases (N,), and what CTC knows of it, if there is CTC."""
+
+    nodes: Tensor
+    ctc: Any
+
+
+class HotwordScorer:
+    """Adds 1 for each letter of a phrase, times the phrase's weight, where a phrase is said whole.
+
+    The letters are counted as they come, so that a hypothesis lives to say the whole phrase, and
+    taken back from one that does not (see `PhraseTree`). A label that CTC does not support, given
+    the labels before it, is no part of any phrase: phrases are found in the sound, not put into it.
+
+    It proposes no labels (`partial`): what neither attention nor a language model considers is not
+    heard either.
+    """
+
+    partial = True
+
+    def __init__(self, tree: PhraseTree, ctc: SharedCTC | None) -> None:
+        self.tree = tree
+        self.ctc = ctc
+        self.max_gain = 2 * tree.most
+
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> HotwordState:
+        """A word may begin."""
+        ctc = self.ctc.start(memory, memory_lengths) if self.ctc else None
+        return HotwordState(torch.full_like(memory_lengths, self.tree.start), ctc)
+
+    def start_after(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, HotwordState]:
+        """See `StartsAfter`: a walk through the labels."""
+        state = self.start(memory, memory_lengths)
+        nodes, ctc, heard = state.nodes, state.ctc, None
+        scores = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
+        if self.ctc:
+            psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
+            heard = psi.clamp(min=torch.finfo(psi.dtype).min).diff(dim=1)
+        for place, labels in enumerate(tokens.unbind(1)):
+            said = None if heard is None else heard[:, place, None]
+            worth, after = self._read(nodes, labels[:, None], said)
+            real = place < counts
+            scores = scores + worth[:, 0].where(real, torch.zeros_like(scores))
+            nodes = after[:, 0].where(real, nodes)
+        return scores, HotwordState(nodes, ctc)
+
+    def score(self, state: HotwordState, candidates: Tensor | None) -> Tensor:
+        """What each label is worth, (N, V) or (N, K)."""
+        heard = self.ctc.score(state.ctc, candidates) if self.ctc else None
+        if candidates is None:
+            labels = torch.arange(len(self.tree.pieces), device=state.nodes.device)
+            candidates = labels.expand(len(state.nodes), -1)
+        return self._read(state.nodes, candidates, heard)[0]
+
+    def _read(self, nodes: Tensor, labels: Tensor, heard: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What labels (N, K) are worth at the nodes (N,), and the nodes after them, both (N, K).
+
+        Args:
+            heard: (N, K) what CTC says of them; None without CTC.
+        """
+        device, rows = nodes.device, nodes.tolist()
+        worth, after = (part.to(device).gather(1, labels) for part in self.tree.rows(rows))
+        if heard is None:
+            return worth, after
+        unheard = (heard < HEARD) & (self.tree.credits.to(device)[after] > 0)
+        broken = torch.tensor(
+            [[self.tree.broken(node, ends) for ends in (False, True)] for node in rows],
+            dtype=worth.dtype,
+            device=device,
+        )
+        broken = broken.gather(1, self.tree.begins_word.to(device)[labels].long())
+        return broken.where(unheard, worth), after.masked_fill(unheard, ROOT)
+
+    def advance(self, state: HotwordState, parents: Tensor, tokens: Tensor) -> HotwordState:
+        """Reads the labels."""
+        ctc, heard = None, None
+        if self.ctc:
+            ctc = self.ctc.advance(state.ctc, parents, tokens)
+            least = torch.finfo(ctc.psi.dtype).min
+            heard = (ctc.psi.clamp(min=least) - state.ctc.psi[parents].clamp(min=least))[:, None]
+        _, after = self._read(state.nodes[parents], tokens[:, None], heard)
+        return HotwordState(after[:, 0], ctc)
+
+    def finish(self, state: HotwordState) -> Tensor:
+        """What was lent to a phrase that is not complete is taken back, (N,)."""
+        worth = [self.tree.broken(node, True) for node in state.nodes.tolist()]
+        return torch.tensor(worth, dtype=torch.float64, device=state.nodes.device)

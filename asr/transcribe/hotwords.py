@@ -1,0 +1,138 @@
+"""Hotwords as users write them: phrases, perhaps with weights, from a file or a list."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from asr.errors import ConfigError
+from asr.model.folder import LoadedModel
+from asr.search import PhraseTree
+from asr.text import TextNormalizer
+from asr.text.tokenizer import EOS
+
+#: What `hotwords=` may be.
+Hotwords = str | os.PathLike[str] | Sequence[str] | Mapping[str, float]
+
+#: `phrase : 2.5`, or a tab in place of the colon. The spaces tell a weight from a time of day.
+_WEIGHTED = re.compile(r"(?P<phrase>.*?)(?:\s+:\s+|\s*\t\s*)(?P<weight>.*)")
+#: A string with one of these endings is meant to be a file.
+_FILE = re.compile(r"[/\\]|\.(txt|tsv|list|lst|text|words)$")
+#: Wrong entries that one message names.
+_NAMED = 5
+
+
+def phrase_tree(
+    hotwords: Hotwords | None, loaded: LoadedModel, weight: float | None = None
+) -> PhraseTree | None:
+    """What the search needs of hotwords, written as the model writes; None where there are none.
+
+    Args:
+        hotwords: a file (see `read_hotwords`), several phrases in one string with commas between
+            them, phrases, or phrases with their weights.
+        weight: what was asked for as the weight of all, which makes no sense without hotwords.
+
+    Raises:
+        ConfigError: there is no such file, there is no phrase, or a phrase or weight is wrong.
+            The first few mistakes are in one message.
+    """
+    if hotwords is None:
+        if weight is not None:
+            raise ConfigError("hotword_weight needs hotwords, and there are none; name some")
+        return None
+    normalize, tokenizer = TextNormalizer(loaded.config.normalizer), loaded.tokenizer
+    phrases: dict[str, float] = {}
+    problems = []
+    for where, entry, given in _entries(hotwords):
+        try:
+            phrase, factor = (entry, given) if given is not None else _weighted(entry)
+            written = normalize(phrase)
+            if not written:
+                raise ConfigError(f"'{phrase}' has no letters")
+            if unknown := tokenizer.unknown(written):
+                letters = " ".join(unknown)
+                raise ConfigError(
+                    f"'{phrase}': this model cannot write {letters}; spell it without"
+                )
+            phrases[written] = max(_checked(factor, phrase), phrases.get(written, 0.0))
+        except ConfigError as error:
+            problems.append(f"{where}: {error}")
+    if problems:
+        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise ConfigError("; ".join(problems[:_NAMED]) + more)
+    if not phrases:
+        raise ConfigError("hotwords: no phrase given; name one, or leave the option out")
+    written_by = ["" if label <= EOS else tokenizer.piece(label) for label in range(tokenizer.size)]
+    return PhraseTree(phrases, written_by)
+
+
+def _entries(hotwords: Hotwords) -> Iterator[tuple[str, str, float | None]]:
+    """Where an entry stands, the entry, and its weight where that is given apart."""
+    if isinstance(hotwords, Mapping):
+        yield from (("hotwords", phrase, weight) for phrase, weight in hotwords.items())
+    elif isinstance(hotwords, str) and not _is_file(hotwords):
+        yield from _lines(hotwords.split(","), "hotwords")
+    elif isinstance(hotwords, str | os.PathLike):
+        yield from read_hotwords(Path(hotwords))
+    else:
+        yield from _lines(hotwords, "hotwords")
+
+
+def read_hotwords(path: Path) -> Iterator[tuple[str, str, float | None]]:
+    """The entries of a file: a phrase a line, as `Nottingham Castle` or `Quilter : 2`.
+
+    Empty lines and those that begin with # are left out.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no phrase.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: hotwords cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: hotwords must be text in UTF-8, a phrase a line") from None
+    found = False
+    for number, line in enumerate(lines, 1):
+        for _, entry, weight in _lines([line], ""):
+            found = True
+            yield f"{path}, line {number}", entry, weight
+    if not found:
+        raise ConfigError(f"{path}: holds no hotwords; write a phrase a line")
+
+
+def _lines(lines: Iterable[str], where: str) -> Iterator[tuple[str, str, float | None]]:
+    for line in lines:
+        if not isinstance(line, str):
+            raise ConfigError(f"{where}: phrases must be text, got {line!r}")
+        entry = line.strip()
+        if entry and not entry.startswith("#"):
+            yield where, entry, None
+
+
+def _is_file(text: str) -> bool:
+    """Whether a string names a file rather than phrases."""
+    return _FILE.search(text.strip().lower()) is not None or Path(text).is_file()
+
+
+def _weighted(entry: str) -> tuple[str, float]:
+    """The phrase and weight of `phrase : weight`; 1 where there is none."""
+    parts = _WEIGHTED.fullmatch(entry)
+    if parts is None:
+        return entry, 1.0
+    try:
+        return parts["phrase"], float(parts["weight"])
+    except ValueError:
+        raise ConfigError(
+            f"'{entry}': '{parts['weight']}' is no weight; write 'phrase : number'"
+        ) from None
+
+
+def _checked(weight: float, phrase: str) -> float:
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not 0 < weight < math.inf:
+        raise ConfigError(f"'{phrase}': its weight must be above 0 and finite, got {weight!r}")
+    return float(weight)
