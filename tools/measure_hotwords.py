@@ -3,14 +3,14 @@
     python tools/measure_hotwords.py DEV.jsonl --train TRAIN.jsonl \
       --weights 0,0.25,0.5,1 --distractors 0,100,500 [--limit N] [--no-lm]
 
-Rare are words of at least four letters that the transcripts of --train have at most --seen times. Those
-that the references of DEV say are the hotwords, and beside them are so many distractors: rare words
-of --others that DEV does not say. With weight 0 there are no hotwords.
+Rare are words of at least four letters that the transcripts of --train have at most --seen times.
+Those that the references of DEV say are the hotwords, and beside them are so many distractors: rare
+words of --others that DEV does not say. With weight 0 there are no hotwords.
 
 For each weight and number of distractors a row: the word error rate, the recall of rare words (how
-many of those that were said are written where they belong), how often a hotword was written that was
-not said there, the error rate of the other words, and processor seconds for the search. "absent"
-are rows where the hotwords are distractors only: what they change is harm.
+many of those that were said are written where they belong), how often a hotword was written that
+was not said there, the error rate of the other words, and processor seconds for the search. In rows
+with "absent" the hotwords are distractors only: what they change is harm.
 """
 
 from __future__ import annotations

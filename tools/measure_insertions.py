@@ -153,9 +153,12 @@ def main() -> None:
     parser.add_argument("--chunk-ms", type=float, help="as streams hear")
     parser.add_argument("--beam", type=int)
     parser.add_argument("--ctc-weight", type=float)
+    parser.add_argument("--free", action="store_true", help="deny nothing (heard_only=False)")
     parser.add_argument("--show", action="store_true", help="print what was invented")
     args = parser.parse_args()
     recognizer = load_model(args.model, lm=False if args.no_lm else None)
+    if args.free:
+        recognizer.search = recognizer.search.model_copy(update={"heard_only": False})
     rate, normalize = recognizer.sample_rate, TextNormalizer(recognizer.config.normalizer)
     cases = list(silent_cases(rate, args.seconds, args.count, args.seed))
     if args.noise:

@@ -19,6 +19,7 @@ from asr.model.folder import LoadedModel, load_model_folder
 from asr.search import PhraseTree, SearchConfig
 from asr.transcribe.batch import Sound, Work, transcribe_all
 from asr.transcribe.chunked import transcribe_chunked
+from asr.transcribe.context import chunk_context
 from asr.transcribe.decode import StretchDecoder
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.endpoint import EndpointConfig
@@ -41,9 +42,6 @@ SHIPPED = Path(__file__).parents[1] / "pretrained" / "english"
 
 #: How much of a stream the encoder hears at once where nothing else is asked for.
 CHUNK_MS = 640.0
-
-#: What a chunk sees of the past where nothing else is asked for; rounded to whole frames.
-LEFT_MS = 5120.0
 
 
 def load_model(
@@ -328,24 +326,7 @@ class Recognizer:
         return WordClock.of(self.model, self.tokenizer.decode, sure)
 
     def _context(self, chunk_ms: float, left_ms: float | None) -> ChunkContext:
-        frame_ms = self.frame_seconds * 1000
-        left = LEFT_MS // frame_ms if left_ms is None else self._frames("left_ms", left_ms, 0)
-        return ChunkContext(self._frames("chunk_ms", chunk_ms, 1), int(left))
-
-    def _frames(self, option: str, milliseconds: float, least: int) -> int:
-        """`milliseconds` as whole frames of the encoder."""
-        if not math.isfinite(milliseconds):
-            raise ConfigError(f"{option} must be a number of milliseconds, got {milliseconds}")
-        frame_ms = self.frame_seconds * 1000
-        frames = milliseconds / frame_ms
-        nearest = max(least, round(frames))
-        if not abs(frames - nearest) < 1e-6:
-            raise ConfigError(
-                f"{option} must be a multiple of {frame_ms:g} (one frame of this model) and at "
-                f"least {least * frame_ms:g}, got {milliseconds:g}; the nearest is "
-                f"{nearest * frame_ms:g}"
-            )
-        return nearest
+        return chunk_context(self.frame_seconds, chunk_ms, left_ms)
 
     def _search(self, **asked: Any) -> SearchConfig:
         """The model's search with what was asked for in place of its own."""
