@@ -50,11 +50,11 @@ class HotwordScorer:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, HotwordState]:
         """See `StartsAfter`: a walk through the labels."""
-        state = self.start(memory, memory_lengths)
-        nodes, ctc, heard = state.nodes, state.ctc, None
+        lengths, counts = counts, counts.repeat_interleave(len(tokens) // len(counts))
+        nodes, ctc, heard = torch.full_like(counts, self.tree.start), None, None
         scores = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         if self.ctc:
-            psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
+            psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, lengths)
             heard = psi.clamp(min=torch.finfo(psi.dtype).min).diff(dim=1)
         for place, labels in enumerate(tokens.unbind(1)):
             said = None if heard is None else heard[:, place, None]

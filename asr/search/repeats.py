@@ -41,7 +41,7 @@ class Repeats:
         return torch.full((rows, self.history), NONE, dtype=torch.long, device=device)
 
     def after(self, tokens: Tensor, counts: Tensor) -> Tensor:
-        """The history of given labels, the first `counts` (B,) of each row of `tokens` (B, U)."""
+        """The history of given labels, the first `counts` (N,) of each row of `tokens` (N, U)."""
         empty = self.start(len(tokens), tokens.device)
         places = counts[:, None] + torch.arange(self.history, device=tokens.device)
         return torch.cat([empty, tokens], dim=1).gather(1, places)
@@ -124,6 +124,7 @@ class RepeatLimited:
         """See `StartsAfter`: what is decided stands, however often."""
         prefixes = [row[:n] for row, n in zip(tokens.tolist(), counts.tolist(), strict=True)]
         scores, inner = start_after(self.scorer, memory, memory_lengths, prefixes)
+        counts = counts.repeat_interleave(len(tokens) // len(counts))
         return scores, RepeatState(inner, self.repeats.after(tokens, counts))
 
     def score(self, state: RepeatState, candidates: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ class SharedCTC(CTCPrefixScorer):
         """Starts behind given labels; arguments as of `StartsAfter`.
 
         Returns:
-            psi (B, U + 1), the log probabilities of no label, the first, the first two ...; behind
+            psi (N, U + 1), the log probabilities of no label, the first, the first two ...; behind
             the last label of a row it stays the same; and the state.
         """
         return self._once("trace", self._trace, memory, memory_lengths, tokens, counts)
@@ -49,11 +50,13 @@ class SharedCTC(CTCPrefixScorer):
     def _trace(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
-        state = self.start(memory, memory_lengths)
+        rows = len(tokens) // len(counts)
+        state = _each(self.start(memory, memory_lengths), rows)
+        counts = counts.repeat_interleave(rows)
+        itself = torch.arange(len(tokens), device=tokens.device)
         psi = [state.psi]
         for place, labels in enumerate(tokens.unbind(1)):
-            longer = super().advance(state, state.utterance, labels)
-            state = longer.where(place < counts, state)
+            state = super().advance(state, itself, labels).where(place < counts, state)
             psi.append(state.psi)
         return torch.stack(psi, dim=1), state
 
@@ -71,6 +74,12 @@ class SharedCTC(CTCPrefixScorer):
             answer = compute(*asked)
             self._last[name] = (asked, answer)
         return answer
+
+
+def _each(state: PrefixState, rows: int) -> PrefixState:
+    """`rows` copies of each row of a state."""
+    changing = {one.name: getattr(state, one.name) for one in fields(state)[1:]}
+    return replace(state, **{n: one.repeat_interleave(rows, 0) for n, one in changing.items()})
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -96,6 +96,7 @@ class SupportedScorer:
         if self.scorer is not self.ctc:
             prefixes = [row[:n] for row, n in zip(tokens.tolist(), counts.tolist(), strict=True)]
             scores, inner = start_after(self.scorer, memory, memory_lengths, prefixes)
+        counts = counts.repeat_interleave(len(tokens) // len(counts))
         before = psi.new_zeros(len(psi), LONGEST)
         places = counts[:, None] + torch.arange(LONGEST + 1, device=psi.device)
         psi = torch.cat([before, psi.clamp(min=_LOWEST)], dim=1).gather(1, places)

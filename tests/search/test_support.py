@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_scorers, search
+from asr.search.hotwords import HotwordScorer
+from asr.search.phrases import PhraseTree
 from asr.search.prefix import start_after
 from asr.search.shared import SharedCTC
 from asr.search.support import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
@@ -180,3 +182,19 @@ def test_shared_ctc_computes_once_and_says_the_same():
     torch.testing.assert_close(
         plain.start_after(memory, lengths, tokens, counts)[0], psi.gather(1, counts[:, None])[:, 0]
     )
+
+
+def test_several_beginnings_of_an_utterance_are_several_rows():
+    head, tree = Head(1, 8), PhraseTree({"b": 1.0}, ["", "", "", "▁a", "▁b", "b", "a", "▁"])
+    memory, lengths = memory_of(1, [9, 7])
+    tokens, counts = torch.tensor([[3, 4], [4, 3], [5, 0], [3, 0]]), torch.tensor([2, 1])
+    each, each_length = memory.repeat_interleave(2, 0), lengths.repeat_interleave(2)
+    for make in (
+        lambda: SupportedScorer(one := SharedCTC(head), one),
+        lambda: HotwordScorer(tree, SharedCTC(head)),
+        lambda: SharedCTC(head),
+    ):
+        scores, state = make().start_after(memory, lengths, tokens, counts)
+        wanted, alone = make().start_after(each, each_length, tokens, counts.repeat_interleave(2))
+        torch.testing.assert_close(scores, wanted)
+        torch.testing.assert_close(make().score(state, None), make().score(alone, None))
