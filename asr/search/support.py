@@ -34,7 +34,7 @@ from asr.search.repeats import Repeats, denied
 from asr.search.shared import SharedCTC
 
 #: Least probability that one frame holds the first label of an utterance.
-SPEECH = 0.05
+SPEECH = 0.3
 #: Least probability, given what was said, that one frame begins another label.
 SOUND = 0.0025
 #: Log probability of the labels of a repetition, below which it is none.
