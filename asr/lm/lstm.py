@@ -78,7 +78,10 @@ class LSTM(NeuralLanguageModel):
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, LSTMState]:
         """See `LanguageModel.prime`. Rows end where their labels do: packed sequences."""
         rows: PackedSequence = pack_padded_sequence(
-            self.embedding(tokens), counts.cpu(), batch_first=True, enforce_sorted=False
+            self.embedding(tokens),
+            counts.cpu().repeat_interleave(len(tokens) // len(counts)),
+            batch_first=True,
+            enforce_sorted=False,
         )
         hidden, cell = [], []
         for layer in self.layers:

@@ -96,6 +96,7 @@ class NGram(LanguageModel):
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """See `LanguageModel.prime`."""
         state, behind, said = self.initial_state(len(tokens)), None, []
+        counts = counts.repeat_interleave(len(tokens) // len(counts))
         for place, column in enumerate(tokens.unbind(1)):
             log_probs, state = self.step(column, state)
             said.append(log_probs)

@@ -45,11 +45,12 @@ class LanguageModel(nn.Module, ABC):
         """Starts behind given labels: what stepping through them from `initial_state` gives.
 
         Args:
-            tokens: (B, U) the labels so far, the first of them EOS; padding may hold any label.
-            counts: (B,) how many labels each row has, EOS counted: at least 1.
+            tokens: (N, U) the labels so far, the first of them EOS; padding may hold any label.
+                N = B x rows per text; the rows of a text are contiguous.
+            counts: (B,) how many labels the rows of each text have, EOS counted: at least 1.
 
         Returns:
-            log_probs (B, U, V) of the label after each of `tokens` (anything in the padding), and
+            log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
             the state behind the last label of each row.
         """
 

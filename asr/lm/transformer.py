@@ -61,7 +61,7 @@ class Transformer(NeuralLanguageModel):
 
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, DecoderState]:
         """See `LanguageModel.prime`."""
-        return self.decoder.prime(tokens, counts, *self._memory(len(tokens)))
+        return self.decoder.prime(tokens, counts, *self._memory(len(counts)))
 
     def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
         """See `LanguageModel.reorder`."""

@@ -46,16 +46,18 @@ class LabelCache:
 
     @classmethod
     def of(cls, nodes: Tensor, real: Tensor) -> LabelCache:
-        """One hypothesis an utterance, with all its labels at once.
+        """R hypotheses an utterance, with all their labels at once; they share none.
 
         Args:
-            nodes: (layers, B, U, 2, H, d).
-            real: (B, U), False for nodes that are no label: the first ones of short rows, so that
-                the last label of every row is the last node.
+            nodes: (layers, B, R, U, 2, H, d).
+            real: (B, R, U), False for nodes that are no label: the first ones of short rows, so
+                that the last label of every row is at the same position.
         """
-        labels = real.shape[1]
+        _, rows, labels = real.shape
         gaps = not bool(real.all())
-        return cls(Storage(nodes, labels), real[:, None], labels, 0, gaps)
+        own = torch.eye(rows, dtype=torch.bool, device=real.device)[:, :, None]
+        past = (real[:, None] & own).flatten(2)  # (B, R, R x U)
+        return cls(Storage(nodes.flatten(2, 3), rows * labels), past, labels, 0, gaps)
 
     @property
     def size(self) -> int:

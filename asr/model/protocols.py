@@ -142,24 +142,28 @@ class Decoder(nn.Module, ABC):
         A decoder that can read many labels at once, or whose states have another form, has its own.
 
         Args:
-            tokens: (B, U) the labels so far, the first of them EOS; padding may hold any label.
-            counts: (B,) how many labels each row has, EOS counted: at least 1.
+            tokens: (N, U) the labels so far, the first of them EOS; padding may hold any label.
+                N = B x rows per utterance; the rows of an utterance are contiguous.
+            counts: (B,) how many labels the rows of each utterance have, EOS counted: at least 1.
             memory: (B, M, D). memory_lengths: (B,).
 
         Returns:
-            log_probs (B, U, V) of the label after each of `tokens` (anything in the padding), and
+            log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
             the state behind the last label of each row.
         """
-        rows, states = [], []
-        for row, count in enumerate(counts.tolist()):
-            state = self.initial_state(memory[row : row + 1], memory_lengths[row : row + 1])
-            said = []
-            for label in tokens[row, :count]:
-                log_probs, state = self.step(label[None], state)
-                said.append(log_probs[0])
-            rows.append(torch.stack(said + [said[-1]] * (tokens.shape[1] - count)))
+        said, states = [], []
+        for place, (labels, count) in enumerate(
+            zip(tokens.unflatten(0, (len(memory), -1)), counts.tolist(), strict=True)
+        ):
+            state = self.initial_state(memory[place, None], memory_lengths[place, None])
+            state = self.reorder(state, torch.zeros(len(labels), dtype=torch.long).to(labels))
+            rows = []
+            for column in labels[:, :count].unbind(1):
+                log_probs, state = self.step(column, state)
+                rows.append(log_probs)
+            said.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
             states.append(state)
-        return torch.stack(rows), joined(states)
+        return torch.cat(said), joined(states)
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics.

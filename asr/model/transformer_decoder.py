@@ -125,9 +125,9 @@ class TransformerDecoder(Decoder):
     ) -> tuple[Tensor, DecoderState]:
         """See `Decoder.prime`. One pass; rows are moved to end together: only distances count."""
         state = self.initial_state(memory, memory_lengths)
-        size = tokens.shape[1]
+        utterances, size = len(memory), tokens.shape[1]
         places = torch.arange(size, device=tokens.device)
-        shift = size - counts[:, None]
+        shift = size - counts.repeat_interleave(len(tokens) // utterances)[:, None]
         rows = self._embed(tokens.gather(1, (places - shift).clamp(min=0)))
         real = places >= shift
         # A gap sees itself, so that nothing is NaN.
@@ -136,12 +136,12 @@ class TransformerDecoder(Decoder):
         nodes = []
         for layer, keys_values in zip(self.layers, state.memory, strict=True):
             rows, node = layer.prime(rows, past, keys_values, state.mask)
-            nodes.append(node)
+            nodes.append(node.unflatten(0, (utterances, -1)))
         log_probs = self.to_logits(self.norm(rows)).log_softmax(dim=-1)
         log_probs = log_probs.gather(
             1, (places + shift).clamp(max=size - 1)[..., None].expand_as(log_probs)
         )
-        return log_probs, replace(state, labels=LabelCache.of(torch.stack(nodes), real))
+        return log_probs, replace(state, labels=LabelCache.of(torch.stack(nodes), real.unflatten(0, (utterances, -1))))
 
     def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
         """See `Decoder.reorder`."""
@@ -220,17 +220,19 @@ class DecoderLayer(nn.Module):
     def prime(
         self, labels: Tensor, past: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Many labels (B, U, D) of one hypothesis; `past` (B, 1, U, U) says who sees whom.
+        """Many labels (N, U, D) of N hypotheses; `past` (N, 1, U, U) says who sees whom.
 
         Returns:
-            labels (B, U, D), and their nodes (B, U, 2, H, d) as `step` writes them.
+            labels (N, U, D), and their nodes (N, U, 2, H, d) as `step` writes them.
         """
         normed = self.self_norm(labels)
         keys, values = self.self_attention.keys_values(normed)
         keys, query = rotate(keys), rotate(self.self_attention.query(normed))
         labels = labels + self.self_attention.attend(query, keys, values, past)
         nodes = torch.stack((keys.transpose(1, 2), values.transpose(1, 2)), dim=2)
-        return self._rest(labels, *memory, mask), nodes
+        # the hypotheses of an utterance stand where its labels would, as in `step`
+        together = labels.unflatten(0, (len(memory[0]), -1)).flatten(1, 2)
+        return self._rest(together, *memory, mask).reshape(labels.shape), nodes
 
     def _self_attend(self, labels: Tensor) -> Tensor:
         normed = self.self_norm(labels)

@@ -1,7 +1,7 @@
 """Beam search over weighted scorers: from memory to hypotheses."""
 
 from asr.search.attention import AttentionScorer
-from asr.search.beam import search
+from asr.search.beam import Found, search, search_on
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
 from asr.search.hotwords import HotwordScorer
@@ -13,6 +13,7 @@ from asr.search.protocol import Scorer, WeightedScorer
 __all__ = [
     "AttentionScorer",
     "CTCPrefixScorer",
+    "Found",
     "HotwordScorer",
     "InternalLMScorer",
     "LanguageModelScorer",
@@ -25,4 +26,5 @@ __all__ = [
     "fitting",
     "joint_scorers",
     "search",
+    "search_on",
 ]

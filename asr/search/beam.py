@@ -31,7 +31,7 @@ from torch import Tensor
 from asr.errors import ConfigError, ModelError
 from asr.search.config import SearchConfig
 from asr.search.nbest import NBest
-from asr.search.prefix import start_after
+from asr.search.prefix import rows_of, start_after
 from asr.search.protocol import WeightedScorer
 from asr.text.tokenizer import BLANK, EOS, UNK
 from asr.types import Hypothesis
@@ -40,13 +40,11 @@ FIRST_LABEL = max(BLANK, UNK, EOS) + 1
 """The ids before it are never candidates."""
 
 
-@torch.inference_mode()
 def search(
     scorers: Sequence[WeightedScorer],
     memory: Tensor,
     memory_lengths: Tensor,
     config: SearchConfig | None = None,
-    prefixes: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds the label sequences with the highest weighted sum of scores.
 
@@ -55,16 +53,41 @@ def search(
         memory: (B, M, D); what stands beyond a row's length changes nothing.
         memory_lengths: (B,). An utterance of 0 frames has the empty hypothesis, with score 0.
         config: beam, n-best and limits; `ctc_weight` is for `joint_scorers`, not read here.
-        prefixes: labels that every hypothesis of an utterance begins with: decided before, they
-            are scored but not searched. None begins with nothing.
 
     Returns:
         for each utterance up to `nbest` hypotheses, best first, at least one: where every
-        hypothesis has probability 0, its prefix with score -inf.
+        hypothesis has probability 0, the empty one with score -inf.
 
     Raises:
         ConfigError: the scorers' names or weights do not go together.
         ModelError: shapes do not fit, or a scorer gave NaN.
+    """
+    found = search_on(scorers, memory, memory_lengths, config, [[()]] * len(memory_lengths))
+    return [one.hypotheses for one in found]
+
+
+@torch.inference_mode()
+def search_on(
+    scorers: Sequence[WeightedScorer],
+    memory: Tensor,
+    memory_lengths: Tensor,
+    config: SearchConfig | None,
+    begun: Sequence[Sequence[Sequence[int]]],
+) -> list[Found]:
+    """The search, gone on with where an earlier one, over less memory, stood.
+
+    Args:
+        begun: for each utterance the beginnings, at least one, that its hypotheses go on from
+            (`Found.open_after`): their labels are scored but not searched. Those of one utterance
+            are different and have the same number of labels; `[()]` starts anew.
+        The others are as in `search`.
+
+    Returns:
+        what was found of each utterance. Where every hypothesis has probability 0, that is its
+        first beginning with score -inf.
+
+    Raises:
+        ConfigError, ModelError: as in `search`; ModelError also where `begun` is not so.
     """
     used = _in_use(scorers)
     if memory.dim() != 3 or memory_lengths.shape != memory.shape[:1]:
@@ -75,23 +98,54 @@ def search(
     frames = memory_lengths.tolist()
     if any(not 0 <= count <= memory.shape[1] for count in frames):
         raise ModelError(f"memory lengths must be in 0..{memory.shape[1]}, got {frames}")
-    begun = [tuple(prefix) for prefix in prefixes] if prefixes else [()] * len(frames)
-    if len(begun) != len(frames) or any(begun[n] for n, count in enumerate(frames) if not count):
-        raise ModelError(
-            f"there must be a prefix for each of {len(frames)} utterances, and no label for one of "
-            f"0 frames, got {begun}"
-        )
+    beginnings = [[tuple(one) for one in some] for some in begun]
+    _check_beginnings(beginnings, frames)
     silent = Hypothesis((), 0.0, {scorer.name: 0.0 for scorer in used})
-    found = [[silent] for _ in frames]
-    heard = [utterance for utterance, count in enumerate(frames) if count]
-    if heard:
-        if len(heard) < len(frames):
-            memory, memory_lengths = memory[heard], memory_lengths[heard]
-        begun = [begun[utterance] for utterance in heard]
-        best = _BeamSearch(used, config or SearchConfig(), memory_lengths, begun).run(memory)
-        for utterance, hypotheses in zip(heard, best, strict=True):
-            found[utterance] = hypotheses
+    found = [Found([silent], [[()]], 0) for _ in frames]
+    # Those that start anew have one row, which a scorer makes several of by adding labels only.
+    anew = [n for n, count in enumerate(frames) if count and beginnings[n] == [()]]
+    going_on = [n for n, count in enumerate(frames) if count and beginnings[n] != [()]]
+    for alike in filter(None, (anew, going_on)):
+        some, counts = memory, memory_lengths
+        if len(alike) < len(frames):
+            some, counts = memory[alike], memory_lengths[alike]
+        begun = [beginnings[utterance] for utterance in alike]
+        best = _BeamSearch(used, config or SearchConfig(), counts, begun).run(some)
+        for utterance, one in zip(alike, best, strict=True):
+            found[utterance] = one
     return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found of one utterance.
+
+    `hypotheses` are finished, best first. `beams` are the open ones behind each label that was
+    added, best first, from the beginnings on, which have `begun` labels.
+    """
+
+    hypotheses: list[Hypothesis]
+    beams: list[list[tuple[int, ...]]]
+    begun: int
+
+    def open_after(self, labels: int) -> tuple[tuple[int, ...], ...]:
+        """The hypotheses that were open when they had so many labels, best first.
+
+        A search over more memory may go on from them: it stands where this one stood.
+        """
+        return tuple(self.beams[labels - self.begun])
+
+
+def _check_beginnings(beginnings: list[list[tuple[int, ...]]], frames: list[int]) -> None:
+    fit = len(beginnings) == len(frames) and all(
+        len(some) == len(set(some)) and len({len(one) for one in some}) == 1 and (count or some[0] == ())
+        for some, count in zip(beginnings, frames, strict=True)
+    )
+    if not fit:
+        raise ModelError(
+            f"there must be beginnings for each of {len(frames)} utterances, different and of one "
+            f"length, and without a label for one of 0 frames, got {beginnings}"
+        )
 
 
 def _in_use(scorers: Sequence[WeightedScorer]) -> list[WeightedScorer]:
@@ -113,16 +167,17 @@ def _in_use(scorers: Sequence[WeightedScorer]) -> list[WeightedScorer]:
 
 @dataclass(frozen=True)
 class _Open:
-    """The open hypotheses: R rows for each utterance that is still searched, best first."""
+    """The open hypotheses: R rows for each utterance that is still searched."""
 
     utterances: list[int]
-    tokens: Tensor  # (N, U) labels so far, behind the prefix
+    begun: Tensor  # (N,) which of the utterance's beginnings each goes on from
+    tokens: Tensor  # (N, U) labels so far, behind the beginning
     scores: Tensor  # (S, N) float64, of each scorer, not weighted
     states: list[Any]  # of each scorer
 
     @property
     def labels(self) -> int:
-        """Number of labels of every hypothesis, its prefix left out."""
+        """Number of labels of every hypothesis, its beginning left out."""
         return self.tokens.shape[1]
 
 
@@ -144,10 +199,10 @@ class _BeamSearch:
         scorers: list[WeightedScorer],
         config: SearchConfig,
         memory_lengths: Tensor,
-        prefixes: list[tuple[int, ...]],
+        beginnings: list[list[tuple[int, ...]]],
     ) -> None:
         self.config = config
-        self.prefixes = prefixes
+        self.beginnings = beginnings
         self.memory_lengths = memory_lengths
         self.names = [one.name for one in scorers]
         self.scorers = [one.scorer for one in scorers]
@@ -160,38 +215,60 @@ class _BeamSearch:
         self.full, self.partial = (full, partial) if full else (partial, [])
         most = math.inf if config.max_labels is None else config.max_labels
         self.limits = [
-            max(0, min(most, count) - len(prefix))  # labels behind the prefix
-            for count, prefix in zip(memory_lengths.tolist(), prefixes, strict=True)
+            max(0, min(most, count) - len(some[0]))  # labels behind the beginning
+            for count, some in zip(memory_lengths.tolist(), beginnings, strict=True)
         ]
         self.found = [NBest(config.nbest) for _ in self.limits]
 
-    def run(self, memory: Tensor) -> list[list[Hypothesis]]:
+    def run(self, memory: Tensor) -> list[Found]:
         """Searches utterances of at least one frame each."""
         rows = self._start(memory)
+        beams = [[list(some)] for some in self.beginnings]
         while rows.utterances:
             rows = self._step(rows)
+            self._note(rows, beams)
         impossible = dict.fromkeys(self.names, -math.inf)
         return [
-            found.hypotheses or [Hypothesis(prefix, -math.inf, impossible)]
-            for found, prefix in zip(self.found, self.prefixes, strict=True)
+            Found(
+                found.hypotheses or [Hypothesis(some[0], -math.inf, impossible)],
+                beams[utterance],
+                len(some[0]),
+            )
+            for utterance, (found, some) in enumerate(zip(self.found, self.beginnings, strict=True))
         ]
 
+    def _note(self, rows: _Open, beams: list[list[list[tuple[int, ...]]]]) -> None:
+        """Adds the hypotheses that are open now."""
+        width = len(rows.begun) // max(1, len(rows.utterances))
+        possible = (self._weighted(rows.scores) > -math.inf).tolist()
+        begun, tokens = rows.begun.tolist(), rows.tokens.tolist()
+        for place, utterance in enumerate(rows.utterances):
+            beams[utterance].append(
+                [
+                    (*self.beginnings[utterance][begun[row]], *tokens[row])
+                    for row in range(place * width, (place + 1) * width)
+                    if possible[row]
+                ]
+            )
+
     def _start(self, memory: Tensor) -> _Open:
-        """One hypothesis for each utterance: its prefix."""
-        scores = self.weights.new_zeros(len(self.scorers), len(memory))
-        if not any(self.prefixes):
+        """The beginnings of each utterance."""
+        begun, tokens, counts = rows_of(self.beginnings, memory.device)
+        scores = self.weights.new_zeros(len(self.scorers), len(tokens))
+        if not tokens.shape[1]:
             states = [scorer.start(memory, self.memory_lengths) for scorer in self.scorers]
         else:
             states = []
             for place, scorer in enumerate(self.scorers):
                 scores[place], state = start_after(
-                    scorer, memory, self.memory_lengths, self.prefixes
+                    scorer, memory, self.memory_lengths, tokens, counts
                 )
                 states.append(state)
         return _Open(
             utterances=list(range(len(memory))),
-            tokens=self.memory_lengths.new_empty(len(memory), 0, dtype=torch.long),
-            scores=scores,
+            begun=begun.clamp(min=0),
+            tokens=tokens[:, :0],
+            scores=scores.masked_fill(begun < 0, -math.inf),
             states=states,
         )
 
@@ -291,9 +368,12 @@ class _BeamSearch:
         if counted:
             chosen = [row for row, _, _ in counted]
             tokens, parts = rows.tokens[chosen].tolist(), scores[:, chosen].T.tolist()
-            for (_, utterance, total), labels, part in zip(counted, tokens, parts, strict=True):
+            begun = rows.begun[chosen].tolist()
+            for (_, utterance, total), first, labels, part in zip(
+                counted, begun, tokens, parts, strict=True
+            ):
                 named = dict(zip(self.names, part, strict=True))
-                labels = (*self.prefixes[utterance], *labels)
+                labels = (*self.beginnings[utterance][first], *labels)
                 self.found[utterance].add(Hypothesis(labels, total, named))
         return [line[0] for line in table]
 
@@ -317,6 +397,7 @@ class _BeamSearch:
         ]
         return _Open(
             utterances=[rows.utterances[place] for place in left],
+            begun=rows.begun[parents],
             tokens=torch.cat([rows.tokens[parents], tokens[:, None]], dim=1),
             scores=scores.flatten(1),
             states=states,

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -99,6 +99,11 @@ class PrefixState:
     psi: Tensor  # (N,)
     whole: Tensor  # (N,) log probability that the utterance says the prefix and nothing more
 
+    def each(self, rows: int) -> PrefixState:
+        """`rows` copies of each row."""
+        changing = {one.name: getattr(self, one.name) for one in fields(self)[1:]}
+        return replace(self, **{n: one.repeat_interleave(rows, 0) for n, one in changing.items()})
+
     def where(self, chosen: Tensor, other: PrefixState) -> PrefixState:
         """The rows of this state where `chosen` (N,) is True, of `other` elsewhere."""
         return PrefixState(
@@ -141,10 +146,11 @@ class CTCPrefixScorer:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
         """See `StartsAfter`: the recursion for each label, but none of the candidates' scores."""
-        state = self.start(memory, memory_lengths)
+        rows = len(tokens) // len(memory)
+        state, counts = self.start(memory, memory_lengths).each(rows), counts.repeat_interleave(rows)
+        itself = torch.arange(len(tokens), device=memory.device)
         for place, labels in enumerate(tokens.unbind(1)):
-            longer = self.advance(state, state.utterance, labels)
-            state = longer.where(place < counts, state)
+            state = self.advance(state, itself, labels).where(place < counts, state)
         return state.psi, state
 
     def score(self, state: PrefixState, candidates: Tensor | None) -> Tensor:

@@ -122,7 +122,8 @@ class LengthScorer:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `StartsAfter`: their number."""
-        return counts.double(), self.start(memory, memory_lengths)
+        rows = len(tokens) // len(counts)
+        return counts.repeat_interleave(rows).double(), memory.new_zeros(len(tokens))
 
     def score(self, state: Tensor, candidates: Tensor | None) -> Tensor:
         """Ones, (N, V) or (N, K)."""

@@ -1,4 +1,4 @@
-"""Starting a search behind labels that are already decided."""
+"""Starting a search behind labels that were found before."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from asr.model.states import joined
 from asr.search.protocol import Scorer
+from asr.text.tokenizer import BLANK
 
 
 @runtime_checkable
@@ -23,10 +24,11 @@ class StartsAfter(Protocol):
 
         Args:
             memory: (B, M, D). memory_lengths: (B,).
-            tokens: (B, U) labels, of each row the first `counts` (B,); the rest is BLANK.
+            tokens: (N, U) labels, of the rows of each utterance the first `counts` (B,); the rest
+                is BLANK.
 
         Returns:
-            scores (B,) of the labels, and the state behind them.
+            scores (N,) of the labels, and the state behind them.
         """
         ...
 
@@ -35,40 +37,69 @@ def read_off(log_probs: Tensor, tokens: Tensor, counts: Tensor) -> tuple[Tensor,
     """What a decoder that was primed said of the labels, and what it says behind them.
 
     Args:
-        log_probs: (B, U + 1, V) behind EOS and each label. tokens: (B, U). counts: (B,) labels.
+        log_probs: (N, U + 1, V) behind EOS and each label. tokens: (N, U). counts: (B,) labels.
 
     Returns:
-        log probabilities (B, U) float64 of the labels, 0 in the padding, and those (B, V) of all
+        log probabilities (N, U) float64 of the labels, 0 in the padding, and those (N, V) of all
         labels behind the last one.
     """
+    counts = counts.repeat_interleave(len(tokens) // len(counts))
     said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
     beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
     last = log_probs[torch.arange(len(counts), device=counts.device), counts]
     return said.masked_fill(beyond, 0.0), last
 
 
+def rows_of(
+    beginnings: Sequence[Sequence[Sequence[int]]], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The beginnings of B utterances as R rows for each, R the most that one has.
+
+    Returns:
+        which beginning each of the N = B x R rows is, -1 in rows that an utterance does not need;
+        their labels (N, U), padded with BLANK; and how many labels those of each utterance have.
+    """
+    counts = [len(some[0]) for some in beginnings]
+    rows = max(len(some) for some in beginnings)
+    tokens = torch.full((len(beginnings), rows, max(counts)), BLANK)
+    which = torch.full((len(beginnings), rows), -1)
+    for place, (some, count) in enumerate(zip(beginnings, counts, strict=True)):
+        which[place, : len(some)] = torch.arange(len(some))
+        labels = torch.tensor(some, dtype=torch.long).view(len(some), count)
+        tokens[place, :, :count] = labels[which[place].clamp(min=0)]
+    return (
+        which.flatten().to(device),
+        tokens.flatten(0, 1).to(device),
+        torch.tensor(counts, device=device),
+    )
+
+
 def start_after(
-    scorer: Scorer, memory: Tensor, memory_lengths: Tensor, prefixes: Sequence[Sequence[int]]
+    scorer: Scorer, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
 ) -> tuple[Tensor, Any]:
-    """The scores (B,) that `scorer` gives the labels of each utterance, and its state behind them.
+    """The scores (N,) that `scorer` gives given labels, and its state behind them.
 
     A scorer that is no `StartsAfter` reads the labels one by one, an utterance at a time; its
     states must then be such that `asr.model.states` can join them.
+
+    Args:
+        memory, memory_lengths, tokens, counts: as in `StartsAfter`.
     """
     if isinstance(scorer, StartsAfter):
-        counts = torch.tensor([len(prefix) for prefix in prefixes], device=memory.device)
-        tokens = counts.new_zeros(len(prefixes), max(map(len, prefixes)))
-        for row, prefix in zip(tokens, prefixes, strict=True):
-            row[: len(prefix)] = torch.tensor(prefix, dtype=torch.long)
         return scorer.start_after(memory, memory_lengths, tokens, counts)
     scores, states = [], []
-    for row, prefix in enumerate(prefixes):
-        state = scorer.start(memory[row : row + 1], memory_lengths[row : row + 1])
-        score = torch.zeros(1, dtype=torch.float64, device=memory.device)
-        for label in prefix:
-            token = torch.tensor([label], device=memory.device)
-            score = score + scorer.score(state, token[None])[0]
-            state = scorer.advance(state, torch.zeros_like(token), token)
+    for place, (labels, count) in enumerate(
+        zip(tokens.unflatten(0, (len(memory), -1)), counts.tolist(), strict=True)
+    ):
+        state = scorer.start(memory[place, None], memory_lengths[place, None])
+        score = torch.zeros(len(labels), dtype=torch.float64, device=memory.device)
+        parents = torch.zeros(len(labels), dtype=torch.long, device=memory.device)
+        candidates = labels.T[:, None]  # the one row that is there at first has a label for each
+        for place, column in enumerate(labels[:, :count].unbind(1)):
+            score = score + scorer.score(state, candidates[place]).flatten()
+            state = scorer.advance(state, parents, column)
+            parents = torch.arange(len(labels), device=memory.device)
+            candidates = labels.T[:, :, None]
         scores.append(score)
         states.append(state)
     return torch.cat(scores), joined(states)

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.lm import LanguageModel
 from asr.model import ChunkContext, SpeechModel
-from asr.search import PhraseTree, SearchConfig, all_scorers, search
+from asr.search import Found, PhraseTree, SearchConfig, all_scorers, search_on
 from asr.transcribe.align import align
 from asr.transcribe.ear import Ear
 from asr.transcribe.endpoint import EndpointConfig
@@ -87,10 +87,10 @@ class Hearing:
             for question in track.hear(one, final)
         ]
         found = self._search([question for _, question in asked])
-        for (place, question), hypotheses in zip(asked, found, strict=True):
-            track = tracks[place]
+        for (place, question), one in zip(asked, found, strict=True):
+            track, hypotheses = tracks[place], one.hypotheses
             if not question.closed:
-                track.show(question, hypotheses, self)
+                track.show(question, one, self)
             elif segment := self.segment(question, hypotheses[: self.search.nbest]):
                 sounded = track.samples.taken / self.model.sample_rate
                 segment = replace(segment, end=min(segment.end, sounded))
@@ -110,9 +110,9 @@ class Hearing:
         begin = question.place * self.model.encoder.frame_seconds
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 
-    def _search(self, questions: Sequence[Question]) -> list[list[Hypothesis]]:
+    def _search(self, questions: Sequence[Question]) -> list[Found]:
         """Closed segments in one search, open ones in another, with a smaller beam."""
-        found: dict[int, list[Hypothesis]] = {}
+        found: dict[int, Found] = {}
         for closed in (True, False):
             places = [place for place, one in enumerate(questions) if one.closed == closed]
             if places:
@@ -130,12 +130,12 @@ class Hearing:
 
     def _search_alike(
         self, questions: Sequence[Question], config: SearchConfig
-    ) -> list[list[Hypothesis]]:
+    ) -> list[Found]:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
             scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
-            return search(scorers, memory, lengths, config, [one.decided for one in questions])
+            return search_on(scorers, memory, lengths, config, [one.begun for one in questions])
 
     def text(self, labels: Sequence[int]) -> str:
         """See `Writer`."""

@@ -34,6 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr.search import Found
 from asr.text.tokenizer import BLANK
 from asr.transcribe.ear import EarState, Heard
 from asr.transcribe.endpoint import LAST_PART_SECONDS, Cut, EndpointConfig, Endpointer, level_db
@@ -55,13 +56,14 @@ EDGE_SECONDS = 0.32
 WORD_SECONDS = 0.64
 #: Without CTC: hypotheses that must agree before a label is decided.
 RIVALS = 4
+SEEDS = 10
 #: Without CTC: a hypothesis this much worse than the best is no rival.
 RIVAL_MARGIN = 4.0
 
 
 @dataclass(frozen=True)
 class Question:
-    """A segment to be searched: its memory (M, D), M > 0, and the labels that are decided.
+    """A segment to be searched: its memory (M, D), M > 0, and what its hypotheses begin with.
 
     `start` and `end` are where it sounds, in frames of the stream. `closed`: it will not grow;
     then `place` is the frame of the stream that its memory begins with, `log_probs` (M, V) CTC's
@@ -69,7 +71,7 @@ class Question:
     """
 
     memory: Tensor
-    decided: tuple[int, ...]
+    begun: tuple[tuple[int, ...], ...]
     start: int
     end: int
     closed: bool
@@ -99,9 +101,10 @@ class _Open:
     log_probs: list[np.ndarray] = field(default_factory=list)
     levels: list[np.ndarray] = field(default_factory=list)
     """Of each frame: the levels that words are timed with."""
-    decided: tuple[int, ...] = ()
+    begun: tuple[tuple[int, ...], ...] = ((),)
+    """The beginnings that are still possible, of one length each; what they share is decided."""
     placed: int = 0
-    """The first frame of the segment that is not needed to say what is decided."""
+    """The first frame of the segment that is not needed to say its beginning."""
     agreed: deque[tuple[int, tuple[int, ...]]] = field(default_factory=deque)
     """Searches of the last part: frames searched, and what the rivals agreed on."""
     searched: int = 0
@@ -204,29 +207,32 @@ class Track:
         segment = self.open
         memory = torch.cat(segment.memory[:frames])
         start = segment.start
-        return Question(memory, segment.decided, start + first, start + last, closed)
+        return Question(memory, segment.begun, start + first, start + last, closed)
 
-    def show(self, question: Question, found: Sequence[Hypothesis], write: Writer) -> None:
+    def show(self, question: Question, found: Found, write: Writer) -> None:
         """Takes what the search of the open segment found: decides, and shows what has arrived."""
         segment, frames = self.open, len(question.memory)
-        best, known = _held(found, segment.shown), len(segment.decided)
+        best, known = _held(found.hypotheses, segment.shown), len(segment.begun[0])
         begins = self._begins(best.tokens[known:])
         if begins is None:
             count = len(best.tokens)
-            self._agree(frames, found)
+            self._agree(frames, found.hypotheses)
         else:
             count = known + self._arrived(begins, frames, EDGE_SECONDS)
-            segment.decided = best.tokens[: known + self._arrived(begins, frames, SETTLED_SECONDS)]
-            if len(segment.decided) > known:
-                segment.placed = min(begins[len(segment.decided) - known - 1] + 1, frames)
+            settled = self._arrived(begins, frames, SETTLED_SECONDS)
+            segment.begun = found.open_after(known + settled)[:SEEDS]
+            if settled:
+                segment.placed = min(begins[settled - 1] + 1, frames)
             old = known + self._arrived(begins, frames, WORD_SECONDS)
             count = max(old, whole_words(best.tokens, count, write.text))
         kept = segment.shown if best.tokens[: len(segment.shown)] == segment.shown else ()
-        segment.shown = best.tokens[: max(count, len(segment.decided), len(kept))]
+        decided = _common(segment.begun)
+        segment.shown = best.tokens[: max(count, len(decided), len(kept))]
         segment.hidden = len(segment.shown) < len(best.tokens)
         partial = write.segment(question, [Hypothesis(segment.shown, best.score, best.scores)])
-        self.partial, decided = partial, write.text(segment.decided)
-        self.stable = len(os.path.commonprefix([decided, partial.text])) if partial else 0
+        self.partial = partial
+        shared = os.path.commonprefix([write.text(decided), partial.text]) if partial else ""
+        self.stable = len(shared)
 
     def _arrived(self, begins: Sequence[int], frames: int, edge_seconds: float) -> int:
         """How many labels begin before the last `edge_seconds` of the segment."""
@@ -252,7 +258,7 @@ class Track:
         while len(segment.agreed) > 1 and segment.agreed[1][0] <= frames - last_part:
             segment.agreed.popleft()
         if segment.agreed[0][0] <= frames - last_part:
-            segment.decided = _common([agreed for _, agreed in segment.agreed])
+            segment.begun = (_common([agreed for _, agreed in segment.agreed]),)
 
     def update(self, final: Sequence[Segment]) -> StreamUpdate:
         """What there is to tell, with the segments that ended since the last time."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import ModelError
-from asr.search import SearchConfig, WeightedScorer, all_scorers, fitting, search
+from asr.search import SearchConfig, WeightedScorer, all_scorers, fitting, search, search_on
 from asr.search.lm import ILM_FLOOR, InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.text import EOS
 from tests.lm.made import KINDS, small
@@ -88,23 +88,28 @@ def test_an_exhaustive_beam_equals_brute_force(seed, frames, kind, recurrent):
 @given(
     seed=seeds,
     members=st.lists(
-        st.tuples(st.integers(3, 12), st.lists(st.integers(3, 5), max_size=3)), min_size=1
+        st.tuples(
+            st.integers(3, 12),
+            st.lists(st.tuples(st.integers(3, 5), st.integers(3, 5)), min_size=1, unique=True)
+            | st.just([()]),
+        ),
+        min_size=1,
     ),
     kind=kinds,
 )
-def test_a_batch_equals_one_by_one_behind_any_prefixes(seed, members, kind):
+def test_a_batch_equals_one_by_one_behind_any_beginnings(seed, members, kind):
     model, lm = model_of(seed), small(kind, seed, VOCABULARY)
     memory, lengths = memory_of(seed, [frames for frames, _ in members])
-    prefixes = [prefix for _, prefix in members]
     config = SearchConfig(beam=3, nbest=2, **weights)
     scorers = all_scorers(model, config, lm)
-    together = search(scorers, memory, lengths, config, prefixes)
-    for row, (frames, prefix) in enumerate(members):
-        [alone] = search(
-            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [prefix]
+    together = search_on(scorers, memory, lengths, config, [begun for _, begun in members])
+    for row, (frames, begun) in enumerate(members):
+        [found] = search_on(
+            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [begun]
         )
-        assert [one.tokens for one in together[row]] == [one.tokens for one in alone]
-        for one, other in zip(together[row], alone, strict=True):
+        alone = found.hypotheses
+        assert [one.tokens for one in together[row].hypotheses] == [one.tokens for one in alone]
+        for one, other in zip(together[row].hypotheses, alone, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Searching on from given labels: every hypothesis has them, and scores as if it had found them."""
+"""Searching on from beginnings: hypotheses score as if the search had found them itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from asr.errors import ModelError
 from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
-from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, WeightedScorer, search
+from asr.search import (
+    AttentionScorer,
+    CTCPrefixScorer,
+    Found,
+    SearchConfig,
+    WeightedScorer,
+    search,
+    search_on,
+)
 from tests.search import oracles
 from tests.search.models import BigramScorer, GRUDecoder, Head, memory_of
 
@@ -19,6 +27,17 @@ VOCABULARY = 6  # three labels
 exact = settings(derandomize=True, deadline=None, max_examples=25)
 seeds = st.integers(0, 10_000)
 labels = st.lists(st.integers(3, VOCABULARY - 1), max_size=4)
+
+
+alternatives = st.integers(0, 3).flatmap(
+    lambda count: st.lists(
+        st.tuples(*[st.integers(3, VOCABULARY - 1)] * count), min_size=1, max_size=3, unique=True
+    )
+)
+
+
+def labels_of(found: Found) -> list[tuple[int, ...]]:
+    return [one.tokens for one in found.hypotheses]
 
 
 def transformer(seed: int) -> TransformerDecoder:
@@ -55,7 +74,8 @@ def test_it_equals_brute_force_over_all_that_begin_so(seed, frames, prefix, recu
         if tokens[: len(prefix)] == tuple(prefix) and total > -math.inf
     ]
     config = SearchConfig(beam=200, nbest=4, pre_beam=10)
-    [got] = search(scorers_of(seed, decoder, head, True), memory, lengths, config, [prefix])
+    scorers = scorers_of(seed, decoder, head, True)
+    got = search_on(scorers, memory, lengths, config, [[prefix]])[0].hypotheses
     if not expected:
         assert (got[0].tokens, got[0].score) == (tuple(prefix), -math.inf)
         return
@@ -68,22 +88,24 @@ def test_it_equals_brute_force_over_all_that_begin_so(seed, frames, prefix, recu
 @exact
 @given(
     seed=seeds,
-    members=st.lists(st.tuples(st.integers(4, 12), labels), min_size=1, max_size=5),
+    members=st.lists(st.tuples(st.integers(4, 12), alternatives), min_size=1, max_size=5),
     recurrent=st.booleans(),
 )
-def test_a_batch_of_unequal_prefixes_equals_one_by_one(seed, members, recurrent):
+def test_a_batch_of_unequal_beginnings_equals_one_by_one(seed, members, recurrent):
     decoder = GRUDecoder(seed, VOCABULARY) if recurrent else transformer(seed)
     scorers = scorers_of(seed, decoder, Head(seed + 1, VOCABULARY, sharp=2.0), bigram=True)
     memory, lengths = memory_of(seed, [frames for frames, _ in members])
-    prefixes = [prefix for _, prefix in members]
     config = SearchConfig(beam=3, nbest=2)
-    together = search(scorers, memory, lengths, config, prefixes)
-    for row, (frames, prefix) in enumerate(members):
-        [alone] = search(
-            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [prefix]
+    begun = [beginnings for _, beginnings in members]
+    together = search_on(scorers, memory, lengths, config, begun)
+    for row, (frames, beginnings) in enumerate(members):
+        [alone] = search_on(
+            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [beginnings]
         )
-        assert [one.tokens for one in together[row]] == [one.tokens for one in alone]
-        for one, other in zip(together[row], alone, strict=True):
+        assert together[row].beams[: len(alone.beams)] == alone.beams
+        assert together[row].begun == len(beginnings[0])
+        assert labels_of(together[row]) == labels_of(alone)
+        for one, other in zip(together[row].hypotheses, alone.hypotheses, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-6)  # rotary angles are float32
 
 
@@ -94,7 +116,7 @@ def test_the_best_hypothesis_is_found_again_from_any_prefix_of_it(seed, frames):
     memory, lengths = memory_of(seed, [frames])
     config = SearchConfig(beam=4)
     [[best]] = search(scorers, memory, lengths, config)
-    [[again]] = search(scorers, memory, lengths, config, [best.tokens])
+    [[again]] = [search_on(scorers, memory, lengths, config, [[best.tokens]])[0].hypotheses]
     assert again.score >= best.score - 1e-9
     if again.tokens == best.tokens:
         assert again.scores == pytest.approx(best.scores, abs=1e-9)
@@ -105,14 +127,61 @@ def test_the_limit_counts_the_prefix():
     memory, lengths = memory_of(1, [10])
     for most in (1, 2, 3):
         config = SearchConfig(beam=3, max_labels=most)
-        [[best]] = search(scorers, memory, lengths, config, [(3, 4)])
+        [best] = search_on(scorers, memory, lengths, config, [[(3, 4)]])[0].hypotheses
         assert best.tokens[:2] == (3, 4)
         assert len(best.tokens) <= max(2, most)
 
 
-@pytest.mark.parametrize("prefixes", [[(3,)], [(3,), (4,), (5,)], [(3,), (4,)]])
-def test_wrong_prefixes_are_named(prefixes):
+@exact
+@given(
+    seed=seeds,
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=3),
+    share=st.floats(0, 1),
+    recurrent=st.booleans(),
+)
+def test_a_search_goes_on_from_its_beams_as_if_it_had_never_stopped(seed, sizes, share, recurrent):
+    """Over the same memory; each utterance from another label on, up to the best's last one."""
+    decoder = GRUDecoder(seed, VOCABULARY) if recurrent else transformer(seed)
+    scorers = scorers_of(seed, decoder, Head(seed + 1, VOCABULARY, sharp=2.0), bigram=True)
+    memory, lengths = memory_of(seed, sizes)
+    config = SearchConfig(beam=3)
+    whole = search_on(scorers, memory, lengths, config, [[()]] * len(sizes))
+    begun = [one.open_after(round(share * len(one.hypotheses[0].tokens))) for one in whole]
+    again = search_on(scorers, memory, lengths, config, begun)
+    for one, other in zip(whole, again, strict=True):
+        assert labels_of(one) == labels_of(other)
+        assert one.hypotheses[0].scores == pytest.approx(other.hypotheses[0].scores, abs=1e-6)
+        assert one.beams[other.begun :][: len(other.beams)] == other.beams
+
+
+def test_several_beginnings_are_better_than_one():
+    """The best whole hypothesis need not go on from the best beginning."""
+    lost = 0
+    for seed in range(40):
+        scorers = scorers_of(seed, transformer(seed), Head(seed + 1, VOCABULARY, sharp=2.0))
+        memory, lengths = memory_of(seed, [12])
+        config = SearchConfig(beam=4)
+        [early] = search_on(scorers, memory[:, :6], torch.tensor([6]), config, [[()]])
+        several = early.open_after(min(2, len(early.beams) - 1))
+        [best] = search_on(scorers, memory, lengths, config, [several])
+        [held] = search_on(scorers, memory, lengths, config, [several[:1]])
+        lost += best.hypotheses[0].score > held.hypotheses[0].score + 1e-9
+    assert lost
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        [[(3,)]],
+        [[(3,)], [()], [()]],
+        [[(3,)], [(4,)]],
+        [[(3,), (4, 5)], [()]],
+        [[(3,), (3,)], [()]],
+        [[], [()]],
+    ],
+)
+def test_wrong_beginnings_are_named(begun):
     scorers = scorers_of(1, transformer(1), Head(2, VOCABULARY))
     memory, lengths = memory_of(1, [3, 0])
-    with pytest.raises(ModelError, match="a prefix for each of 2 utterances"):
-        search(scorers, memory, lengths, None, prefixes)
+    with pytest.raises(ModelError, match="beginnings for each of 2 utterances"):
+        search_on(scorers, memory, lengths, None, begun)

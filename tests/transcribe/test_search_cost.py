@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asr.search import search
+from asr.search import Found, search_on
 from asr.transcribe import hearing
 from asr.transcribe import track as rules
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -26,14 +26,14 @@ def model(tiny_model: Path) -> Recognizer:
 
 @pytest.fixture
 def searched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, Sequence[Sequence[int]]]]:
-    """Of each search: frames, beam, and what was decided before it."""
+    """Of each search: frames, beam, and what it went on from."""
     calls: list[tuple[int, int, Sequence[Sequence[int]]]] = []
 
-    def counted(scorers: Any, memory: Any, lengths: Any, config: Any, decided: Any) -> Any:
-        calls.append((int(lengths.max()), config.beam, decided))
-        return search(scorers, memory, lengths, config, decided)
+    def counted(scorers: Any, memory: Any, lengths: Any, config: Any, begun: Any) -> Any:
+        calls.append((int(lengths.max()), config.beam, begun))
+        return search_on(scorers, memory, lengths, config, begun)
 
-    monkeypatch.setattr(hearing, "search", counted)
+    monkeypatch.setattr(hearing, "search_on", counted)
     return calls
 
 
