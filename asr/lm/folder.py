@@ -203,7 +203,8 @@ def check_same_labels(mine: Tokenizer, other: Tokenizer, whose: str, others: str
 def _stored(lm: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
     weights = {name: one.detach().cpu().contiguous() for name, one in unique_weights(lm).items()}
     if isinstance(lm, NGram):  # no node has more children than there are labels
-        whole = torch.int16 if lm.vocabulary <= torch.iinfo(torch.int16).max else torch.int32
+        kinds = (torch.uint8, torch.int16, torch.int32)
+        whole = next(kind for kind in kinds if lm.vocabulary <= torch.iinfo(kind).max + 1)
         parents = weights.pop("parents")
         children = torch.bincount(parents, minlength=len(parents) + 1)
         weights |= {"children": children.to(whole), "words": weights["words"].to(whole)}

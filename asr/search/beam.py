@@ -101,7 +101,7 @@ def search_on(
     beginnings = [[tuple(one) for one in some] for some in begun]
     _check_beginnings(beginnings, frames)
     silent = Hypothesis((), 0.0, {scorer.name: 0.0 for scorer in used})
-    found = [Found([silent], [[()]], 0) for _ in frames]
+    found = [Found([silent], [[((), 0.0)]], 0) for _ in frames]
     # Those that start anew have one row, which a scorer makes several of by adding labels only.
     anew = [n for n, count in enumerate(frames) if count and beginnings[n] == [()]]
     going_on = [n for n, count in enumerate(frames) if count and beginnings[n] != [()]]
@@ -121,19 +121,22 @@ class Found:
     """What a search found of one utterance.
 
     `hypotheses` are finished, best first. `beams` are the open ones behind each label that was
-    added, best first, from the beginnings on, which have `begun` labels.
+    added, from the beginnings on, which have `begun` labels: their labels and their score.
     """
 
     hypotheses: list[Hypothesis]
-    beams: list[list[tuple[int, ...]]]
+    beams: list[list[tuple[tuple[int, ...], float]]]
     begun: int
 
-    def open_after(self, labels: int) -> tuple[tuple[int, ...], ...]:
-        """The hypotheses that were open when they had so many labels, best first.
+    def open_after(self, labels: int, margin: float = math.inf) -> tuple[tuple[int, ...], ...]:
+        """The hypotheses that were open when they had so many labels.
 
-        A search over more memory may go on from them: it stands where this one stood.
+        A search over more memory may go on from them: it stands where this one stood. Those that
+        were `margin` worse than the best are left out.
         """
-        return tuple(self.beams[labels - self.begun])
+        beam = self.beams[labels - self.begun]
+        least = max(score for _, score in beam) - margin
+        return tuple(tokens for tokens, score in beam if score >= least)
 
 
 def _check_beginnings(beginnings: list[list[tuple[int, ...]]], frames: list[int]) -> None:
@@ -191,6 +194,10 @@ class _Extensions:
     totals: Tensor  # (B, W) weighted sums; -inf: not possible
 
 
+_Beams = list[list[list[tuple[tuple[int, ...], float]]]]
+"""What `Found.beams` will be, for each utterance."""
+
+
 class _BeamSearch:
     """One call of `search`: what does not change from step to step, and the steps."""
 
@@ -223,7 +230,8 @@ class _BeamSearch:
     def run(self, memory: Tensor) -> list[Found]:
         """Searches utterances of at least one frame each."""
         rows = self._start(memory)
-        beams = [[list(some)] for some in self.beginnings]
+        beams: _Beams = [[] for _ in self.beginnings]
+        self._note(rows, beams)
         while rows.utterances:
             rows = self._step(rows)
             self._note(rows, beams)
@@ -231,23 +239,26 @@ class _BeamSearch:
         return [
             Found(
                 found.hypotheses or [Hypothesis(some[0], -math.inf, impossible)],
-                beams[utterance],
+                [begun or [(one, -math.inf) for one in some], *later],
                 len(some[0]),
             )
-            for utterance, (found, some) in enumerate(zip(self.found, self.beginnings, strict=True))
+            for found, some, (begun, *later) in zip(
+                self.found, self.beginnings, beams, strict=True
+            )
         ]
 
-    def _note(self, rows: _Open, beams: list[list[list[tuple[int, ...]]]]) -> None:
+    def _note(self, rows: _Open, beams: _Beams) -> None:
         """Adds the hypotheses that are open now."""
         width = len(rows.begun) // max(1, len(rows.utterances))
-        possible = (self._weighted(rows.scores) > -math.inf).tolist()
+        totals = self._weighted(rows.scores).tolist()
         begun, tokens = rows.begun.tolist(), rows.tokens.tolist()
         for place, utterance in enumerate(rows.utterances):
+            some = self.beginnings[utterance]
             beams[utterance].append(
                 [
-                    (*self.beginnings[utterance][begun[row]], *tokens[row])
+                    ((*some[begun[row]], *tokens[row]), totals[row])
                     for row in range(place * width, (place + 1) * width)
-                    if possible[row]
+                    if totals[row] > -math.inf
                 ]
             )
 

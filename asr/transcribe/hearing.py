@@ -20,7 +20,7 @@ from asr.transcribe.words import WordClock
 from asr.types import Hypothesis, Segment, Word
 
 #: Hypotheses kept for a segment that is still open.
-OPEN_BEAM = 4
+OPEN_BEAM = 6
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,19 @@ A track turns the memory of each chunk into things to search, and what was found
   since the last time.
 - What was shown is held: a hypothesis that goes on from it counts as the best as long as it is no
   more than `HOLD_MARGIN` worse than the best.
-- What the best hypothesis says of sound that is `SETTLED_SECONDS` old is decided: later searches of
-  the segment, the last one too, start from it. Where it says what is known by CTC's best path.
-  Without CTC that is decided which all rivals (the best `RIVALS` hypotheses, but none that is
+- Each search goes on from where an earlier one stood when its best hypothesis had said what is
+  `SETTLED_SECONDS` old: from all hypotheses that were open then, but none that was
+  `OPEN_MARGIN` worse than the best of them. What they have in common is
+  decided. Where a label is said is known by CTC's best path.
+  Without CTC that is decided, and searched on from, which all rivals (the best `RIVALS` hypotheses, but none that is
   `RIVAL_MARGIN` worse than the best) began with in every search of the last `LAST_PART_SECONDS`.
   (Agreement of successive results: Liu et al. 2020, "Low-latency sequence-to-sequence speech
   recognition and translation by partial hypothesis selection".)
 - What stands too near to the end is not shown: a label that begins in the last `EDGE_SECONDS`, or
   in the last `WORD_SECONDS` if it is of the last word, which may grow.
 
-So decided text cannot change, a search only ever writes the last few labels, and a segment that is
-cut in its last part has nothing decided behind the cut. All that a track holds is bounded by the
+So decided text cannot change, a search only ever writes the last few labels, as one that never
+stopped would, and a segment that is cut in its last part has nothing decided behind the cut. All that a track holds is bounded by the
 longest segment, and can be pickled.
 """
 
@@ -47,16 +49,17 @@ SEARCH_SECONDS = 0.32
 #: A hypothesis that goes on from what was shown may be this much worse (in its score, natural log)
 #: than the best.
 HOLD_MARGIN = 4.0
-#: What the best hypothesis says of sound before this much of the end is decided. It must be more
-#: than `LAST_PART_SECONDS`.
+#: Labels of sound before this much of the end are not searched again. It must be more than
+#: `LAST_PART_SECONDS`.
 SETTLED_SECONDS = 0.72
+#: Nor are hypotheses that were this much worse then than the best gone on with.
+OPEN_MARGIN = 6.0
 #: A label that begins in this much of the end of an open segment is not shown yet.
 EDGE_SECONDS = 0.32
 #: Nor is a label of the last word that begins in this much of the end.
 WORD_SECONDS = 0.64
 #: Without CTC: hypotheses that must agree before a label is decided.
 RIVALS = 4
-SEEDS = 10
 #: Without CTC: a hypothesis this much worse than the best is no rival.
 RIVAL_MARGIN = 4.0
 
@@ -220,7 +223,7 @@ class Track:
         else:
             count = known + self._arrived(begins, frames, EDGE_SECONDS)
             settled = self._arrived(begins, frames, SETTLED_SECONDS)
-            segment.begun = found.open_after(known + settled)[:SEEDS]
+            segment.begun = found.open_after(known + settled, OPEN_MARGIN)
             if settled:
                 segment.placed = min(begins[settled - 1] + 1, frames)
             old = known + self._arrived(begins, frames, WORD_SECONDS)

@@ -222,7 +222,7 @@ def test_silence_says_nothing_and_costs_nothing(
     model: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = model.stream(RATE)
-    monkeypatch.setattr("asr.transcribe.hearing.search", lambda *a: pytest.fail("searched"))
+    monkeypatch.setattr("asr.transcribe.hearing.search_on", lambda *a: pytest.fail("searched"))
     sizes = []
     for _ in range(60):
         assert stream.feed(np.zeros(RATE, np.int16)) == StreamUpdate()

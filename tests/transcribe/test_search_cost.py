@@ -13,7 +13,6 @@ from asr.search import Found, search_on
 from asr.transcribe import hearing
 from asr.transcribe import track as rules
 from asr.transcribe.recognizer import Recognizer, load_model
-from asr.types import Hypothesis
 from tests.conftest import RATE
 
 FRAME = 0.08
@@ -59,25 +58,23 @@ def test_an_open_segment_is_searched_at_most_every_320_ms(
 def test_an_open_segment_is_searched_with_a_smaller_beam(
     model: Recognizer, searched: list[Any]
 ) -> None:
-    stream = model.stream(RATE, beam=6)
+    stream = model.stream(RATE, beam=8)
     stream.feed(noise(3.0))
     stream.flush()
     beams = [beam for _, beam, _ in searched]
-    assert beams == [4] * (len(beams) - 1) + [6]
+    assert beams == [6] * (len(beams) - 1) + [8]
 
 
-def test_old_labels_are_decided_though_rivals_never_agree(
+def test_old_labels_are_not_searched_again_though_hypotheses_never_agree(
     model: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a doubt early in a segment would have every search write all that came since."""
-    monkeypatch.setattr(rules, "RIVAL_MARGIN", 1e9)
     stream = model.stream(RATE, chunk_ms=160, beam=4)
     original, open_labels = rules.Track.show, list[int]()
 
-    def watched(track: Any, question: Any, found: Sequence[Hypothesis], write: Any) -> None:
-        unlike = [Hypothesis((99,), found[0].score)]  # a rival that is another from the start
-        original(track, question, [*found, *unlike], write)
-        begins = track._begins(found[0].tokens[len(track.open.decided) :])
+    def watched(track: Any, question: Any, found: Found, write: Any) -> None:
+        original(track, question, found, write)
+        begins = track._begins(found.hypotheses[0].tokens[len(track.open.begun[0]) :])
         if begins and len(question.memory) > 40:
             open_labels.append(len(question.memory) - begins[0])
 

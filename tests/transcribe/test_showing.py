@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from asr.search import Found
 from asr.transcribe import track as rules
 from asr.transcribe.ear import EarState
 from asr.transcribe.endpoint import EndpointConfig
@@ -45,7 +46,19 @@ def hear(track: Track, frames: int, said: dict[int, int], *found: tuple[str, flo
     track.open.log_probs = list(posteriors)
     numbers = {letter: label for label, letter in LETTERS.items()}
     hypotheses = [Hypothesis(tuple(numbers[x] for x in text), score) for text, score in found]
-    track.show(Question(torch.zeros(frames, 1), (), 0, frames, False), hypotheses, Writer())
+    begun = track.open.begun
+    question = Question(torch.zeros(frames, 1), begun, 0, frames, False)
+    track.show(question, open_at_each_label(hypotheses, len(begun[0])), Writer())
+
+
+def open_at_each_label(hypotheses: list[Hypothesis], begun: int) -> Found:
+    """As if all of them had been open as long as they had more labels."""
+    longest = max(len(one.tokens) for one in hypotheses)
+    beams = [
+        list({one.tokens[:n]: one.score for one in hypotheses if len(one.tokens) >= n}.items())
+        for n in range(begun, longest + 1)
+    ]
+    return Found(hypotheses, beams, begun)
 
 
 def shown(track: Track) -> tuple[str, str]:
@@ -63,6 +76,13 @@ def test_new_words_wait_and_old_ones_are_decided(track: Track) -> None:
     assert shown(track) == ("a b", "a")  # a is 0.84 s old, b 0.56 s
     hear(track, 42, places, ("abc", -1.0))
     assert shown(track) == ("a b c", "a b")
+
+
+def test_what_rivals_say_otherwise_is_searched_on_but_not_decided(track: Track) -> None:
+    places = {5: 1, 12: 2, 24: 3}
+    hear(track, 42, places, ("abc", -1.0), ("adc", -1.5), ("bbc", -9.0))
+    assert track.open.begun == ((1, 2), (1, 4))
+    assert shown(track) == ("a b c", "a")
 
 
 def test_what_was_shown_is_held_against_a_little_better_hypothesis(track: Track) -> None:
@@ -84,7 +104,8 @@ def test_what_was_shown_stays_while_it_is_still_said(track: Track) -> None:
 def test_without_ctc_successive_searches_must_agree(track: Track) -> None:
     def hear_without(frames: int, *found: tuple[tuple[int, ...], float]) -> None:
         hypotheses = [Hypothesis(tokens, score) for tokens, score in found]
-        track.show(Question(torch.zeros(frames, 1), (), 0, frames, False), hypotheses, Writer())
+        question = Question(torch.zeros(frames, 1), ((),), 0, frames, False)
+        track.show(question, Found(hypotheses, [[((), 0.0)]], 0), Writer())
 
     for frames in (20, 30):
         hear_without(frames, ((1, 2), -1.0), ((1, 3), -2.0))
