@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from asr.config import TypedConfig
 from asr.lm.protocol import NeuralLanguageModel
 from asr.model.dropout import Dropout
+from asr.model.states import per_row
 
 
 class LSTMConfig(TypedConfig):
@@ -79,7 +80,7 @@ class LSTM(NeuralLanguageModel):
         """See `LanguageModel.prime`. Rows end where their labels do: packed sequences."""
         rows: PackedSequence = pack_padded_sequence(
             self.embedding(tokens),
-            counts.cpu().repeat_interleave(len(tokens) // len(counts)),
+            per_row(counts, tokens).cpu(),
             batch_first=True,
             enforce_sorted=False,
         )

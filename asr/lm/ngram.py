@@ -22,6 +22,7 @@ from torch import Tensor
 from asr.config import TypedConfig
 from asr.errors import ModelError
 from asr.lm.protocol import LanguageModel
+from asr.model.states import per_row
 from asr.text import BLANK
 
 
@@ -96,7 +97,7 @@ class NGram(LanguageModel):
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """See `LanguageModel.prime`."""
         state, behind, said = self.initial_state(len(tokens)), None, []
-        counts = counts.repeat_interleave(len(tokens) // len(counts))
+        counts = per_row(counts, tokens)
         for place, column in enumerate(tokens.unbind(1)):
             log_probs, state = self.step(column, state)
             said.append(log_probs)

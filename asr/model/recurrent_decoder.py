@@ -34,6 +34,7 @@ from asr.model.recurrent_attention import (
     Prepared,
 )
 from asr.model.registry import register_decoder
+from asr.model.states import per_row
 
 
 class RecurrentDecoderConfig(TypedConfig):
@@ -186,9 +187,10 @@ class RecurrentDecoder(Decoder):
     def prime(
         self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
     ) -> tuple[Tensor, RecurrentDecoderState]:
-        """See `Decoder.prime`. All utterances together; a row that has ended stays as it is."""
-        state = self.initial_state(memory, memory_lengths)
-        rows, said = state.rows, []
+        """See `Decoder.prime`. All rows together; one that has ended stays as it is."""
+        state, each = self.initial_state(memory, memory_lengths), len(tokens) // len(memory)
+        rows, said = state.rows.map(lambda one: one.repeat_interleave(each, 0)), []
+        counts = per_row(counts, tokens)
         for place, labels in enumerate(self.embedding(tokens).unbind(1)):
             mixed, _, after = self._next(labels, rows, state.memory)
             rows = after.where(place < counts, rows)

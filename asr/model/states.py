@@ -48,6 +48,14 @@ def split(state: S, count: int) -> list[S]:
     return [_member(state, place) for place in range(count)] if count > 1 else [state]
 
 
+def per_row(values: Tensor, tokens: Tensor) -> Tensor:
+    """What is so of each of B utterances (B,), for each of its rows: (N,), N the rows of `tokens`.
+
+    The rows of an utterance are contiguous, and all have as many.
+    """
+    return values.repeat_interleave(len(tokens) // len(values))
+
+
 def shape(state: Any) -> tuple[Any, ...]:
     """What must be equal for states to be joined: sizes without the batch, and plain values."""
     if isinstance(state, Tensor):

@@ -23,6 +23,7 @@ from asr.model.label_cache import LabelCache
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
 from asr.model.rotary import rotate
+from asr.model.states import per_row
 
 
 class TransformerDecoderConfig(TypedConfig):
@@ -127,7 +128,7 @@ class TransformerDecoder(Decoder):
         state = self.initial_state(memory, memory_lengths)
         utterances, size = len(memory), tokens.shape[1]
         places = torch.arange(size, device=tokens.device)
-        shift = size - counts.repeat_interleave(len(tokens) // utterances)[:, None]
+        shift = size - per_row(counts, tokens)[:, None]
         rows = self._embed(tokens.gather(1, (places - shift).clamp(min=0)))
         real = places >= shift
         # A gap sees itself, so that nothing is NaN.
@@ -141,7 +142,9 @@ class TransformerDecoder(Decoder):
         log_probs = log_probs.gather(
             1, (places + shift).clamp(max=size - 1)[..., None].expand_as(log_probs)
         )
-        return log_probs, replace(state, labels=LabelCache.of(torch.stack(nodes), real.unflatten(0, (utterances, -1))))
+        return log_probs, replace(
+            state, labels=LabelCache.of(torch.stack(nodes), real.unflatten(0, (utterances, -1)))
+        )
 
     def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
         """See `Decoder.reorder`."""

@@ -109,8 +109,8 @@ def search_on(
         some, counts = memory, memory_lengths
         if len(alike) < len(frames):
             some, counts = memory[alike], memory_lengths[alike]
-        begun = [beginnings[utterance] for utterance in alike]
-        best = _BeamSearch(used, config or SearchConfig(), counts, begun).run(some)
+        theirs = [beginnings[utterance] for utterance in alike]
+        best = _BeamSearch(used, config or SearchConfig(), counts, theirs).run(some)
         for utterance, one in zip(alike, best, strict=True):
             found[utterance] = one
     return found
@@ -140,11 +140,11 @@ class Found:
 
 
 def _check_beginnings(beginnings: list[list[tuple[int, ...]]], frames: list[int]) -> None:
-    fit = len(beginnings) == len(frames) and all(
-        len(some) == len(set(some)) and len({len(one) for one in some}) == 1 and (count or some[0] == ())
-        for some, count in zip(beginnings, frames, strict=True)
-    )
-    if not fit:
+    fits = len(beginnings) == len(frames)
+    for some, count in zip(beginnings, frames, strict=False):
+        fits &= len(set(some)) == len(some) and len({len(one) for one in some}) == 1
+        fits &= count > 0 or some == [()]
+    if not fits:
         raise ModelError(
             f"there must be beginnings for each of {len(frames)} utterances, different and of one "
             f"length, and without a label for one of 0 frames, got {beginnings}"
@@ -242,9 +242,7 @@ class _BeamSearch:
                 [begun or [(one, -math.inf) for one in some], *later],
                 len(some[0]),
             )
-            for found, some, (begun, *later) in zip(
-                self.found, self.beginnings, beams, strict=True
-            )
+            for found, some, (begun, *later) in zip(self.found, self.beginnings, beams, strict=True)
         ]
 
     def _note(self, rows: _Open, beams: _Beams) -> None:

@@ -37,6 +37,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from asr.model.states import per_row
 from asr.text.tokenizer import BLANK
 
 FLOOR = -100.0
@@ -146,12 +147,25 @@ class CTCPrefixScorer:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
         """See `StartsAfter`: the recursion for each label, but none of the candidates' scores."""
-        rows = len(tokens) // len(memory)
-        state, counts = self.start(memory, memory_lengths).each(rows), counts.repeat_interleave(rows)
-        itself = torch.arange(len(tokens), device=memory.device)
+        _, state = self.trace(memory, memory_lengths, tokens, counts)
+        return state.psi, state
+
+    def trace(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, PrefixState]:
+        """Starts behind given labels; arguments as of `StartsAfter`.
+
+        Returns:
+            psi (N, U + 1), the log probabilities of no label, the first, the first two ...; behind
+            the last label of a row it stays the same; and the state.
+        """
+        state = self.start(memory, memory_lengths).each(len(tokens) // len(memory))
+        counts, itself = per_row(counts, tokens), torch.arange(len(tokens), device=memory.device)
+        psi = [state.psi]
         for place, labels in enumerate(tokens.unbind(1)):
             state = self.advance(state, itself, labels).where(place < counts, state)
-        return state.psi, state
+            psi.append(state.psi)
+        return torch.stack(psi, dim=1), state
 
     def score(self, state: PrefixState, candidates: Tensor | None) -> Tensor:
         """log psi(g c) - log psi(g) of the `candidates` (N, K), or of all labels (N, V)."""

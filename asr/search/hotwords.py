@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr.model.states import per_row
 from asr.search.phrases import ROOT, PhraseTree
 from asr.search.shared import SharedCTC
 
@@ -50,7 +51,7 @@ class HotwordScorer:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, HotwordState]:
         """See `StartsAfter`: a walk through the labels."""
-        lengths, counts = counts, counts.repeat_interleave(len(tokens) // len(counts))
+        lengths, counts = counts, per_row(counts, tokens)
         nodes, ctc, heard = torch.full_like(counts, self.tree.start), None, None
         scores = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         if self.ctc:

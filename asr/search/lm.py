@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from asr.lm.protocol import LanguageModel
+from asr.model.states import per_row
 from asr.search.attention import AttentionScorer, AttentionState
 from asr.search.prefix import read_off
 from asr.text.tokenizer import EOS
@@ -122,8 +123,7 @@ class LengthScorer:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `StartsAfter`: their number."""
-        rows = len(tokens) // len(counts)
-        return counts.repeat_interleave(rows).double(), memory.new_zeros(len(tokens))
+        return per_row(counts, tokens).double(), memory.new_zeros(len(tokens))
 
     def score(self, state: Tensor, candidates: Tensor | None) -> Tensor:
         """Ones, (N, V) or (N, K)."""

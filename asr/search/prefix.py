@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from asr.model.states import joined
+from asr.model.states import joined, per_row
 from asr.search.protocol import Scorer
 from asr.text.tokenizer import BLANK
 
@@ -43,7 +43,7 @@ def read_off(log_probs: Tensor, tokens: Tensor, counts: Tensor) -> tuple[Tensor,
         log probabilities (N, U) float64 of the labels, 0 in the padding, and those (N, V) of all
         labels behind the last one.
     """
-    counts = counts.repeat_interleave(len(tokens) // len(counts))
+    counts = per_row(counts, tokens)
     said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
     beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
     last = log_probs[torch.arange(len(counts), device=counts.device), counts]

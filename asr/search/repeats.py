@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr.model.states import per_row
 from asr.search.prefix import start_after
 from asr.search.protocol import Scorer
 
@@ -122,10 +123,8 @@ class RepeatLimited:
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, RepeatState]:
         """See `StartsAfter`: what is decided stands, however often."""
-        prefixes = [row[:n] for row, n in zip(tokens.tolist(), counts.tolist(), strict=True)]
-        scores, inner = start_after(self.scorer, memory, memory_lengths, prefixes)
-        counts = counts.repeat_interleave(len(tokens) // len(counts))
-        return scores, RepeatState(inner, self.repeats.after(tokens, counts))
+        scores, inner = start_after(self.scorer, memory, memory_lengths, tokens, counts)
+        return scores, RepeatState(inner, self.repeats.after(tokens, per_row(counts, tokens)))
 
     def score(self, state: RepeatState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf for labels that would go on with a loop."""

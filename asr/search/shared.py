@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -29,36 +28,11 @@ class SharedCTC(CTCPrefixScorer):
         """See `CTCPrefixScorer.start`."""
         return self._once("start", super().start, memory, memory_lengths)
 
-    def start_after(
-        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
-    ) -> tuple[Tensor, PrefixState]:
-        """See `StartsAfter`."""
-        _, state = self.trace(memory, memory_lengths, tokens, counts)
-        return state.psi, state
-
     def trace(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
-        """Starts behind given labels; arguments as of `StartsAfter`.
-
-        Returns:
-            psi (N, U + 1), the log probabilities of no label, the first, the first two ...; behind
-            the last label of a row it stays the same; and the state.
-        """
-        return self._once("trace", self._trace, memory, memory_lengths, tokens, counts)
-
-    def _trace(
-        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
-    ) -> tuple[Tensor, PrefixState]:
-        rows = len(tokens) // len(counts)
-        state = _each(self.start(memory, memory_lengths), rows)
-        counts = counts.repeat_interleave(rows)
-        itself = torch.arange(len(tokens), device=tokens.device)
-        psi = [state.psi]
-        for place, labels in enumerate(tokens.unbind(1)):
-            state = super().advance(state, itself, labels).where(place < counts, state)
-            psi.append(state.psi)
-        return torch.stack(psi, dim=1), state
+        """See `CTCPrefixScorer.trace`."""
+        return self._once("trace", super().trace, memory, memory_lengths, tokens, counts)
 
     def score(self, state: PrefixState, candidates: Tensor | None) -> Tensor:
         """See `CTCPrefixScorer.score`."""
@@ -76,14 +50,8 @@ class SharedCTC(CTCPrefixScorer):
         return answer
 
 
-def _each(state: PrefixState, rows: int) -> PrefixState:
-    """`rows` copies of each row of a state."""
-    changing = {one.name: getattr(state, one.name) for one in fields(state)[1:]}
-    return replace(state, **{n: one.repeat_interleave(rows, 0) for n, one in changing.items()})
-
-
 def _same(one: Any, other: Any) -> bool:
-    """Whether both are one object, or (prefixes are written anew for each scorer) equal labels."""
+    """Whether both are one object, or equal labels."""
     if one is other:
         return True
     labels = isinstance(one, Tensor) and isinstance(other, Tensor) and not one.is_floating_point()

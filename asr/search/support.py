@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr.model.states import per_row
 from asr.search.prefix import start_after
 from asr.search.protocol import Scorer
 from asr.search.repeats import Repeats, denied
@@ -94,9 +95,8 @@ class SupportedScorer:
         psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
         scores, inner = ctc.psi, ctc
         if self.scorer is not self.ctc:
-            prefixes = [row[:n] for row, n in zip(tokens.tolist(), counts.tolist(), strict=True)]
-            scores, inner = start_after(self.scorer, memory, memory_lengths, prefixes)
-        counts = counts.repeat_interleave(len(tokens) // len(counts))
+            scores, inner = start_after(self.scorer, memory, memory_lengths, tokens, counts)
+        counts = per_row(counts, tokens)
         before = psi.new_zeros(len(psi), LONGEST)
         places = counts[:, None] + torch.arange(LONGEST + 1, device=psi.device)
         psi = torch.cat([before, psi.clamp(min=_LOWEST)], dim=1).gather(1, places)

@@ -128,9 +128,7 @@ class Hearing:
         beam = min(self.search.beam, OPEN_BEAM)
         return self.search.model_copy(update={"beam": beam, "nbest": min(beam, RIVALS)})
 
-    def _search_alike(
-        self, questions: Sequence[Question], config: SearchConfig
-    ) -> list[Found]:
+    def _search_alike(self, questions: Sequence[Question], config: SearchConfig) -> list[Found]:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)

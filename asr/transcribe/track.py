@@ -12,16 +12,17 @@ A track turns the memory of each chunk into things to search, and what was found
   `SETTLED_SECONDS` old: from all hypotheses that were open then, but none that was
   `OPEN_MARGIN` worse than the best of them. What they have in common is
   decided. Where a label is said is known by CTC's best path.
-  Without CTC that is decided, and searched on from, which all rivals (the best `RIVALS` hypotheses, but none that is
-  `RIVAL_MARGIN` worse than the best) began with in every search of the last `LAST_PART_SECONDS`.
+  Without CTC that is decided, and searched on from, which all rivals (the best `RIVALS`
+  hypotheses, but none that is `RIVAL_MARGIN` worse than the best) began with in every search of
+  the last `LAST_PART_SECONDS`.
   (Agreement of successive results: Liu et al. 2020, "Low-latency sequence-to-sequence speech
   recognition and translation by partial hypothesis selection".)
 - What stands too near to the end is not shown: a label that begins in the last `EDGE_SECONDS`, or
   in the last `WORD_SECONDS` if it is of the last word, which may grow.
 
 So decided text cannot change, a search only ever writes the last few labels, as one that never
-stopped would, and a segment that is cut in its last part has nothing decided behind the cut. All that a track holds is bounded by the
-longest segment, and can be pickled.
+stopped would, and a segment that is cut in its last part has nothing decided behind the cut. All
+that a track holds is bounded by the longest segment, and can be pickled.
 """
 
 from __future__ import annotations

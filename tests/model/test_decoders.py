@@ -135,3 +135,23 @@ def test_priming_equals_stepping(kind: str) -> None:
                 torch.testing.assert_close(
                     log_probs[2 * row + label - 6], alone[0, -1].log_softmax(-1), **TOLERANCE
                 )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_one_utterance_are_primed_as_if_each_had_its_own(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    counts = torch.tensor([6, 1, 3])
+    rows = torch.stack((tokens, tokens.flip(1).clamp(min=3)), dim=1).flatten(0, 1)
+    rows[:, 0] = EOS
+    labels = torch.arange(3, 9)
+    with torch.inference_mode():
+        said, state = module.prime(rows, counts, memory, lengths)
+        apart = (counts.repeat_interleave(2), memory.repeat_interleave(2, 0))
+        expected, alone = module.prime(rows, *apart, lengths.repeat_interleave(2))
+        for row, count in enumerate(apart[0].tolist()):
+            torch.testing.assert_close(said[row, :count], expected[row, :count], **TOLERANCE)
+        following, state = module.step(labels, state)
+        torch.testing.assert_close(following, module.step(labels, alone)[0], **TOLERANCE)
+        state = module.reorder(state, torch.tensor([1, 0, 1, 4, 4, 5]))  # the second one is done
+        after, _ = module.step(labels, state)
+        assert after.isfinite().all()

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.search import AttentionScorer, SearchConfig, WeightedScorer, search
+from asr.search import AttentionScorer, SearchConfig, WeightedScorer, search, search_on
 from asr.search.repeats import MOST_COPIES, RepeatLimited, Repeats, denied
 from tests.search.models import LoopingDecoder, TableDecoder, memory_of
 
@@ -71,9 +71,12 @@ def test_what_does_not_loop_is_as_it_was():
     attention = AttentionScorer(TableDecoder(3, 9))
     memory, lengths = memory_of(2, [9, 6])
     config = SearchConfig(beam=4, nbest=3)
-    for prefixes in (None, [(3, 4), (5, 3)]):  # states of this decoder know one position for all
+    for begun in (
+        [[()], [()]],
+        [[(3, 4)], [(5, 3)]],
+    ):  # states of this decoder know one position for all
         plain, limited = (
-            search([WeightedScorer("attention", one, 1.0)], memory, lengths, config, prefixes)
+            search_on([WeightedScorer("attention", one, 1.0)], memory, lengths, config, begun)
             for one in (attention, RepeatLimited(attention))
         )
         assert plain == limited

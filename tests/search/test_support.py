@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_scorers, search
-from asr.search.hotwords import HotwordScorer
-from asr.search.phrases import PhraseTree
-from asr.search.prefix import start_after
+from asr.search.prefix import rows_of, start_after
 from asr.search.shared import SharedCTC
 from asr.search.support import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
 from tests.search.models import GRUDecoder, Head, LoopingDecoder, TableDecoder, memory_of, written
@@ -128,7 +126,8 @@ def test_starting_behind_labels_is_stepping_through_them(alone: bool):
         return SupportedScorer(ctc if alone else AttentionScorer(GRUDecoder(2, 8)), ctc)
 
     prefixes = [(3, 4, 3, 4), (), (5, 5)]
-    scores, state = start_after(fresh(), memory, lengths, prefixes)
+    _, tokens, counts = rows_of([[prefix] for prefix in prefixes], memory.device)
+    scores, state = start_after(fresh(), memory, lengths, tokens, counts)
     said = fresh().score(state, None) if alone else None
     for row, prefix in enumerate(prefixes):
         one, total = fresh(), 0.0
