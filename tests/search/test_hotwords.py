@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.search import SearchConfig, all_scorers, search
 from asr.search.hotwords import HEARD, HotwordScorer
 from asr.search.phrases import PhraseTree
-from asr.search.prefix import start_after
+from asr.search.prefix import rows_of, start_after
 from asr.search.shared import SharedCTC
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
 
@@ -136,7 +136,9 @@ def test_no_weight_brings_a_phrase_where_ctc_is_blank_or_deaf():
 def test_starting_behind_labels_is_stepping_through_them(seed: int, prefixes: list[list[int]]):
     memory, lengths = memory_of(seed, [9, 7, 8])
     head, tree = Head(seed, V, sharp=4.0), PhraseTree({"ab a": 1.0, "ba": 2.0}, PIECES)
-    scores, state = start_after(HotwordScorer(tree, SharedCTC(head)), memory, lengths, prefixes)
+    _, tokens, counts = rows_of([[tuple(one)] for one in prefixes], memory.device)
+    scorer = HotwordScorer(tree, SharedCTC(head))
+    scores, state = start_after(scorer, memory, lengths, tokens, counts)
     for row, prefix in enumerate(prefixes):
         one = HotwordScorer(tree, SharedCTC(head))
         stepped = one.start(memory[row : row + 1], lengths[row : row + 1])

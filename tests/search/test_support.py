@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_scorers, search
+from asr.search.hotwords import HotwordScorer
+from asr.search.phrases import PhraseTree
 from asr.search.prefix import rows_of, start_after
 from asr.search.shared import SharedCTC
 from asr.search.support import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
