@@ -175,8 +175,8 @@ def timed_words(
     lasts = [(spans[last][1] - 1) * sound.frame + sound.middle for _, _, last in words]
     times = [_begin(sound, firsts[0])]
     for last, first in zip(lasts, firsts[1:], strict=False):
-        times += _between(sound, last, first)
-    times.append(_end(sound, lasts[-1]))
+        times += _between(sound, times[-1], last, first)
+    times.append(_end(sound, times[-1], lasts[-1]))
     # Never before what came before, and within the segment.
     within = np.clip(np.maximum.accumulate(np.array(times) + start), *bounds).tolist()
     return tuple(
@@ -191,15 +191,18 @@ def _begin(sound: Sound, first: float) -> float:
     return pauses[-1][1] if pauses else max(first - LEAD_SECONDS, 0.0)
 
 
-def _end(sound: Sound, last: float) -> float:
-    """Where the last word ends: at the first pause behind its label."""
-    pauses = _pauses(sound, last - LATE_SECONDS, last + REACH_SECONDS)
+def _end(sound: Sound, began: float, last: float) -> float:
+    """Where the last word ends: at the first pause behind its label.
+
+    The pause before a short word is within reach of its label too: it ends where the word `began`.
+    """
+    pauses = _pauses(sound, max(last - LATE_SECONDS, began), last + REACH_SECONDS)
     return pauses[0][0] if pauses else last + TAIL_SECONDS
 
 
-def _between(sound: Sound, last: float, first: float) -> tuple[float, float]:
-    """Where a word ends and the next one begins."""
-    pauses = _pauses(sound, last - LATE_SECONDS, first + EARLY_SECONDS)
+def _between(sound: Sound, began: float, last: float, first: float) -> tuple[float, float]:
+    """Where a word that `began` there ends, and the next one begins."""
+    pauses = _pauses(sound, max(last - LATE_SECONDS, began), first + EARLY_SECONDS)
     long = [pause for pause in pauses if pause[1] - pause[0] >= BREAK_SECONDS]
     if long:  # what sounds between two of them is a word that was not recognised
         return long[0][0], long[-1][1]

@@ -180,3 +180,16 @@ def test_partial_segments_have_no_words_yet(tiny_model: Path, sound: np.ndarray)
     assert update.partial is not None
     assert update.partial.words == ()
     assert all(segment.words for segment in stream.flush().final)
+
+
+def test_the_pause_before_a_short_word_is_not_the_one_behind_it() -> None:
+    """Its label stands near its beginning, so that both pauses are within reach of it."""
+    levels = np.full(200, -80.0)
+    levels[20:60] = levels[90:113] = levels[150:180] = -20.0
+    sound = Sound(levels, 0.01, 0.04, 0.0425)
+    words = [("one", 0, 0), ("two", 1, 1), ("three", 2, 2)]
+    found = timed_words(words, [(8, 13), (21, 22), (37, 40)], sound, 0.0, (0.0, 2.0))
+    times = [time for word in found for time in (word.start, word.end)]
+    assert times == pytest.approx([0.2, 0.6, 0.9, 1.13, 1.5, 1.8])
+    last = timed_words(words[:2], [(8, 13), (21, 22)], sound, 0.0, (0.0, 2.0))
+    assert (last[1].start, last[1].end) == pytest.approx((0.9, 1.13))
