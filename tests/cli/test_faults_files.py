@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
-from asr.transcribe import recognizer
+from asr.transcribe import recognizer, segmenter
 from tests.cli.conftest import Run, fails, text_of
+from tests.conftest import RATE
 
 
 def test_a1_a_path_that_is_not_there(transcribe: Run, recordings: Path) -> None:
@@ -33,9 +38,17 @@ def test_a3_an_empty_file(transcribe: Run, recordings: Path) -> None:
     fails(transcribe, recordings, recordings / "empty.wav", "empty.wav: empty file")
 
 
-def test_a6_not_audio(transcribe: Run, recordings: Path) -> None:
-    (recordings / "notes.txt").rename(recordings / "notes.wav")
-    fails(transcribe, recordings, recordings / "notes.wav", "notes.wav: not audio", "text")
+@pytest.mark.parametrize(
+    ("data", "looks"),
+    [
+        (b"not a recording", "text"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(2000), "JPEG"),
+        (b"PK\x03\x04\x14\x00" + bytes(2000), "zip"),
+    ],
+)
+def test_a6_not_audio(transcribe: Run, recordings: Path, data: bytes, looks: str) -> None:
+    (recordings / "talk.wav").write_bytes(data)
+    fails(transcribe, recordings, recordings / "talk.wav", "talk.wav: not audio", looks)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +109,45 @@ def test_a22_a_file_that_vanishes(
     assert "two.flac: no such file" in result.stderr
     assert result.stdout.startswith(f"{recordings / 'one.wav'}: ")
     assert result.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda path: os.truncate(path, 1_000_000), "the file shrank while it was read: the sound"),
+        (lambda path: path.open("ab").write(bytes(50_000)), "the file grew while it was read"),
+        (Path.unlink, None),
+    ],
+)
+def test_a22_a_file_that_changes_while_it_is_read(
+    transcribe: Run,
+    recordings: Path,
+    sound: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    note: str | None,
+) -> None:
+    path = recordings / "long.wav"
+    soundfile.write(path, np.tile(sound, 20), RATE)
+
+    def changing(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for number, block in enumerate(blocks):
+            if number == 1:
+                change(path)
+            yield block
+
+    def cut(blocks: Iterable[np.ndarray], *more: Any) -> Iterator[tuple[float, np.ndarray]]:
+        return segmenter.cut_segments(changing(blocks), *more)
+
+    monkeypatch.setattr(recognizer, "cut_segments", cut)
+    result = transcribe(path, "-f", "json")
+    values = json.loads(result.stdout)
+    assert result.exit_code == 0
+    if note is None:
+        assert (result.stderr, values["duration"]) == ("", 60.0)
+    else:
+        assert f"long.wav: {note}" in result.stderr
+    assert (values["truncated"] is not None) == (values["duration"] < 60)
 
 
 def test_a22_a_link_that_leads_back(transcribe: Run, recordings: Path) -> None:

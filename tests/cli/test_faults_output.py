@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli.conftest import PROGRAM, Run, start
+from tests.cli.conftest import PROGRAM, Run, ended, start
 from tests.conftest import RATE
 
 
@@ -79,4 +79,20 @@ def test_a19_interrupted_in_the_middle_of_a_folder(
     assert (result.exit_code, result.stderr) == (0, "asr: 2 of 4 inputs are done already\n")
     assert len(os.listdir(out)) == 8
     assert (out / "a.txt").stat().st_mtime_ns == before
+    assert {path.read_text() for path in out.glob("*.txt")} == {(out / "a.txt").read_text()}
+
+
+def test_a19_two_runs_that_write_to_one_folder(
+    tiny_model: Path, transcribe: Run, tmp_path: Path, sound: np.ndarray
+) -> None:
+    folder, out = tmp_path / "talks", tmp_path / "out"
+    folder.mkdir()
+    for name in "abcdef":
+        soundfile.write(folder / f"{name}.wav", sound, RATE)
+    options = ("-o", out, "-f", "txt,json", "--skip-existing", "--batch-seconds", "3")
+    both = [start(PROGRAM, "transcribe", "-m", tiny_model, folder, *options) for _ in range(2)]
+    assert [ended(one)[0] for one in both] == [0, 0]
+    names = sorted(f"{name}.{ending}" for name in "abcdef" for ending in ("json", "txt"))
+    assert sorted(os.listdir(out)) == names
+    assert transcribe(folder, *options).stderr == "asr: 6 of 6 inputs are done already\n"
     assert {path.read_text() for path in out.glob("*.txt")} == {(out / "a.txt").read_text()}

@@ -4,11 +4,13 @@ import errno
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
-from tests.conftest import SAMPLES
+from tests.conftest import RATE, SAMPLES
 
 
 def test_one_input_prints_its_text(transcribe: Run, recordings: Path, tiny_model: Path) -> None:
@@ -149,3 +151,22 @@ def test_the_samples_are_transcribed(transcribe: Run) -> None:
     lines = (SAMPLES / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     names = sorted(json.loads(line)["audio_filepath"] for line in lines)
     assert [Path(line.split(": ")[0]).name for line in result.stdout.splitlines()] == names
+
+
+def test_the_text_does_not_depend_on_what_is_asked_for(
+    transcribe: Run, tmp_path: Path, sound: np.ndarray
+) -> None:
+    pause = np.zeros(RATE, np.float32)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([sound, pause] * 8), RATE)
+
+    def text(*options: object) -> str:
+        assert transcribe(tmp_path / "a.wav", "-o", tmp_path / "out", *options).exit_code == 0
+        return (tmp_path / "out" / "a.txt").read_text()
+
+    expected = text("-f", "txt")
+    assert expected.count("\n") > 4
+    assert text("-f", "all") == expected
+    assert text("-f", "all", "--nbest", 2) == expected
+    assert text("-f", "txt,vtt", "--highlight-words", "--batch-seconds", 5) == expected
+    values = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert values["text"].split() == expected.split()

@@ -146,6 +146,37 @@ def test_the_pool_is_all_that_is_held_of_a_long_recording() -> None:
     assert held <= 8.0
 
 
+@dataclass
+class Counted(Fake):
+    """Ten hours, a second at a time, of which nothing is kept; `read` counts them."""
+
+    read: int = 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while self.read < self.seconds:
+            self.read += 1
+            yield np.resize(np.array([3.1, 2.9], np.float32), RATE)
+
+
+def test_ten_hours_are_read_only_as_far_as_there_is_room() -> None:
+    source, done, ahead = Counted(3, 36000.0), 0.0, 0.0
+
+    def progress(seconds: float) -> None:
+        nonlocal done, ahead
+        ahead = max(ahead, source.read - done)
+        done += seconds
+
+    def windows(blocks: Iterable[np.ndarray]) -> Iterator[tuple[float, np.ndarray]]:
+        return cut_segments(blocks, RATE)
+
+    long = Work(RATE, Decoder(), CLOCK, windows, batch_seconds=60.0, progress=progress)
+    [(_, transcript)] = transcribe_all([source], opened, long)
+    assert isinstance(transcript, Transcript)
+    assert done == pytest.approx(36000.0)
+    assert transcript.segments[-1].end == 36000.0
+    assert ahead <= POOL_BATCHES * 60 + 2 * EndpointConfig().max_segment_seconds + 1
+
+
 def test_silence_and_stretches_without_words_give_no_segments() -> None:
     results = transcribe_all([Fake(0, 3.0)], opened, work(Decoder()))
     assert next(results)[1] == Transcript((), 3.0, "fake", None, ("a note",))
