@@ -25,6 +25,10 @@ S = TypeVar("S")
 #: The pool is decoded when it holds this many batches.
 POOL_BATCHES = 2
 
+#: Batches are as long as a multiple of this. A kernel is made and kept for each shape that comes
+#: up: in hours of speech there are then dozens of shapes, not hundreds, and memory is flat.
+GRID_SECONDS = 0.64
+
 
 class Sound(Protocol):
     """An opened recording, as `asr.audio.AudioStream`: iterate first, then read the rest."""
@@ -153,8 +157,10 @@ def _decode(pool: list[_Stretch[S]], work: Work) -> None:
 def _batches(pool: list[_Stretch[S]], work: Work) -> Iterator[list[_Stretch[S]]]:
     """Cuts a pool, longest first, into batches of at most `batch_seconds`, padding counted."""
     rest = iter(pool)
+    grid = round(GRID_SECONDS * work.rate)
     for longest in rest:
-        fitting = int(work.batch_seconds * work.rate // max(1, len(longest.samples)))
+        length = grid * -(-len(longest.samples) // grid)
+        fitting = int(work.batch_seconds * work.rate // max(1, length))
         yield [longest, *itertools.islice(rest, max(0, fitting - 1))]
 
 

@@ -14,6 +14,7 @@ from asr.lm import LanguageModel
 from asr.model import SpeechModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.transcribe.align import align_many
+from asr.transcribe.batch import GRID_SECONDS
 from asr.transcribe.evidence import judged
 from asr.types import Hypothesis
 
@@ -56,7 +57,8 @@ class StretchDecoder:
 
     @torch.inference_mode()
     def _decode(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
-        samples, lengths = padded(stretches)
+        grid = round(GRID_SECONDS * self.model.sample_rate)
+        samples, lengths = padded(stretches, grid)
         device = next(self.model.parameters()).device
         features, frames = self.model.features(samples.to(device), lengths.to(device))
         if features.size(1) == 0:
@@ -87,10 +89,13 @@ class StretchDecoder:
         return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
 
 
-def padded(stretches: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stretches (N,) as samples (B, N), zeros behind each, and lengths (B,)."""
+def padded(stretches: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:
+    """Stretches (N,) as samples (B, N), zeros behind each, and lengths (B,).
+
+    N is a multiple of `grid`.
+    """
     lengths = [len(stretch) for stretch in stretches]
-    samples = torch.zeros(len(stretches), max(lengths))
+    samples = torch.zeros(len(stretches), grid * -(-max(lengths) // grid))
     for row, stretch in zip(samples, stretches, strict=True):
         row[: len(stretch)] = torch.from_numpy(np.ascontiguousarray(stretch, dtype=np.float32))
     return samples, torch.tensor(lengths)
