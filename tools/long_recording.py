@@ -5,7 +5,7 @@
 The utterances of the manifests, shuffled, again and again where they do not last, are joined with
 pauses of room tone of 0.1 to 3 s and written to the file, if it is not there yet; beside it
 (.jsonl) a manifest says which one stands where. Then two programs run with the same OPTIONS:
-`asr transcribe` on the file, whose time and resident memory are taken from outside, and `asr
+`asr transcribe` on the file, whose processor time and resident memory are taken, and `asr
 evaluate` on the manifest, which transcribes every utterance alone.
 
 The words of the whole recording are laid against all references as one text. Where a word is
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ EDGE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Run:
-    """A program that ran: seconds, and its resident memory in MiB from time to time."""
+    """A program that ran: processor seconds, and its resident memory in MiB from time to time."""
 
     seconds: float
     memory: list[float]
@@ -96,14 +97,20 @@ def endless(utterances: Sequence[Utterance], draw: random.Random) -> Iterator[Ut
 
 def run(*arguments: object) -> Run:
     """Runs `asr ARGUMENTS` to its end, and looks at its memory."""
-    began, memory = time.perf_counter(), list[float]()
+    before, memory = children_seconds(), list[float]()
     with subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)]) as process:
         while process.poll() is None:
             memory.append(resident_mib(process.pid))
             time.sleep(EVERY_SECONDS)
     if process.returncode:
         sys.exit(f"long_recording: asr {arguments[0]} ended with status {process.returncode}")
-    return Run(time.perf_counter() - began, memory)
+    return Run(children_seconds() - before, memory)
+
+
+def children_seconds() -> float:
+    """Processor seconds of all programs that ran to their end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def resident_mib(pid: int) -> float:
@@ -208,7 +215,7 @@ def main() -> None:
     seconds = transcript["duration"]
     print(f"{seconds / 3600:.2f} hours of sound")
     for name, one in (("the recording", whole), ("its parts", parts)):
-        print(f"{name}: {one.seconds:.0f} s, {seconds / one.seconds:.1f} times real time")
+        print(f"{name}: {one.seconds:.0f} processor s, {one.seconds / seconds:.4f} for each second")
     rise = whole.quarter(3) / whole.quarter(0) - 1
     quarters = ", ".join(f"{whole.quarter(number):.0f}" for number in range(4))
     print(f"memory, MiB: {quarters} in the quarters of the run, {max(whole.memory):.0f} at most")
