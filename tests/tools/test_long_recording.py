@@ -24,10 +24,10 @@ def test_errors_lie_in_their_utterance(tool: Callable[[str], ModuleType]) -> Non
         Counts(0, 0, 0, 2),
         Counts(0, 0, 0, 1),
     ]
-    assert by_utterance(references, "one too three five six six") == [
+    assert by_utterance(references, "one too three five six seven eight") == [
         Counts(1, 0, 0, 3),
         Counts(0, 1, 0, 2),
-        Counts(0, 0, 1, 1),
+        Counts(0, 0, 2, 1),
     ]
 
 
