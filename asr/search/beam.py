@@ -21,16 +21,15 @@ the lower label before the higher.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asr.errors import ConfigError, ModelError
+from asr.errors import ModelError
 from asr.search.config import SearchConfig
-from asr.search.nbest import NBest
+from asr.search.nbest import Found, NBest
 from asr.search.prefix import rows_of, start_after
 from asr.search.protocol import WeightedScorer
 from asr.text.tokenizer import BLANK, EOS, UNK
@@ -38,134 +37,6 @@ from asr.types import Hypothesis
 
 FIRST_LABEL = max(BLANK, UNK, EOS) + 1
 """The ids before it are never candidates."""
-
-
-def search(
-    scorers: Sequence[WeightedScorer],
-    memory: Tensor,
-    memory_lengths: Tensor,
-    config: SearchConfig | None = None,
-) -> list[list[Hypothesis]]:
-    """Finds the label sequences with the highest weighted sum of scores.
-
-    Args:
-        scorers: at least one with a weight above 0; see `joint_scorers`.
-        memory: (B, M, D); what stands beyond a row's length changes nothing.
-        memory_lengths: (B,). An utterance of 0 frames has the empty hypothesis, with score 0.
-        config: beam, n-best and limits; `ctc_weight` is for `joint_scorers`, not read here.
-
-    Returns:
-        for each utterance up to `nbest` hypotheses, best first, at least one: where every
-        hypothesis has probability 0, the empty one with score -inf.
-
-    Raises:
-        ConfigError: the scorers' names or weights do not go together.
-        ModelError: shapes do not fit, or a scorer gave NaN.
-    """
-    found = search_on(scorers, memory, memory_lengths, config, [[()]] * len(memory_lengths))
-    return [one.hypotheses for one in found]
-
-
-@torch.inference_mode()
-def search_on(
-    scorers: Sequence[WeightedScorer],
-    memory: Tensor,
-    memory_lengths: Tensor,
-    config: SearchConfig | None,
-    begun: Sequence[Sequence[Sequence[int]]],
-) -> list[Found]:
-    """The search, gone on with where an earlier one, over less memory, stood.
-
-    Args:
-        begun: for each utterance the beginnings, at least one, that its hypotheses go on from
-            (`Found.open_after`): their labels are scored but not searched. Those of one utterance
-            are different and have the same number of labels; `[()]` starts anew.
-        The others are as in `search`.
-
-    Returns:
-        what was found of each utterance. Where every hypothesis has probability 0, that is its
-        first beginning with score -inf.
-
-    Raises:
-        ConfigError, ModelError: as in `search`; ModelError also where `begun` is not so.
-    """
-    used = _in_use(scorers)
-    if memory.dim() != 3 or memory_lengths.shape != memory.shape[:1]:
-        raise ModelError(
-            f"memory must be (B, M, D) and its lengths (B,), got {tuple(memory.shape)} "
-            f"and {tuple(memory_lengths.shape)}"
-        )
-    frames = memory_lengths.tolist()
-    if any(not 0 <= count <= memory.shape[1] for count in frames):
-        raise ModelError(f"memory lengths must be in 0..{memory.shape[1]}, got {frames}")
-    beginnings = [[tuple(one) for one in some] for some in begun]
-    _check_beginnings(beginnings, frames)
-    silent = Hypothesis((), 0.0, {scorer.name: 0.0 for scorer in used})
-    found = [Found([silent], [[((), 0.0)]], 0) for _ in frames]
-    # Those that start anew have one row, which a scorer makes several of by adding labels only.
-    anew = [n for n, count in enumerate(frames) if count and beginnings[n] == [()]]
-    going_on = [n for n, count in enumerate(frames) if count and beginnings[n] != [()]]
-    for alike in filter(None, (anew, going_on)):
-        some, counts = memory, memory_lengths
-        if len(alike) < len(frames):
-            some, counts = memory[alike], memory_lengths[alike]
-        theirs = [beginnings[utterance] for utterance in alike]
-        best = _BeamSearch(used, config or SearchConfig(), counts, theirs).run(some)
-        for utterance, one in zip(alike, best, strict=True):
-            found[utterance] = one
-    return found
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found of one utterance.
-
-    `hypotheses` are finished, best first. `beams` are the open ones behind each label that was
-    added, from the beginnings on, which have `begun` labels: their labels and their score.
-    """
-
-    hypotheses: list[Hypothesis]
-    beams: list[list[tuple[tuple[int, ...], float]]]
-    begun: int
-
-    def open_after(self, labels: int, margin: float = math.inf) -> tuple[tuple[int, ...], ...]:
-        """The hypotheses that were open when they had so many labels.
-
-        A search over more memory may go on from them: it stands where this one stood. Those that
-        were `margin` worse than the best are left out.
-        """
-        beam = self.beams[labels - self.begun]
-        least = max(score for _, score in beam) - margin
-        return tuple(tokens for tokens, score in beam if score >= least)
-
-
-def _check_beginnings(beginnings: list[list[tuple[int, ...]]], frames: list[int]) -> None:
-    fits = len(beginnings) == len(frames)
-    for some, count in zip(beginnings, frames, strict=False):
-        fits &= len(set(some)) == len(some) and len({len(one) for one in some}) == 1
-        fits &= count > 0 or some == [()]
-    if not fits:
-        raise ModelError(
-            f"there must be beginnings for each of {len(frames)} utterances, different and of one "
-            f"length, and without a label for one of 0 frames, got {beginnings}"
-        )
-
-
-def _in_use(scorers: Sequence[WeightedScorer]) -> list[WeightedScorer]:
-    """The scorers whose weight is not 0."""
-    names = [scorer.name for scorer in scorers]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"scorers must have different names, got {', '.join(names)}")
-    for scorer in scorers:
-        if not 0.0 <= scorer.weight < math.inf:
-            raise ConfigError(
-                f"the weight of scorer '{scorer.name}' must be 0 or more and finite, "
-                f"got {scorer.weight}"
-            )
-    used = [scorer for scorer in scorers if scorer.weight]
-    if not used:
-        raise ConfigError("the search needs at least one scorer with a weight above 0")
-    return used
 
 
 @dataclass(frozen=True)
@@ -198,8 +69,8 @@ _Beams = list[list[list[tuple[tuple[int, ...], float]]]]
 """What `Found.beams` will be, for each utterance."""
 
 
-class _BeamSearch:
-    """One call of `search`: what does not change from step to step, and the steps."""
+class BeamSearch:
+    """One search: what does not change from step to step, and the steps."""
 
     def __init__(
         self,

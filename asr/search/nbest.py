@@ -1,9 +1,10 @@
-"""The finished hypotheses of one utterance."""
+"""What a search finds of one utterance: the best finished hypotheses, and where it stood."""
 
 from __future__ import annotations
 
 import math
 from bisect import insort
+from dataclasses import dataclass
 
 from asr.types import Hypothesis
 
@@ -24,3 +25,26 @@ class NBest:
         """Enters `hypothesis`, and drops the worst where there are more than `size`."""
         insort(self.hypotheses, hypothesis, key=lambda one: -one.score)
         del self.hypotheses[self.size :]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found of one utterance.
+
+    `hypotheses` are finished, best first. `beams` are the open ones behind each label that was
+    added, from the beginnings on, which have `begun` labels: their labels and their score.
+    """
+
+    hypotheses: list[Hypothesis]
+    beams: list[list[tuple[tuple[int, ...], float]]]
+    begun: int
+
+    def open_after(self, labels: int, margin: float = math.inf) -> tuple[tuple[int, ...], ...]:
+        """The hypotheses that were open when they had so many labels.
+
+        A search over more memory may go on from them: it stands where this one stood. Those that
+        were `margin` worse than the best are left out.
+        """
+        beam = self.beams[labels - self.begun]
+        least = max(score for _, score in beam) - margin
+        return tuple(tokens for tokens, score in beam if score >= least)
