@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from asr.errors import ConfigError, ModelError
 from asr.model import Decoder, ModelConfig, SpeechModel
+from asr.model.registry import decoder_config
 from asr.model.transformer_decoder import TransformerDecoder
 from asr.text import EOS
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
@@ -102,16 +104,18 @@ def test_attention_weights_are_those_of_forward() -> None:
     assert weights[1, ..., 4:].abs().max() == 0
 
 
-def test_an_empty_memory_gives_finite_predictions() -> None:
-    module = decoder("transformer")
+@pytest.mark.parametrize("kind", ["transformer", *RECURRENT])
+def test_an_empty_memory_gives_finite_predictions(kind: str) -> None:
+    module = decoder(kind)
     with torch.inference_mode():
         state = module.initial_state(torch.zeros(2, 0, 16), torch.tensor([0, 0]))
         log_probs, _ = module.step(torch.full((2,), EOS), state)
     assert log_probs.isfinite().all()
 
 
-def test_tied_embedding_is_one_matrix() -> None:
-    module = decoder("tied")
+@pytest.mark.parametrize("kind", ["tied", "lstm-unfed"])
+def test_tied_embedding_is_one_matrix(kind: str) -> None:
+    module = decoder(kind)
     assert module.to_logits.weight is module.embedding.weight
 
 
@@ -155,3 +159,53 @@ def test_rows_of_one_utterance_are_primed_as_if_each_had_its_own(kind: str) -> N
         state = module.reorder(state, torch.tensor([1, 0, 1, 4, 4, 5]))  # the second one is done
         after, _ = module.step(labels, state)
         assert after.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RECURRENT if not kind.endswith("none")])
+def test_recurrent_attention_looks_at_real_frames_only(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        weights = module.attention(tokens, memory, lengths)
+    heads = 3 if kind.endswith("multihead") else 1
+    assert weights.shape == (3, 1, heads, 6, 11)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 1, heads, 6))
+    assert weights[1, ..., 4:].abs().max() == 0
+
+
+def test_without_attention_there_is_nothing_to_look_at() -> None:
+    module, (tokens, memory, lengths) = decoder("lstm-none"), example()
+    with pytest.raises(ModelError, match="attention: none has no attention weights"):
+        module.attention(tokens, memory, lengths)
+    with torch.inference_mode():  # it knows the first and the last frame, and no other
+        changed = memory.clone()
+        changed[0, 1:10] += 1.0
+        assert torch.equal(module(tokens, changed, lengths)[0], module(tokens, memory, lengths)[0])
+        changed[0, 10] += 1.0
+        assert not torch.equal(
+            module(tokens, changed, lengths)[0], module(tokens, memory, lengths)[0]
+        )
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_the_memory_is_kept_once_for_all_hypotheses_of_an_utterance(kind: str) -> None:
+    module, (_, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        state = module.initial_state(memory, lengths)
+        before = state.memory
+        state = module.reorder(state, torch.arange(3).repeat_interleave(4))
+        assert state.memory is before
+        _, state = module.step(torch.full((12,), EOS), state)
+        state = module.reorder(state, torch.tensor([1, 1, 8, 11]))
+    assert len(state.memory.keys) == len(state.memory.values) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kernel": 4}, "kernel 4 must be odd"),
+        ({"attention": "multihead", "dim": 10, "heads": 4}, "dim 10 must be a multiple of heads"),
+    ],
+)
+def test_recurrent_settings_that_do_not_fit(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        decoder_config({"type": "gru", **values})

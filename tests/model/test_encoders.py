@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from asr.errors import ConfigError, ModelError
 from asr.model import FULL_CONTEXT, ChunkContext, Encoder, ModelConfig, SpeechModel
+from asr.model.registry import encoder_config
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 
 # float32 sums in another order: convolutions and attention differ by a few 1e-6 between shapes
@@ -32,6 +34,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "conformer-4": {**SMALL, "subsampling": {"factor": 4, "channels": 4}},
     "conformer-8": {**SMALL, "subsampling": {"factor": 8, "channels": 4}},
     "test-gru": {"type": "test-gru"},
+    "lstm-backwards": {
+        "type": "lstm", "layers": 2, "dim": 8, "backwards": True, "pyramid": 1,
+        "subsampling": {"channels": 4},
+    },
     "transformer": {
         "type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff": 32,
         "subsampling": {"channels": 4},
@@ -61,6 +67,8 @@ def encoder(kind: str) -> Encoder:
 def contexts(kind: str) -> Sequence[ChunkContext]:
     if kind == "test-gru":
         return [FULL_CONTEXT, ChunkContext(4, 0)]
+    if kind == "lstm-backwards":
+        return [FULL_CONTEXT]
     return [FULL_CONTEXT, ChunkContext(1, 0), ChunkContext(3, 2), ChunkContext(4, 9)]
 
 
@@ -168,3 +176,53 @@ def test_layer_drop_skips_layers_in_training_only() -> None:
     assert 1 < len(drawn) <= 4  # two layers: each is there or not
     module.eval()
     assert torch.equal(module(features, lengths)[0], module(features, lengths)[0])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith(("lstm-4", "gru-pyr"))])
+def test_one_direction_hears_the_same_in_chunks_of_any_size(kind: str) -> None:
+    """What it says of a frame depends on nothing that follows, so streams are exact."""
+    module = encoder(kind)
+    features, lengths = torch.randn(1, 90, 12), torch.tensor([90])
+    with torch.inference_mode():
+        whole, _ = module(features, lengths)
+        for context in (FULL_CONTEXT, ChunkContext(1, 0), ChunkContext(7, 3)):
+            torch.testing.assert_close(module(features, lengths, context)[0], whole, **TOLERANCE)
+            parts = stepped(module, features, [20, 31, 77], context)
+            torch.testing.assert_close(parts, whole, **TOLERANCE)
+
+
+def test_both_directions_see_their_chunk_and_all_before_it() -> None:
+    module = encoder("lstm-both-4")
+    features = torch.randn(1, 48, 12, requires_grad=True)
+    memory, _ = module(features, torch.tensor([48]), ChunkContext(4, 0))
+    (memory[0, 5] * torch.randn(memory.shape[2])).sum().backward()
+    assert features.grad is not None
+    touched = features.grad[0].abs().sum(dim=1).nonzero().flatten().tolist()
+    assert min(touched) == 0
+    assert max(touched) == 7 * 4 + 6  # frame 7 is the last of the chunk of frame 5
+
+
+def test_backwards_reads_from_the_end_and_refuses_chunks() -> None:
+    module = encoder("lstm-backwards")
+    features = torch.randn(1, 64, 12, requires_grad=True)
+    memory, _ = module(features, torch.tensor([64]))
+    (memory[0, 3] * torch.randn(8)).sum().backward()
+    assert features.grad is not None
+    touched = features.grad[0].abs().sum(dim=1).nonzero().flatten().tolist()
+    assert (min(touched), max(touched)) == (3 * 8, 63)
+    with pytest.raises(ModelError, match="needs the whole utterance"):
+        module.initial_state(1, ChunkContext(4, 0))
+    with pytest.raises(ModelError, match="train one that reads forwards"):
+        module(features, torch.tensor([64]), ChunkContext(4, 0))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"pyramid": 3, "layers": 2}, "pyramid 3 must not be above layers 2"),
+        ({"backwards": True, "bidirectional": True}, "backwards is for one direction"),
+    ],
+)
+def test_recurrent_settings_that_do_not_go_together(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        encoder_config({"type": "lstm", **values})
