@@ -19,10 +19,10 @@ SMALL = "{channels: 4}"
 MODELS = {
     "attention": (
         f"model.encoder={{type: lstm, layers: 1, dim: 48, subsampling: {SMALL}}}",
-        "model.decoder={type: gru, dim: 32, attention: location, attention_dim: 16, kernel: 5}",
+        "model.decoder={type: gru, dim: 32, attention: location, attention_dim: 16, kernel: 9}",
         "model.ctc=false",
         "loss.ctc_weight=0",
-        "training.max_steps=200",
+        "training.max_steps=300",
     ),
     "ctc": (
         f"model.encoder={{type: gru, layers: 1, dim: 24, bidirectional: true, "
