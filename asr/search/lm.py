@@ -34,10 +34,15 @@ class LMState:
 
     lm: Any
     log_probs: Tensor  # (N, V)
+    empty: Tensor  # (N,) whether there is no label yet
 
 
 class LanguageModelScorer:
-    """Scores labels and endings by a language model; it does not hear anything."""
+    """Scores labels and endings by a language model; it does not hear anything.
+
+    That nothing is said costs nothing: texts are never empty, but sounds are, and a language model
+    that had a say in that would find words in noise.
+    """
 
     partial = False
     max_gain = 0.0
@@ -49,7 +54,7 @@ class LanguageModelScorer:
         """An empty text for each utterance."""
         first = torch.full_like(memory_lengths, EOS)
         log_probs, state = self.lm.step(first, self.lm.initial_state(len(memory)))
-        return LMState(state, log_probs)
+        return LMState(state, log_probs, torch.ones_like(first, dtype=torch.bool))
 
     def start_after(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
@@ -58,7 +63,7 @@ class LanguageModelScorer:
         fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
         log_probs, state = self.lm.prime(fed, counts + 1)
         said, last = read_off(log_probs, tokens, counts)
-        return said.sum(1), LMState(state, last)
+        return said.sum(1), LMState(state, last, per_row(counts, tokens) == 0)
 
     def score(self, state: LMState, candidates: Tensor | None) -> Tensor:
         """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
@@ -67,11 +72,11 @@ class LanguageModelScorer:
     def advance(self, state: LMState, parents: Tensor, tokens: Tensor) -> LMState:
         """One step for the rows `parents`, fed `tokens`, both (N',)."""
         log_probs, lm = self.lm.step(tokens, self.lm.reorder(state.lm, parents))
-        return LMState(lm, log_probs)
+        return LMState(lm, log_probs, torch.zeros_like(tokens, dtype=torch.bool))
 
     def finish(self, state: LMState) -> Tensor:
-        """Log probability of EOS, (N,)."""
-        return state.log_probs[:, EOS]
+        """Log probability of EOS, (N,); 0 where no label came before it."""
+        return state.log_probs[:, EOS].masked_fill(state.empty, 0.0)
 
 
 class InternalLMScorer(AttentionScorer):

@@ -19,9 +19,6 @@ from asr.transcribe.track import RIVALS, Question, Track
 from asr.transcribe.words import WordClock
 from asr.types import Hypothesis, Segment, Word
 
-#: Hypotheses kept for a segment that is still open.
-OPEN_BEAM = 6
-
 
 @dataclass(frozen=True)
 class Hearing:
@@ -111,7 +108,7 @@ class Hearing:
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 
     def _search(self, questions: Sequence[Question]) -> list[Found]:
-        """Closed segments in one search, open ones in another, with a smaller beam."""
+        """Closed segments in one search, open ones in another."""
         found: dict[int, Found] = {}
         for closed in (True, False):
             places = [place for place, one in enumerate(questions) if one.closed == closed]
@@ -122,11 +119,10 @@ class Hearing:
         return [found[place] for place in range(len(questions))]
 
     def _config(self, closed: bool) -> SearchConfig:
-        """How a segment is searched: an open one, which is searched again, with less care."""
+        """How a segment is searched: an open one for the hypotheses that hold what was shown."""
         if closed:
             return self.search
-        beam = min(self.search.beam, OPEN_BEAM)
-        return self.search.model_copy(update={"beam": beam, "nbest": min(beam, RIVALS)})
+        return self.search.model_copy(update={"nbest": min(self.search.beam, RIVALS)})
 
     def _search_alike(self, questions: Sequence[Question], config: SearchConfig) -> list[Found]:
         with torch.inference_mode():

@@ -1,6 +1,6 @@
 """Makes the shipped model of a trained one: 16-bit weights, measured on every dev set, with a card.
 
-    python recipes/english/ship.py recipes/english/exp/settle/model --lm recipes/english/exp/lm/lm
+    python recipes/english/ship.py recipes/english/exp/more/model --lm recipes/english/exp/ngram/lm
 
 The figures in the card are those of the written folder, not of the one it was made from. What the
 dev sets were heard as tells, too, how sure the model may be of its words: the maps of confidence

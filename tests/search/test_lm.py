@@ -41,6 +41,8 @@ def model_of(seed, decoder=None):
 
 def lm_score(lm):
     def score(labels):
+        if not labels:  # texts are never empty, sounds are: the language model has no say in that
+            return 0.0
         tokens = torch.tensor([[EOS, *labels]])
         said, _ = lm.prime(tokens, torch.tensor([len(labels) + 1]))
         return said[0].gather(1, torch.tensor([*labels, EOS])[:, None]).double().sum().item()

@@ -55,14 +55,14 @@ def test_an_open_segment_is_searched_at_most_every_320_ms(
     assert len(searched) == before + 1
 
 
-def test_an_open_segment_is_searched_with_a_smaller_beam(
+def test_an_open_segment_is_searched_with_the_beam_of_a_finished_one(
     model: Recognizer, searched: list[Any]
 ) -> None:
     stream = model.stream(RATE, beam=8)
     stream.feed(noise(3.0))
     stream.flush()
     beams = [beam for _, beam, _ in searched]
-    assert beams == [6] * (len(beams) - 1) + [8]
+    assert set(beams) == {8}
 
 
 def test_old_labels_are_not_searched_again_though_hypotheses_never_agree(
