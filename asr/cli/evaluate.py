@@ -98,11 +98,11 @@ def evaluate(
     recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
     normalizer = recognizer.config.normalizer
     words = read_vocabulary(vocabulary, TextNormalizer(normalizer)) if vocabulary else None
+    known = Known.of(normalizer.language, words)
     with progress(None) as shown:
         found = measure(recognizer, utterances, progress=shown.heard, **search)
     for name, error in found.failed.items():
         console.say(f"{name}: not counted: {error}")
-    known = Known.of(normalizer.language, words)
     parts = breakdown(found.scored, known)
     try:
         if output is not None:

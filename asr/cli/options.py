@@ -299,17 +299,15 @@ class NameList(click.ParamType):
             return value
         known = {name.casefold(): name for name in self.allowed}
         given = [part.strip() for part in value.split(",") if part.strip()]
-        if "all" in given:
-            return self.allowed
         names = tuple(dict.fromkeys(known.get(name.casefold(), name) for name in given))
         for name in names:
-            if name not in self.allowed:
+            if name not in self.allowed and name.casefold() != "all":
                 near = difflib.get_close_matches(name, self.allowed, n=1)
                 hint = f"did you mean '{near[0]}'?" if near else f"known: {','.join(self.allowed)}"
                 self.fail(f"'{name}' is not known; {hint}", param, ctx)
         if not names:
             self.fail(f"no name given; known: {','.join(self.allowed)}", param, ctx)
-        return names
+        return self.allowed if any(name.casefold() == "all" for name in names) else names
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from asr.evaluate.alignment import Edit
 from asr.evaluate.error_rate import Scored
@@ -67,8 +68,8 @@ def number_words(language: str) -> frozenset[str]:
         for number in (*range(101), 1000, 10**6, 10**9):
             try:
                 words = num2words(number, lang=language, to=kind).lower()
-            except (NotImplementedError, OverflowError, TypeError, ValueError):
-                continue
+            except (NotImplementedError, ArithmeticError, LookupError, TypeError, ValueError):
+                continue  # num2words has no ordinal of 0, or of a million, in some languages
             found |= {words} if words.isalpha() else set()
     return frozenset(found | ({"oh", "hundred", "thousand"} if language == "en" else set()))
 
@@ -90,7 +91,7 @@ def _repeats(words: Sequence[str]) -> Iterator[tuple[int, int, int]]:
         begin = 0
         while begin + LOOP_TIMES * size <= len(words):
             end = begin + size
-            while words[begin:][:size] == words[end : end + size]:
+            while words[begin : begin + size] == words[end : end + size]:
                 end += size
             if end - begin >= LOOP_TIMES * size:
                 yield begin, end, size
@@ -101,11 +102,10 @@ def _repeats(words: Sequence[str]) -> Iterator[tuple[int, int, int]]:
 
 def _bursts(one: Scored, known: Known) -> set[int]:
     found: set[int] = set()
-    run: list[int] = []
-    for place, edit in enumerate(one.edits):
-        run = [*run, place] if edit.kind == "deletion" else []
-        if len(run) >= BURST:
-            found |= set(run)
+    for missing, run in groupby(range(len(one.edits)), lambda n: one.edits[n].kind == "deletion"):
+        places = list(run)
+        if missing and len(places) >= BURST:
+            found |= set(places)
     return found
 
 

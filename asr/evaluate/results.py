@@ -79,9 +79,10 @@ def _read(line: str, where: str) -> Scored:
     try:
         values = json.loads(line)
         texts = values["id"], values["reference"], values["hypothesis"]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError
         speaker, audio = values.get("speaker"), values.get("audio")
+        told = [*texts, *(one for one in (speaker, audio) if one is not None)]
+        if not all(isinstance(text, str) for text in told):
+            raise TypeError
         heard = tuple(Word(*_word(word)) for word in values.get("heard", ()))
         found = score(*texts, speaker, float(values.get("seconds") or 0.0), heard)
         names = tuple(str(name) for name in values.get("names", ()))
@@ -89,7 +90,7 @@ def _read(line: str, where: str) -> Scored:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ManifestError(
             f"{where}: not an utterance of asr evaluate -o; it needs a JSON object with the texts "
-            "'id', 'reference' and 'hypothesis'"
+            "'id', 'reference' and 'hypothesis'; 'speaker' and 'audio' are texts or null"
         ) from None
     if [word.text for word in heard] != texts[2].split():
         found = replace(found, heard=())

@@ -72,7 +72,7 @@ def phrase_tree(
 def _entries(hotwords: Hotwords) -> Iterator[tuple[str, str, float | None]]:
     """Where an entry stands, the entry, and its weight where that is given apart."""
     if isinstance(hotwords, Mapping):
-        yield from (("hotwords", phrase, weight) for phrase, weight in hotwords.items())
+        yield from (("hotwords", _text(phrase), weight) for phrase, weight in hotwords.items())
     elif isinstance(hotwords, str) and not _is_file(hotwords):
         yield from _lines(hotwords.split(","), "hotwords")
     elif isinstance(hotwords, str | os.PathLike):
@@ -106,16 +106,25 @@ def read_hotwords(path: Path) -> Iterator[tuple[str, str, float | None]]:
 
 def _lines(lines: Iterable[str], where: str) -> Iterator[tuple[str, str, float | None]]:
     for line in lines:
-        if not isinstance(line, str):
-            raise ConfigError(f"{where}: phrases must be text, got {line!r}")
-        entry = line.strip()
+        entry = _text(line).strip()
         if entry and not entry.startswith("#"):
             yield where, entry, None
 
 
+def _text(phrase: object) -> str:
+    if not isinstance(phrase, str):
+        raise ConfigError(f"hotwords: phrases must be text, got {phrase!r}")
+    return phrase
+
+
 def _is_file(text: str) -> bool:
     """Whether a string names a file rather than phrases."""
-    return _FILE.search(text.strip().lower()) is not None or Path(text).is_file()
+    if _FILE.search(text.strip().lower()):
+        return True
+    try:
+        return Path(text).is_file()
+    except OSError:  # a long list is longer than names of files may be
+        return False
 
 
 def _weighted(entry: str) -> tuple[str, float]:

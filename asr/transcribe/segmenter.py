@@ -126,6 +126,7 @@ def _best_place(
     quiet = _frames(config.quiet_seconds)
     if lengths[longest] >= quiet:
         return int(middles[longest])
+    quiet = min(quiet, latest - half)  # of the shortest windows the second half is shorter
     powers = sliding_window_view(10 ** (levels[half:latest] / 10), quiet).sum(axis=1)
     return half + len(powers) - 1 - int(np.argmin(powers[::-1])) + quiet // 2
 

@@ -21,7 +21,7 @@ def test_all_formats_at_once(transcribe: Run, recordings: Path, tmp_path: Path) 
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
     expected = sorted(f"{stem}.{name}" for stem in ("one", "two") for name in FORMATS)
     assert names_in(tmp_path / "out") == expected
-    again = transcribe(recordings, "-o", tmp_path / "out", "-f", "all", "--skip-existing")
+    again = transcribe(recordings, "-o", tmp_path / "out", "-f", "ALL", "--skip-existing")
     assert again.stderr == "asr: 2 of 2 inputs are done already\n"
 
 
@@ -98,6 +98,7 @@ def test_presets_are_defaults(
         (["-f", "srt", "--subtitles", "lines"], "write key=number, as line_chars=42"),
         (["--fast", "--accurate"], "--fast and --accurate do not go together"),
         (["-f", "textgri"], "'textgri' is not known; did you mean 'TextGrid'?"),
+        (["-f", "all,textgri"], "'textgri' is not known; did you mean 'TextGrid'?"),
     ],
 )
 def test_what_has_no_effect_is_refused(

@@ -43,6 +43,7 @@ def test_loops(reference: str, hypothesis: str, count: int) -> None:
 def test_bursts_are_three_or_more_in_succession() -> None:
     assert wrong("a b c d e f", "a e f", "deletion burst") == ["b>", "c>", "d>"]
     assert wrong("a b c d e f", "a d f", "deletion burst") == []
+    assert wrong("a b c d e f g", "d", "deletion burst") == ["a>", "b>", "c>", "e>", "f>", "g>"]
 
 
 def test_what_is_heard_in_silence() -> None:
@@ -61,6 +62,13 @@ def test_numbers() -> None:
     assert {"einundzwanzig", "zwei"} <= number_words("de")
     assert "and" not in number_words("en")
     assert number_words("xx") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("language", "one"), [("pl", "jeden"), ("uk", "один"), ("ca", "un"), ("ko", "일")]
+)
+def test_numbers_of_languages_that_num2words_knows_in_part(language: str, one: str) -> None:
+    assert one in number_words(language)
 
 
 def test_words_that_are_not_in_the_text() -> None:

@@ -138,6 +138,10 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
         ('{"id": "a", "reference": "x"}', "line 1: not an utterance"),
         ('{"id": "a", "reference": "x", "hypothesis": 3}', "line 1: not an utterance"),
         ('{"id": "a", "reference": "x", "hypothesis": "y"}\n' * 2, "line 2: id 'a' is there twice"),
+        (
+            '{"id": "a", "reference": "x", "hypothesis": "y", "audio": 3}',
+            "line 1: not an utterance",
+        ),
     ],
 )
 def test_a_file_that_is_none_is_told(tmp_path: Path, text: str, said: str) -> None:

@@ -55,6 +55,10 @@ def test_every_form_means_the_same(tiny: Recognizer, tmp_path: Path):
     assert phrase_tree(None, tiny.loaded) is None
 
 
+def test_a_list_may_be_longer_than_names_of_files(tiny: Recognizer):
+    assert worth(tiny, ", ".join(["quilter"] * 1000), "the quilter") == len("quilter")
+
+
 def test_a_phrase_is_written_as_the_model_writes(tiny: Recognizer):
     assert worth(tiny, ["Dr. Smith's 3 dogs"], "doctor smith's three dogs") > 0
     assert worth(tiny, ["Star Trek: Picard"], "star trek picard") > 0  # no weight: no space before
@@ -78,6 +82,7 @@ def test_a_phrase_is_written_as_the_model_writes(tiny: Recognizer):
         ({"abc": 0}, "must be above 0 and finite, got 0"),
         ({"abc": "2"}, "must be above 0 and finite, got '2'"),
         ([3], "phrases must be text, got 3"),
+        ({3: 1.0}, "phrases must be text, got 3"),
         ([f"abc : x{n}" for n in range(9)], "and 4 more"),
     ],
 )

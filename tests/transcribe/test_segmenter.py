@@ -171,3 +171,17 @@ def test_hours_pass_through_with_one_window_in_memory() -> None:
         base = stretch if stretch.base is None else stretch.base
         longest = max(longest, len(base))
     assert longest <= 5 * RATE
+
+
+def test_the_shortest_windows_are_cut_where_pauses_must_be_long() -> None:
+    config = EndpointConfig(
+        max_segment_seconds=2,
+        quiet_seconds=1,
+        silence_seconds=1,
+        noise_seconds=1,
+        lead_seconds=0.1,
+    )
+    noise = 0.1 * np.random.default_rng(0).standard_normal(5 * RATE).astype(np.float32)
+    stretches = [samples for _, samples in cut_segments([noise], RATE, config)]
+    assert np.array_equal(np.concatenate(stretches), noise)
+    assert max(map(len, stretches)) <= 2 * RATE
