@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from asr.audio import Audio, load_audio
 from asr.data.dataset import text_of
 from asr.data.entry import Entry
@@ -106,9 +104,14 @@ class SoundReader:
         assert utterance.audio is not None
         if utterance.seconds is None:
             return Path(utterance.audio)
-        return Audio(self._part(utterance.audio, utterance.start, utterance.seconds), self.rate)
+        return self.part(utterance.audio, utterance.start, utterance.seconds)
 
-    def _part(self, path: str, start: float, seconds: float) -> np.ndarray:
+    def part(self, path: str, start: float, seconds: float) -> Audio:
+        """`seconds` of a file from `start` on.
+
+        Raises:
+            AudioError: it cannot be read, or lies beyond the end of the file.
+        """
         if self._path != path or self._audio is None:
             self._audio = load_audio(path, self.rate)
             self._path = path
@@ -118,7 +121,8 @@ class SoundReader:
                 f"{path}: the manifest asks for {start:g} s and on, "
                 f"the audio ends at {self._audio.duration:g} s; correct the manifest"
             )
-        return self._audio.samples[begin : begin + round(seconds * self.rate)]
+        samples = self._audio.samples[begin : begin + round(seconds * self.rate)]
+        return Audio(samples, self.rate)
 
 
 def each_sound(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.audio import Audio, load_audio
 from asr.evaluate.breakdown import breakdown
 from asr.evaluate.classes import Known
 from asr.evaluate.comparison import compare
@@ -69,6 +70,15 @@ def test_nothing_is_asked_of_the_network_and_all_text_is_escaped(
     assert html.count("&lt;script&gt;") >= 5
 
 
+def test_only_kinds_with_errors_can_be_chosen(tmp_path: Path) -> None:
+    scored = [score("one", "two cats", "two bats")]
+    html = page(scored, Sounds("none", tmp_path / "page.html", 0))
+    assert "<td>number</td>" in html
+    assert 'data-kind="number"' not in html
+    scored = [score("one", "two cats", "ten cats")]
+    assert 'data-kind="number"' in page(scored, Sounds("none", tmp_path / "page.html", 0))
+
+
 def test_sound_is_embedded_as_far_as_it_may_be(tmp_path: Path, sounds: Sounds) -> None:
     one = utterances(tmp_path)[-1]
     [url] = sounds.urls([one]).values()
@@ -98,6 +108,28 @@ def test_what_has_most_errors_is_embedded_first(tmp_path: Path, sound: np.ndarra
     given[0] = replace(given[0], words=replace(given[0].words, deletions=9))
     some = replace(sounds, limit=size + 100).urls(given)
     assert {name for name, url in some.items() if url.startswith("data:")} == {"0"}
+
+
+def test_a_file_that_holds_many_utterances_is_read_once(
+    tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    for n in range(6):
+        path = tmp_path / f"{n % 2}.wav"
+        soundfile.write(path, sound, RATE)
+        one = score(str(n), "a b c", " ".join("xyz"[: n % 3]), None, 0.5)
+        given.append(replace(one, audio=str(path), start=0.1 * n))
+    read: list[str] = []
+
+    def counted(path: str, rate: int) -> Audio:
+        read.append(path)
+        return load_audio(path, rate)
+
+    monkeypatch.setattr("asr.evaluate.corpus.load_audio", counted)
+    urls = Sounds("embed", tmp_path / "page.html", 1 << 20).urls(given)
+    assert sorted(urls) == [str(n) for n in range(6)]
+    assert all(url.startswith("data:") for url in urls.values())
+    assert sorted(read) == [str(tmp_path / "0.wav"), str(tmp_path / "1.wav")]
 
 
 def test_a_small_file_that_browsers_play_is_taken_as_it_is(
