@@ -47,7 +47,7 @@ def attention(
     """
     from asr.audio import load_audio
     from asr.dependencies import need
-    from asr.errors import ConfigError
+    from asr.errors import AudioError, ConfigError
     from asr.evaluate.attention import draw, look
     from asr.transcribe.recognizer import load_model
 
@@ -55,6 +55,8 @@ def attention(
     options.leave_cores_free()
     recognizer = load_model(model, device)
     found = look(recognizer, load_audio(audio, recognizer.sample_rate))
+    if not found:
+        raise AudioError(f"{audio}: nothing is said in it that could be drawn; name another")
     if segment > len(found):
         raise ConfigError(
             f"{audio}: there is no segment {segment}; it has {len(found)} with something said"

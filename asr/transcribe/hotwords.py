@@ -92,7 +92,10 @@ def read_hotwords(path: Path) -> Iterator[tuple[str, str, float | None]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise ConfigError(f"{path}: hotwords cannot be read: {error.strerror or error}") from None
+        raise ConfigError(
+            f"{path}: hotwords cannot be read: {error.strerror or error}; name a text file, or "
+            "phrases that do not look like one (no slash, no .txt)"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: hotwords must be text in UTF-8, a phrase a line") from None
     found = False

@@ -40,3 +40,13 @@ def test_a_segment_that_is_not_there(run: Run, tiny_model: Path, recording: Path
     result = run("attention", recording, "-m", tiny_model, "--segment", 9)
     assert result.exit_code == 2
     assert "there is no segment 9" in result.stderr
+
+
+def test_a_recording_in_which_nothing_is_said(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(RATE), RATE)
+    result = run("attention", silent, "-m", tiny_model)
+    assert result.exit_code == 1
+    assert (
+        result.stderr == f"asr: {silent}: nothing is said in it that could be drawn; name another\n"
+    )
