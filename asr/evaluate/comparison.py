@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -153,13 +154,20 @@ def compare(first: Sequence[Scored], second: Sequence[Scored]) -> Comparison:
 
 
 def mapsswe(pairs: Sequence[Pair]) -> Mapsswe:
-    """The test; where there are fewer than two segments, or no variance, it tells nothing: p 1."""
+    """The test; where there are fewer than two segments, or no difference, p is 1.
+
+    Where all segments have the same difference, there is no variance to divide by: then p is that
+    of the sign test, the chance that all fall on one side, and z is what has that p.
+    """
     found = [segment for pair in pairs for segment in segments(pair)]
     change = np.array([second - first for first, second in found], float)
     mean = float(change.mean()) if len(change) else 0.0
     spread = float(change.std(ddof=1)) if len(change) > 1 else 0.0
-    if spread == 0.0:
+    if len(change) < 2 or not change.any():
         return Mapsswe(len(change), mean, 0.0, 1.0)
+    if spread == 0.0:
+        p = max(2.0 ** (1 - len(change)), 1e-300)
+        return Mapsswe(len(change), mean, math.copysign(NormalDist().inv_cdf(p / 2), mean), p)
     z = mean / (spread / math.sqrt(len(change)))
     return Mapsswe(len(change), mean, z, math.erfc(abs(z) / math.sqrt(2)))
 

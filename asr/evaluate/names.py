@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 #: Languages that write other nouns with capitals too.
 _CAPITAL_NOUNS = ("de", "lb")
+#: Stand before names, and end no sentence.
+_TITLE = re.compile(r"(Mrs?|Ms|Messrs|Dr|Prof|Capt|Lt|Sgt|Rev|Gen|Col)\.")
 _SENTENCE_END = re.compile(r"[.!?:;…—–\"“”„»«(\[]$|^$")
 
 
@@ -22,9 +24,10 @@ def names_in(text: str, language: str, normalize: Callable[[str], str]) -> tuple
     before = ""
     for word in text.split():
         bare = word.lstrip("\"'“‘«„([¡¿")
+        title = _TITLE.fullmatch(bare)
         opens = bare != word or bool(_SENTENCE_END.search(before))
         capital = bare[:1].isupper() and not bare.isupper() and not re.match(r"I['’]", bare)
-        if capital and not opens:
+        if capital and not opens and not title:
             found |= set(normalize(re.sub(r"['’]s$", "", bare.rstrip('.,!?;:"”»)]'))).split())
-        before = word
+        before = bare.rstrip(".") if title else word
     return tuple(sorted(found))

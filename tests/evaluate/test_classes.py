@@ -103,6 +103,7 @@ def test_names_by_their_capitals() -> None:
     [
         ("Yesterday Anna Smith met us.", ("anna", "smith")),
         ("We came. Then Paris’s mayor said: No.", ("paris",)),
+        ("He met Mr. Smith and Dr. Jones. Then Mrs. Brown", ("brown", "jones", "smith")),
         ("MISTER QUILTER IS HERE", ()),
         ("mister quilter is here", ()),
         ("Now I know, and I'm glad", ()),

@@ -64,6 +64,16 @@ def test_nothing_to_test() -> None:
     assert mapsswe([pair("a", "b", "c")] * 10).p == 1.0
 
 
+@pytest.mark.parametrize("count", [2, 10, 5000])
+def test_where_all_segments_differ_alike_the_signs_decide(count: int) -> None:
+    better = mapsswe([pair("a", "b", "a")] * count)
+    worse = mapsswe([pair("a", "a", "b")] * count)
+    assert better.p == worse.p == pytest.approx(max(2 * 0.5**count, 1e-300))
+    assert better.z == -worse.z < 0
+    assert math.erfc(worse.z / math.sqrt(2)) == pytest.approx(worse.p)
+    assert worse.significant == (count > 2)
+
+
 def systems(better: float, count: int = 400, seed: int = 1) -> tuple[list[Scored], list[Scored]]:
     """Two systems that get 30 % of one-word utterances wrong, the second `better` fewer."""
     random = np.random.default_rng(seed)
