@@ -9,9 +9,10 @@ A track turns the memory of each chunk into things to search, and what was found
 - What was shown is held: a hypothesis that goes on from it counts as the best as long as it is no
   more than `HOLD_MARGIN` worse than the best.
 - Each search goes on from where an earlier one stood when its best hypothesis had said what is
-  `SETTLED_SECONDS` old: from all hypotheses that were open then, but none that was
-  `OPEN_MARGIN` worse than the best of them. What they have in common is
-  decided. Where a label is said is known by CTC's best path.
+  `SETTLED_SECONDS` old: from the hypotheses that were open then, but none that was
+  `OPEN_MARGIN` worse than the best of them, nor any that says otherwise than the best what is
+  `CERTAIN_SECONDS` old. What they have in common is decided. Where a label is said is known by
+  CTC's best path.
   Without CTC that is decided, and searched on from, which all rivals (the best `RIVALS`
   hypotheses, but none that is `RIVAL_MARGIN` worse than the best) began with in every search of
   the last `LAST_PART_SECONDS`.
@@ -54,11 +55,14 @@ HOLD_MARGIN = 4.0
 #: `LAST_PART_SECONDS`.
 SETTLED_SECONDS = 0.72
 #: Nor are hypotheses that were this much worse then than the best gone on with.
-OPEN_MARGIN = 6.0
+OPEN_MARGIN = 3.0
+#: What the best hypothesis says of sound before this much of the end is decided: hypotheses that
+#: say otherwise are not gone on with.
+CERTAIN_SECONDS = 1.36
 #: A label that begins in this much of the end of an open segment is not shown yet.
-EDGE_SECONDS = 0.32
+EDGE_SECONDS = 0.56
 #: Nor is a label of the last word that begins in this much of the end.
-WORD_SECONDS = 0.64
+WORD_SECONDS = 0.88
 #: Without CTC: hypotheses that must agree before a label is decided.
 RIVALS = 4
 #: Without CTC: a hypothesis this much worse than the best is no rival.
@@ -111,6 +115,8 @@ class _Open:
     """The first frame of the segment that is not needed to say its beginning."""
     agreed: deque[tuple[int, tuple[int, ...]]] = field(default_factory=deque)
     """Searches of the last part: frames searched, and what the rivals agreed on."""
+    settled: deque[tuple[int, int]] = field(default_factory=deque)
+    """Of the last searches: frames searched, and how many labels were settled."""
     searched: int = 0
     """Frames with a label at the last search."""
     length: int | None = None
@@ -224,7 +230,7 @@ class Track:
         else:
             count = known + self._arrived(begins, frames, EDGE_SECONDS)
             settled = self._arrived(begins, frames, SETTLED_SECONDS)
-            segment.begun = found.open_after(known + settled, OPEN_MARGIN)
+            segment.begun = self._going_on(best, found, known + settled, frames)
             if settled:
                 segment.placed = min(begins[settled - 1] + 1, frames)
             old = known + self._arrived(begins, frames, WORD_SECONDS)
@@ -237,6 +243,23 @@ class Track:
         self.partial = partial
         shared = os.path.commonprefix([write.text(decided), partial.text]) if partial else ""
         self.stable = len(shared)
+
+    def _going_on(
+        self, best: Hypothesis, found: Found, count: int, frames: int
+    ) -> tuple[tuple[int, ...], ...]:
+        """What the next search goes on from: hypotheses of `count` labels that agree with the best
+        one in all that is old enough to be certain.
+        """
+        segment = self.open
+        segment.settled.append((frames, count))
+        lag = round((CERTAIN_SECONDS - SETTLED_SECONDS) / self.endpointer.frame_seconds)
+        while len(segment.settled) > 1 and segment.settled[1][0] <= frames - lag:
+            segment.settled.popleft()
+        since, certain = segment.settled[0]
+        certain = min(certain, count) if since <= frames - lag else 0
+        alike = best.tokens[:certain]
+        begun = found.open_after(count, OPEN_MARGIN)
+        return tuple(one for one in begun if one[:certain] == alike) or (best.tokens[:count],)
 
     def _arrived(self, begins: Sequence[int], frames: int, edge_seconds: float) -> int:
         """How many labels begin before the last `edge_seconds` of the segment."""

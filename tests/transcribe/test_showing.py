@@ -70,34 +70,43 @@ def shown(track: Track) -> tuple[str, str]:
 def test_new_words_wait_and_old_ones_are_decided(track: Track) -> None:
     assert rules.SETTLED_SECONDS > rules.LAST_PART_SECONDS
     places = {5: 1, 12: 2, 24: 3}
-    hear(track, 14, {5: 1, 12: 2}, ("ab", -1.0))  # b begins 0.08 s before the end
+    hear(track, 20, {5: 1, 12: 2}, ("ab", -1.0))  # a begins 0.6 s before the end, b 0.32 s
     assert shown(track) == ("a", "")
-    hear(track, 26, places, ("abc", -1.0))
-    assert shown(track) == ("a b", "a")  # a is 0.84 s old, b 0.56 s
-    hear(track, 42, places, ("abc", -1.0))
-    assert shown(track) == ("a b c", "a b")
+    hear(track, 28, places, ("abc", -1.0))
+    assert shown(track) == ("a b", "a")  # a is 0.92 s old, b 0.64 s
+    hear(track, 44, places, ("abc", -1.0))
+    assert shown(track) == ("a b c", "a b c")  # even the last word cannot grow when it is 0.8 s old
 
 
-def test_what_rivals_say_otherwise_is_searched_on_but_not_decided(track: Track) -> None:
+def test_what_rivals_say_otherwise_is_searched_on_until_it_is_old(track: Track) -> None:
     places = {5: 1, 12: 2, 24: 3}
-    hear(track, 42, places, ("abc", -1.0), ("adc", -1.5), ("bbc", -9.0))
-    assert track.open.begun == ((1, 2), (1, 4))
+    lag = round((rules.CERTAIN_SECONDS - rules.SETTLED_SECONDS) * RATE / FRAME)
+    several = (("abc", -1.0), ("adc", -1.5), ("bbc", -1.1 - rules.OPEN_MARGIN))
+    hear(track, 48, places, *several)
+    assert track.open.begun == ((1, 2, 3), (1, 4, 3))
     assert shown(track) == ("a b c", "a")
+    hear(track, 48 + lag - 1, places, *several[:2])
+    assert track.open.begun == ((1, 2, 3), (1, 4, 3))
+    hear(track, 48 + lag, places, *several[:2])
+    assert track.open.begun == ((1, 2, 3),)
+    assert shown(track) == ("a b c", "a b c")
 
 
 def test_what_was_shown_is_held_against_a_little_better_hypothesis(track: Track) -> None:
-    hear(track, 22, {5: 1}, ("a", -1.0))
-    hear(track, 22, {5: 1}, ("b", -1.0), ("a", -1.0 - rules.HOLD_MARGIN + 0.1))
+    places = {5: 1, 20: 3}
+    hear(track, 21, places, ("ac", -1.0))
+    assert shown(track) == ("a", "")
+    hear(track, 21, places, ("bc", -1.0), ("ac", -1.0 - rules.HOLD_MARGIN + 0.1))
     assert shown(track)[0] == "a"
-    hear(track, 22, {5: 1}, ("b", -1.0), ("a", -1.0 - rules.HOLD_MARGIN - 0.1))
+    hear(track, 21, places, ("bc", -1.0), ("ac", -1.0 - rules.HOLD_MARGIN - 0.1))
     assert shown(track)[0] == "b"
 
 
 def test_what_was_shown_stays_while_it_is_still_said(track: Track) -> None:
     """Even if CTC places its last word later than before."""
-    hear(track, 30, {5: 1, 13: 2}, ("ab", -1.0))
+    hear(track, 28, {5: 1, 13: 2, 27: 3}, ("abc", -1.0))
     assert shown(track)[0] == "a b"
-    hear(track, 31, {5: 1, 22: 2}, ("ab", -1.0))
+    hear(track, 29, {5: 1, 22: 2, 28: 3}, ("abc", -1.0))
     assert shown(track)[0] == "a b"
 
 
