@@ -6,6 +6,7 @@ python examples/raw_pcm.py arecord -q -t raw -f S16_LE -r 16000
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -14,8 +15,10 @@ import asr
 
 def main() -> None:
     """Feeds a stream itself: no thread, no event loop."""
+    if not (command := sys.argv[1:]) or not shutil.which(command[0]):
+        sys.exit(f"name a program that writes PCM to its standard output:\n\n{__doc__}")
     stream = asr.load_model().stream(sample_rate=16000)
-    with subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE) as program:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
         assert program.stdout
         while block := program.stdout.read(3200):  # 0.1 s
             show(stream.feed(block[: len(block) // 2 * 2]))

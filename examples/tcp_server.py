@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import asr
 
@@ -36,4 +36,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    if len(sys.argv) != 2 or not sys.argv[1].isdigit():
+        sys.exit(f"name a port:\n\n{__doc__}")
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

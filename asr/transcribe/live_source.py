@@ -70,7 +70,8 @@ def open_live(
         return LiveBlocks(source.rate, _blocks(source, reader), wake=source.close)
     if sample_rate is None:
         raise AudioError(
-            "live sound: sample_rate is missing; raw samples do not say how fast they go"
+            "live sound: raw samples do not say how fast they go, so pass sample_rate=...; "
+            "a microphone is asr.Microphone()"
         )
     if isinstance(source, AsyncIterable):  # a StreamReader is one too, but of lines
         if hasattr(source, "read"):

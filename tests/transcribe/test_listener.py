@@ -115,7 +115,7 @@ def test_wrong_calls_are_errors_at_once(model: Recognizer, tmp_path: Path) -> No
         with pytest.raises(error, match=said):
             asr.listen(source, print, model=model, **options)
 
-    refused(AudioError, "sample_rate is missing", [b""])
+    refused(AudioError, "pass sample_rate=", [b""])
     refused(AudioError, "not something to listen to", 7, sample_rate=RATE)
     refused(AudioError, "no such file", tmp_path / "gone.wav")
     refused(AudioError, "says its own", tmp_path / "gone.wav", sample_rate=RATE)

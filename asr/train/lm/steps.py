@@ -121,6 +121,8 @@ class LMTraining:
             while self.at.epoch < training.epochs and not self.ended:
                 seed = epoch_seed(training.seed, self.at.epoch)
                 epoch = epoch_of(self.data.train, self.recipe.text, training.batch_labels, seed)
+                if not self.at.step:
+                    self._warn_of_short_run(len(epoch.batches))
                 for rows in epoch.batches[self.at.batch :]:
                     self._step(rows, len(epoch.batches), bf16)
                     now = time.monotonic()
@@ -142,6 +144,18 @@ class LMTraining:
                     self.at.epoch, self.at.batch = self.at.epoch + 1, 0
         self.ended = self.ended or "epochs"
         save_checkpoint(self.folder, self.state())
+
+    def _warn_of_short_run(self, batches: int) -> None:
+        """A run that is mostly warm-up ends with a model that knows nothing."""
+        training, warmup = self.recipe.training, self.recipe.schedule.warmup_steps
+        steps = batches * training.epochs
+        if warmup > steps // 5:
+            self.progress.say(
+                f"there is little text: {steps} steps in {training.epochs} epochs, of which "
+                f"{min(warmup, steps)} are warm-up, so it will hardly learn; n-grams learn more of "
+                f"it (--type ngram), or set training.epochs={max(1, 5 * warmup // batches)} or "
+                f"schedule.warmup_steps={steps // 10}"
+            )
 
     def validate(self) -> Perplexity:
         """Measures the averaged weights on the dev texts."""

@@ -65,6 +65,18 @@ def test_every_kind_learns(tmp_path: Path, sources: Sources, tokenizer: Path, lm
     assert (outcome.lm / "training" / "recipe.yaml").is_file()
 
 
+def test_a_run_that_is_mostly_warm_up_says_so(
+    tmp_path: Path, sources: Sources, tokenizer: Path, capsys: pytest.CaptureFixture[str]
+):
+    train_lm(sources, tokenizer, recipe(), tmp_path / "fits")
+    assert "warm-up" not in "".join(capsys.readouterr())
+    short = recipe(schedule={"type": "cosine", "warmup_steps": 100})
+    train_lm(sources, tokenizer, short, tmp_path / "short")
+    said = "".join(capsys.readouterr())
+    assert "it will hardly learn" in said
+    assert "--type ngram" in said
+
+
 def test_a_run_that_was_stopped_ends_with_the_same_weights(
     tmp_path: Path, sources: Sources, tokenizer: Path
 ):
