@@ -41,12 +41,17 @@ def test_a18_a_disk_that_fills_up_leaves_no_half_file(
     assert list(out.iterdir()) == []
 
 
-# Decodes a recording at a time, and from the third on never comes back.
+# Decodes a recording at a time, and from the third on never comes back; MARK tells when.
 STUCK = """
-import itertools, time
+import itertools, pathlib, time
 from asr.transcribe.decode import StretchDecoder
 decode, calls = StretchDecoder.__call__, itertools.count(1)
-StretchDecoder.__call__ = lambda *a: decode(*a) if next(calls) <= 2 else time.sleep(600)
+def stuck(*a):
+    if next(calls) <= 2:
+        return decode(*a)
+    pathlib.Path(MARK).touch()
+    time.sleep(600)
+StretchDecoder.__call__ = stuck
 from asr.cli.main import main; main()
 """
 
@@ -60,11 +65,13 @@ def test_a19_interrupted_in_the_middle_of_a_folder(
     for name in "abcd":
         soundfile.write(folder / f"{name}.wav", sound, RATE)
     options = ("-o", out, "-f", "txt,json")
+    mark = tmp_path / "mark"
+    program = STUCK.replace("MARK", repr(str(mark)))
     process = start(
-        STUCK, "transcribe", "-m", tiny_model, folder, *options, "--batch-seconds", "0.5"
+        program, "transcribe", "-m", tiny_model, folder, *options, "--batch-seconds", "0.5"
     )
     deadline = time.monotonic() + 120
-    while not (out / "b.json").exists() and time.monotonic() < deadline:
+    while not mark.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
