@@ -98,6 +98,7 @@ class _Written:
         self.pieces = [tokenizer.piece(label) for label in range(tokenizer.size)]
 
     def line(self, node: int) -> str:
+        """The n-gram of a node, with its logarithms to base 10."""
         last = "</s>" if self.words[node] == EOS else self.pieces[self.words[node]]
         before, words = self.parents[node], [last]
         while before:

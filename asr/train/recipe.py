@@ -256,6 +256,8 @@ class Recipe(Config):
         blind = self.loss.ctc_weight == 1 or getattr(self.model.decoder, "attention", "") == "none"
         if self.loss.guided_attention and blind:
             raise ValueError("loss.guided_attention needs a decoder with attention")
+        if self.loss.scheduled_sampling and self.loss.ctc_weight == 1:
+            raise ValueError("loss.scheduled_sampling needs a decoder: set loss.ctc_weight below 1")
         return self
 
     def _views_differ(self) -> None:
