@@ -21,7 +21,8 @@ the lower label before the higher.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,8 +66,32 @@ class _Extensions:
     totals: Tensor  # (B, W) weighted sums; -inf: not possible
 
 
-_Beams = list[list[list[tuple[tuple[int, ...], float]]]]
-"""What `Found.beams` will be, for each utterance."""
+class _Beams(Sequence[list[tuple[tuple[int, ...], float]]]):
+    """`Found.beams`, read off when asked for: most searches are not gone on with, and a device is
+    not waited for.
+    """
+
+    def __init__(
+        self, trail: list[_Open], utterance: int, begun: list[tuple[int, ...]], weights: Tensor
+    ) -> None:
+        self.steps = [rows for rows in trail if utterance in rows.utterances]
+        self.utterance, self.begun, self.weights = utterance, begun, weights
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[n] for n in range(*place.indices(len(self)))]
+        rows = self.steps[place]
+        width = len(rows.begun) // len(rows.utterances)
+        first = rows.utterances.index(self.utterance) * width
+        mine = slice(first, first + width)
+        totals = (rows.scores[:, mine] * self.weights[:, None]).sum(0).tolist()
+        labels = zip(rows.begun[mine].tolist(), rows.tokens[mine].tolist(), totals, strict=True)
+        beam = [((*self.begun[n], *tokens), total) for n, tokens, total in labels]
+        possible = [one for one in beam if one[1] > -math.inf]
+        return possible or [(one, -math.inf) for one in self.begun]
 
 
 class BeamSearch:
@@ -101,35 +126,19 @@ class BeamSearch:
     def run(self, memory: Tensor) -> list[Found]:
         """Searches utterances of at least one frame each."""
         rows = self._start(memory)
-        beams: _Beams = [[] for _ in self.beginnings]
-        self._note(rows, beams)
+        trail = list[_Open]()
         while rows.utterances:
+            trail.append(replace(rows, states=[]))
             rows = self._step(rows)
-            self._note(rows, beams)
         impossible = dict.fromkeys(self.names, -math.inf)
         return [
             Found(
                 found.hypotheses or [Hypothesis(some[0], -math.inf, impossible)],
-                [begun or [(one, -math.inf) for one in some], *later],
+                _Beams(trail, utterance, some, self.weights),
                 len(some[0]),
             )
-            for found, some, (begun, *later) in zip(self.found, self.beginnings, beams, strict=True)
+            for utterance, (found, some) in enumerate(zip(self.found, self.beginnings, strict=True))
         ]
-
-    def _note(self, rows: _Open, beams: _Beams) -> None:
-        """Adds the hypotheses that are open now."""
-        width = len(rows.begun) // max(1, len(rows.utterances))
-        totals = self._weighted(rows.scores).tolist()
-        begun, tokens = rows.begun.tolist(), rows.tokens.tolist()
-        for place, utterance in enumerate(rows.utterances):
-            some = self.beginnings[utterance]
-            beams[utterance].append(
-                [
-                    ((*some[begun[row]], *tokens[row]), totals[row])
-                    for row in range(place * width, (place + 1) * width)
-                    if totals[row] > -math.inf
-                ]
-            )
 
     def _start(self, memory: Tensor) -> _Open:
         """The beginnings of each utterance."""

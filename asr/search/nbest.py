@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asr.types import Hypothesis
@@ -36,7 +37,7 @@ class Found:
     """
 
     hypotheses: list[Hypothesis]
-    beams: list[list[tuple[tuple[int, ...], float]]]
+    beams: Sequence[list[tuple[tuple[int, ...], float]]]
     begun: int
 
     def open_after(self, labels: int, margin: float = math.inf) -> tuple[tuple[int, ...], ...]:
