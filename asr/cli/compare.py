@@ -12,8 +12,9 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, Console
 from asr.cli.progress import progress
-from asr.cli.tables import WIDTH, between, percent
+from asr.cli.tables import WIDTH, between
 from asr.errors import OutputError
+from asr.evaluate.error_rate import percent
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asr.cli.tables import between, percent, table
+from asr.cli.tables import between, table
+from asr.evaluate.error_rate import percent
 
 if TYPE_CHECKING:
     from asr.evaluate.breakdown import Breakdown, Group

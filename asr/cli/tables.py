@@ -38,11 +38,6 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def percent(rate: float | None) -> str:
-    """A fraction in per cent."""
-    return "-" if rate is None else f"{100 * rate:.2f} %"
-
-
 def between(low: float, high: float) -> str:
     """An interval in per cent."""
     return f"{100 * low:.2f} to {100 * high:.2f} %"

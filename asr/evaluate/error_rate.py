@@ -112,3 +112,8 @@ def count_characters(reference: str, hypothesis: str) -> Counts:
 def total(counts: Iterable[Counts]) -> Counts:
     """The sum of many counts."""
     return sum(counts, Counts())
+
+
+def percent(rate: float | None, digits: int = 2) -> str:
+    """A fraction in per cent, as people read it; "-" where there is none."""
+    return "-" if rate is None else f"{100 * rate:.{digits}f} %"

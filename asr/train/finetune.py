@@ -11,6 +11,7 @@ from pathlib import Path
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
 from asr.evaluate.corpus import read_utterances
+from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
 from asr.model.whole_folder import whole_folder
@@ -92,7 +93,7 @@ def finetune(
                 for folder in (request.model, outcome.model)
             )
         compared.append(Comparison(name, place, before, after))
-        rates = (_percent(found.words.rate) for found in (before, after))
+        rates = (percent(found.words.rate) for found in (before, after))
         say(f"{name}: word error rate {' before, '.join(rates)} after")
     if compared:
         _calibrate(outcome.model, compared[0].after, say)
@@ -111,7 +112,7 @@ def _calibrate(model: Path, measured: Evaluation, say: Callable[[str], None]) ->
         say(f"words have no confidence: {error}")
         return
     keep_maps(model, {map_name(load_model(model, "cpu")): found})
-    say(f"confidence: calibration error {_percent(found.judged.ece)} on {found.judged.words} words")
+    say(f"confidence: calibration error {percent(found.judged.ece)} on {found.judged.words} words")
 
 
 def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], None]) -> None:
@@ -158,7 +159,7 @@ def table(comparisons: tuple[Comparison, ...]) -> str:
     rows: list[tuple[str, ...]] = [("", "utterances", "words", "WER before", "WER after")]
     for one in comparisons:
         words, count = one.after.words, len(one.after.scored)
-        rates = (_percent(found.words.rate) for found in (one.before, one.after))
+        rates = (percent(found.words.rate) for found in (one.before, one.after))
         rows.append((f"{one.name}: {one.corpus.name}", str(count), str(words.length), *rates))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [_row(row, widths) for row in rows]
@@ -170,10 +171,6 @@ def _row(cells: tuple[str, ...] | list[str], widths: list[int]) -> str:
     aligned = [first.ljust(widths[0])]
     aligned += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
     return f"| {' | '.join(aligned)} |"
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.2f} %"
 
 
 def _section(request: Request, adapted: Adapted) -> str:

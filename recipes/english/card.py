@@ -9,6 +9,7 @@ import yaml
 from measure import Interval, Measured, Report
 
 from asr import load_model
+from asr.evaluate.error_rate import percent
 from asr.model.folder import load_model_folder
 
 #: corpus and licence of each set, by the beginning of its name
@@ -56,8 +57,8 @@ def card(folder: Path, data: Path, report: Report) -> str:
         f"{report.noisy[0].utterances} of its utterances with environmental noise over all of "
         "the utterance, by the ratio of speech to noise:",
         table("speech to noise", report.noisy),
-        f"The same {streamed.utterances} without noise: {percent(report.whole.wer)}; streamed in "
-        f"chunks of {streamed.name}: {percent(streamed.wer)}.",
+        f"The same {streamed.utterances} without noise: {percent(report.whole.wer, 1)}; streamed "
+        f"in chunks of {streamed.name}: {percent(streamed.wer, 1)}.",
         "\n".join(
             f"Noise without speech, {name}: {one.silent} of {one.clips} clips give no text."
             for name, one in report.silence.items()
@@ -100,8 +101,8 @@ def table(first: str, rows: tuple[Measured, ...]) -> str:
     )
     lines = [head, "|---|---:|---:|---:|---:|---:|"]
     for one in rows:
-        cells = [one.name, one.utterances, f"{one.hours:.2f}", percent(one.wer)]
-        cells += [between(one.interval), percent(one.cer)]
+        cells = [one.name, one.utterances, f"{one.hours:.2f}", percent(one.wer, 1)]
+        cells += [between(one.interval), percent(one.cer, 1)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
@@ -111,11 +112,6 @@ def between(interval: Interval | None) -> str:
     if interval is None:
         return "-"
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
-
-
-def percent(rate: float) -> str:
-    """A fraction in per cent."""
-    return f"{100 * rate:.1f} %"
 
 
 def settings(search: dict[str, object]) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -13,7 +14,7 @@ from asr.evaluate.alignment import Edit
 from asr.evaluate.breakdown import Breakdown
 from asr.evaluate.classes import Known, kinds_of
 from asr.evaluate.comparison import Comparison, Pair
-from asr.evaluate.error_rate import Scored
+from asr.evaluate.error_rate import Scored, percent
 from asr.evaluate.evaluation import Evaluation
 from asr.evaluate.report.charts import bars, diagram
 from asr.evaluate.report.sound import Sounds
@@ -102,7 +103,7 @@ def _rendered(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
+    environment.filters["percent"] = partial(percent, digits=1)
     here = files("asr.evaluate.report")
     script = here.joinpath("page.js").read_text(encoding="utf-8")
     # nothing but this script runs, whatever a transcript says
@@ -113,7 +114,3 @@ def _rendered(template: str, **values: Any) -> str:
         script_digest=digest,
         **values,
     )
-
-
-def _percent(rate: float | None, digits: int = 1) -> str:
-    return "-" if rate is None else f"{100 * rate:.{digits}f} %"
