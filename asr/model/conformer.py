@@ -95,6 +95,13 @@ class ConformerLayer(Layer):
         feed_forwards = [self.ff_before.narrow, self.ff_after.narrow]
         return [*feed_forwards, self.attention.to_output, self.convolution.mix]
 
+    def hand_on(self, after: Layer) -> None:
+        """See `Layer.hand_on`; the scale of the norm is this layer's now, `after` only norms."""
+        super().hand_on(after)
+        assert isinstance(after, ConformerLayer)
+        nn.init.ones_(after.norm.weight)
+        nn.init.zeros_(after.norm.bias)
+
     def initial_cache(self, batch: int, left: int) -> LayerCache:
         """See `Layer.initial_cache`."""
         like = self.norm.weight

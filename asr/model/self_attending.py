@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +84,15 @@ class Layer(nn.Module):
     def branch_ends(self) -> list[nn.Linear]:
         """The last linear layer of each residual branch."""
 
+    def hand_on(self, after: Layer) -> None:
+        """Becomes a layer that changes nothing right behind the layer `after`, which it is a copy
+        of: its branches end in zeros.
+        """
+        for end in self.branch_ends():
+            nn.init.zeros_(end.weight)
+            if end.bias is not None:
+                nn.init.zeros_(end.bias)
+
     @abstractmethod
     def initial_cache(self, batch: int, left: int) -> Any:
         """An empty cache for `batch` streams that look `left` frames back."""
@@ -148,6 +158,28 @@ class SelfAttendingEncoder(ChunkedEncoder[SelfAttendingState]):
             if number in taps:
                 tapped.append(self.norm(frames))
         return self.norm(frames), lengths, tapped
+
+    def deepen(self, layers: int) -> list[int]:
+        """Grows to so many layers, and gives the same memory as before.
+
+        The new ones are spread evenly, each behind the layer that it is a copy of, with branches
+        that end in zeros: from there they learn as part of a trained encoder (stacking, Gong et
+        al. 2019; ends of zeros, Du et al. 2024).
+
+        Returns:
+            for each layer that there was the number of layers, itself counted, in its place.
+        """
+        count = len(self.layers)
+        places = [(i + 1) * layers // count - i * layers // count for i in range(count)]
+        grown: list[Layer] = []
+        for layer, place in zip(self.layers, places, strict=True):
+            grown.append(layer)
+            for _ in range(place - 1):
+                copy = deepcopy(grown[-1])
+                copy.hand_on(grown[-1])
+                grown.append(copy)
+        self.layers = nn.ModuleList(grown)  # type: ignore[assignment]
+        return places
 
     def needed(self, frames: int) -> int:
         """See `Encoder.needed`."""

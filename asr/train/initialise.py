@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from asr.errors import ConfigError, TrainingError
 from asr.model import SpeechModel
 from asr.model.folder import load_model_folder, unique_weights
+from asr.model.self_attending import SelfAttendingEncoder
 from asr.text import Tokenizer
 from asr.train.grouping import grouped
 from asr.whole import write_whole
@@ -47,6 +49,7 @@ class Init:
             OutputError: the listing cannot be written.
         """
         loaded = load_model_folder(self.folder)
+        grown = _deepen(loaded.model, model)
         theirs, own = unique_weights(loaded.model), unique_weights(model)
         difference = _label_difference(tokenizer, loaded.tokenizer)
         became = _compare(own, theirs, _label_places(model) if difference else {})
@@ -60,8 +63,8 @@ class Init:
         alike = {name: theirs[name] for name, what in became.items() if what == LOADED}
         model.load_state_dict(alike, strict=False)
         self.say(f"initialised from {self.folder}: {len(alike)} of {len(own)} tensors loaded")
-        for problem in problems:
-            self.say(f"  {problem}")
+        for line in [*grown, *problems]:
+            self.say(f"  {line}")
         if difference:
             rows = _same_labels(tokenizer, loaded.tokenizer)
             _copy_rows(own, theirs, _of(became, LABELS, _label_places(model)), rows)
@@ -73,6 +76,27 @@ class Init:
         if self.listing is not None:
             lines = "".join(f"{name}: {what}\n" for name, what in became.items())
             write_whole(self.listing / LISTING, lines)
+
+
+def _deepen(theirs: SpeechModel, own: SpeechModel) -> list[str]:
+    """Gives their encoder as many layers as the own, where it is alike but has fewer; says so."""
+    encoder, like = theirs.encoder, own.encoder
+    if not isinstance(encoder, SelfAttendingEncoder) or not isinstance(like, type(encoder)):
+        return []
+    before, layers = len(encoder.layers), len(like.layers)
+    shapes = ([one.shape for one in each.layers[0].parameters()] for each in (encoder, like))
+    if before >= layers or next(shapes) != next(shapes):
+        return []
+    places = encoder.deepen(layers)
+    new = ", ".join(
+        str(number)
+        for last, place in zip(accumulate(places), places, strict=True)
+        for number in range(last - place + 2, last + 1)
+    )
+    return [
+        f"the encoder has {before} layers there and {layers} here: layers {new} are new, copies of "
+        "those before them that change nothing yet"
+    ]
 
 
 def freeze(model: SpeechModel, names: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from asr.errors import ConfigError, ModelError
 from asr.model import FULL_CONTEXT, ChunkContext, Encoder, ModelConfig, SpeechModel
 from asr.model.registry import encoder_config
+from asr.model.self_attending import SelfAttendingEncoder
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 
 # float32 sums in another order: convolutions and attention differ by a few 1e-6 between shapes
@@ -226,3 +227,39 @@ def test_backwards_reads_from_the_end_and_refuses_chunks() -> None:
 def test_recurrent_settings_that_do_not_go_together(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         encoder_config({"type": "lstm", **values})
+
+
+@pytest.mark.parametrize("kind", ["conformer-4", "transformer"])
+@pytest.mark.parametrize("layers", [2, 3, 4, 7])
+def test_a_deeper_encoder_begins_as_the_one_it_grew_from(kind: str, layers: int) -> None:
+    torch.manual_seed(0)
+    encoder = SpeechModel(ModelConfig.model_validate({"encoder": KINDS[kind]}), 5).encoder.eval()
+    assert isinstance(encoder, SelfAttendingEncoder)
+    for norm in (one for one in encoder.modules() if isinstance(one, torch.nn.LayerNorm)):
+        torch.nn.init.normal_(norm.weight, 1, 0.3)
+        torch.nn.init.normal_(norm.bias, 0, 0.3)
+    features, lengths = torch.randn(2, 90, 80), torch.tensor([90, 61])
+    context = ChunkContext(4, 8)
+    with torch.no_grad():
+        before, count = encoder(features, lengths, context)
+        places = encoder.deepen(layers)
+        after, _ = encoder(features, lengths, context)
+        stepped, _ = encoder.step(features[:1], encoder.initial_state(1, context), True)
+    assert sum(places) == len(encoder.layers) == layers
+    # a norm of what is normed already: its epsilon counts again, beside a variance of about 0.1
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-3)
+    torch.testing.assert_close(stepped, before[:1, : count[0]], rtol=0, atol=1e-3)
+
+
+def test_all_layers_of_a_deeper_encoder_learn() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig.model_validate({"encoder": KINDS["conformer-4"]})
+    encoder = SpeechModel(config, 5).encoder
+    assert isinstance(encoder, SelfAttendingEncoder)
+    encoder.deepen(5)
+    memory, _ = encoder(torch.randn(1, 90, 80), torch.tensor([90]))
+    memory.square().mean().backward()
+    for layer in encoder.layers:
+        for end in layer.branch_ends():
+            assert end.weight.grad is not None
+            assert end.weight.grad.abs().max() > 0

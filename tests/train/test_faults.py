@@ -323,18 +323,35 @@ class TestInit:
     def test_every_mismatch_is_named(
         self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        other = ("model.encoder.layers=3", "model.decoder.ff=32", "training.max_steps=1")
+        other = ("model.decoder.layers=2", "model.decoder.ff=32", "training.max_steps=1")
         with pytest.raises(TrainingError) as caught:
             train(recipe(*other), tmp_path / "run", Start(init=model))
         told = str(caught.value)
-        assert "new: encoder.layers.2 (32 tensors)" in told
+        assert "new: decoder.layers.1 (22 tensors)" in told
         assert "(64, 32) there and (32, 32) here: decoder.layers.0.widen.weight" in told
         assert "--init-partial" in told
         train(recipe(*other), tmp_path / "run", Start(init=model, init_partial=True))
-        assert "  new: encoder.layers.2 (32 tensors)\n" in capsys.readouterr().err
+        assert "  new: decoder.layers.1 (22 tensors)\n" in capsys.readouterr().err
         listed = (tmp_path / "run" / "training" / "initialised.txt").read_text().splitlines()
-        assert "encoder.layers.2.norm.weight: new" in listed
+        assert "decoder.layers.1.ff_norm.weight: new" in listed
         assert "encoder.layers.1.norm.weight: loaded" in listed
+
+    def test_an_encoder_with_more_layers_goes_on_from_one_with_fewer(
+        self, recipe: Load, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        gentle = ("training.max_steps=1", "optimizer.lr=1.0e-9", "training.ema=0")
+        outcome = train(
+            recipe("model.encoder.layers=5", *gentle), tmp_path / "run", Start(init=model)
+        )
+        told = capsys.readouterr().err
+        assert "  the encoder has 2 layers there and 5 here: layers 2, 4, 5 are new, copies" in told
+        assert outcome.model is not None
+        before, after = (load_model_folder(one).model.encoder for one in (model, outcome.model))
+        features, lengths = torch.randn(1, 120, 40), torch.tensor([120])
+        with torch.no_grad():
+            expected, found = before(features, lengths)[0], after(features, lengths)[0]
+        # the step was no step; what differs is the epsilon of norms of what is normed already
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
 
     def test_another_tokenizer(self, recipe: Load, tmp_path: Path, model: Path) -> None:
         manifest = write_corpus(tmp_path / "other", 3, seed=8, texts=["xb", "ax cb", "bx"])
