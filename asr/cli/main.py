@@ -8,11 +8,9 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +18,7 @@ import click
 
 import asr
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, WRONG_CALL, Console, status_of
+from asr.cli.interrupts import interruptible
 from asr.errors import AsrError
 
 #: name: (where the command is, what the list of commands says about it)
@@ -114,7 +113,7 @@ class Program(click.Group):
         console = Console()
         extra.setdefault("obj", console)
         run = super().main
-        with _terminate_as_interrupt():
+        with interruptible():
             status = _status(
                 lambda: run(args, prog_name or "asr", complete_var, standalone_mode=False, **extra),
                 console,
@@ -168,23 +167,6 @@ def _reader_has_gone() -> int:
     with suppress(OSError, ValueError):  # stdout may be no file (a test's buffer)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return SOME_FAILED
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the program the way Ctrl-C does: what is finished stays, nothing is half."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @click.command(

@@ -89,6 +89,30 @@ def test_a19_interrupted_in_the_middle_of_a_folder(
     assert {path.read_text() for path in out.glob("*.txt")} == {(out / "a.txt").read_text()}
 
 
+# Ctrl-C comes while Python finalises an object, where an exception is printed and forgotten.
+LOST = """
+import os, signal, time
+from asr.transcribe.decode import StretchDecoder
+class Swallowing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(600)
+def stuck(*a):
+    Swallowing()
+    time.sleep(600)
+StretchDecoder.__call__ = stuck
+from asr.cli.main import main; main()
+"""
+
+
+def test_a19_no_interrupt_is_lost(tiny_model: Path, recordings: Path) -> None:
+    process = start(LOST, "transcribe", "-m", tiny_model, recordings / "one.wav")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "asr: interrupted"
+    assert "KeyboardInterrupt" not in err
+
+
 def test_a19_two_runs_that_write_to_one_folder(
     tiny_model: Path, transcribe: Run, tmp_path: Path, sound: np.ndarray
 ) -> None:
