@@ -18,9 +18,9 @@ from asr.evaluate.error_rate import percent
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair
-    from asr.evaluate.error_rate import Scored
     from asr.evaluate.interval import Interval
     from asr.evaluate.report.sound import Mode
+    from asr.evaluate.results import Results
 
 #: Utterances of each kind that are shown.
 SHOWN = 5
@@ -72,8 +72,8 @@ def compare(
     --manifest. The test is the matched-pairs sentence-segment word error test (MAPSSWE, Gillick and
     Cox 1989); the interval of the difference is by bootstrap over speakers.
 
-    Exit status: 0 done, whatever is better, 1 the two are not of the same utterances, 2 the call is
-    wrong, 130 interrupted.
+    Exit status: 0 done, whatever is better, 1 the two are not of the same utterances or not of one
+    language, 2 the call is wrong, 130 interrupted.
     """
     from asr.evaluate.comparison import compare as compared
     from asr.evaluate.report.page import comparison_page
@@ -101,10 +101,10 @@ def compare(
     return DONE
 
 
-def _results(place: Path, manifest: Path | None, device: str) -> list[Scored]:
+def _results(place: Path, manifest: Path | None, device: str) -> Results:
     """What stands in a file, or what a model gets wrong on the manifest."""
     from asr.errors import ManifestError
-    from asr.evaluate.results import read_results
+    from asr.evaluate.results import Results, read_results
 
     if not place.is_dir():
         return read_results(place)
@@ -120,7 +120,7 @@ def _results(place: Path, manifest: Path | None, device: str) -> list[Scored]:
         found = evaluate(recognizer, utterances, progress=shown.heard)
     for problem in found.failed.values():
         raise ManifestError(f"{len(found.failed)} recordings cannot be used: {problem}")
-    return list(found.scored)
+    return Results(found.scored, found.normalizer)
 
 
 def _table(found: Comparison, first: Path, second: Path, show: int) -> str:

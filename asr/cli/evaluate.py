@@ -82,7 +82,7 @@ def evaluate(
     from asr.evaluate.evaluation import evaluate as measure
     from asr.evaluate.report.page import evaluation_page
     from asr.evaluate.report.sound import Sounds
-    from asr.evaluate.results import result_lines
+    from asr.evaluate.results import Results, result_lines
     from asr.evaluate.vocabulary import read_vocabulary
     from asr.text import TextNormalizer
     from asr.transcribe.recognizer import load_model
@@ -106,7 +106,7 @@ def evaluate(
     parts = breakdown(found.scored, known)
     try:
         if output is not None:
-            write_whole(output, result_lines(found.scored))
+            write_whole(output, result_lines(Results(found.scored, found.normalizer)))
         if html is not None:
             title = f"{recognizer.name} on {manifest.stem}"
             sounds = Sounds(html_audio, html, round(html_limit * 1e6))

@@ -22,18 +22,18 @@ SILENCE_DB = -30.0
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of words: the language, its words for numbers, and the words of a training
-    text (None: no text was given).
+    """What is known of words: the language (None where that is not told), its words for numbers,
+    and the words of a training text (None: no text was given).
     """
 
-    language: str = "en"
+    language: str | None = None
     numbers: frozenset[str] = frozenset()
     vocabulary: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, language: str, vocabulary: frozenset[str] | None = None) -> Known:
+    def of(cls, language: str | None, vocabulary: frozenset[str] | None = None) -> Known:
         """What there is to know of a language."""
-        return cls(language, number_words(language), vocabulary)
+        return cls(language, number_words(language) if language else frozenset(), vocabulary)
 
 
 @dataclass(frozen=True)

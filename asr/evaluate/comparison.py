@@ -21,6 +21,7 @@ import numpy as np
 from asr.errors import ManifestError
 from asr.evaluate.error_rate import Counts, Scored, total
 from asr.evaluate.interval import Interval, difference_interval, rate_interval
+from asr.evaluate.results import Results, alike, difference_of
 
 #: So many words that both systems get right divide segments.
 BUFFER = 2
@@ -68,6 +69,8 @@ class Comparison:
     test: Mapsswe
     difference: Interval | None
     """Of the error rate, second - first, by bootstrap over speakers."""
+    language: str | None = None
+    """Of the texts, where it is known."""
 
     @property
     def first(self) -> Counts:
@@ -108,6 +111,7 @@ class Comparison:
         known = None if rates[0] is None or rates[1] is None else rates[1] - rates[0]
         spread = self.difference
         return {
+            "language": self.language,
             "utterances": len(self.pairs),
             "words": first.length,
             "wer": list(rates),
@@ -123,34 +127,40 @@ class Comparison:
         }
 
 
-def compare(first: Sequence[Scored], second: Sequence[Scored]) -> Comparison:
+def compare(first: Results, second: Results) -> Comparison:
     """Compares two evaluations of the same utterances, in any order.
 
+    Texts that are not told to be normalised already are written by the other's normaliser.
+
     Raises:
-        ManifestError: they are not of the same utterances, or the references differ.
+        ManifestError: they are not of the same utterances or not of one language, or the
+            references differ.
     """
-    others = {one.id: one for one in second}
-    lone = [one.id for one in first if one.id not in others]
-    lone += sorted(set(others) - {one.id for one in first})
+    first, second = alike(first, second)
+    others = {one.id: one for one in second.scored}
+    lone = [one.id for one in first.scored if one.id not in others]
+    lone += sorted(set(others) - {one.id for one in first.scored})
     if lone:
         raise ManifestError(
             f"{len(lone)} utterances are in one of the two only, as '{lone[0]}': evaluate both "
             "systems on the same manifest"
         )
-    pairs = tuple(Pair(one, others[one.id]) for one in first)
+    pairs = tuple(Pair(one, others[one.id]) for one in first.scored)
     for pair in pairs:
         if pair.first.reference != pair.second.reference:
+            differ = difference_of(first.normalizer, second.normalizer)
             raise ManifestError(
                 f"'{pair.first.id}' has different references: '{_short(pair.first.reference)}' and "
                 f"'{_short(pair.second.reference)}'; evaluate both systems on the same manifest, "
-                "with models that normalise texts alike"
+                f"with models that normalise texts alike{differ and f' (here {differ})'}"
             )
     spread = difference_interval(
         [one.second.words for one in pairs],
         [one.first.words for one in pairs],
         [one.first.speaker for one in pairs],
     )
-    return Comparison(pairs, mapsswe(pairs), spread)
+    language = first.normalizer.language if first.normalizer else None
+    return Comparison(pairs, mapsswe(pairs), spread, language)
 
 
 def mapsswe(pairs: Sequence[Pair]) -> Mapsswe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from asr.evaluate.corpus import Utterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
-from asr.text import TextNormalizer
+from asr.text import NormalizerConfig, TextNormalizer
 from asr.transcribe.recognizer import Recognizer
 from asr.types import Transcript, Word
 
@@ -26,14 +26,14 @@ class Evaluation:
 
     `failed` says for ids whose audio could not be used why; they are in no count. `audio_seconds`
     and `wall_seconds` are of the others: reading the audio is part of the work, opening the model
-    is not. `language` is that of the texts.
+    is not. `normalizer` is what wrote the texts.
     """
 
     scored: tuple[Scored, ...]
     failed: dict[str, str]
     audio_seconds: float
     wall_seconds: float
-    language: str = "en"
+    normalizer: NormalizerConfig = field(default_factory=NormalizerConfig)
 
     @property
     def words(self) -> Counts:
@@ -66,6 +66,7 @@ class Evaluation:
         """Plain values: rates are fractions, null where there is nothing to divide by."""
         words, interval = self.words, self.interval
         return {
+            "language": self.normalizer.language,
             "wer": words.rate if self.scored else None,
             "wer_interval": [interval.low, interval.high] if interval else None,
             "interval_over": interval.units if interval else None,
@@ -126,7 +127,7 @@ def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options:
         audio_seconds += result.duration
         scored.append(_scored(utterance, result, normalize))
     seconds = audio_seconds, time.perf_counter() - began
-    return Evaluation(tuple(scored), failed, *seconds, recognizer.config.normalizer.language)
+    return Evaluation(tuple(scored), failed, *seconds, normalize.config)
 
 
 def _scored(utterance: Utterance, result: Transcript, normalize: TextNormalizer) -> Scored:

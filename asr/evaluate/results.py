@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from asr.config import parse
 from asr.data.lines import text_lines
-from asr.errors import ManifestError
+from asr.errors import ConfigError, ManifestError
 from asr.evaluate.error_rate import Scored, score
-from asr.evaluate.evaluation import Evaluation
+from asr.text import NormalizerConfig, TextNormalizer
 from asr.types import Word
 
+#: What is kept of the evidence of a word: how loud it is, which tells words that are in silence.
+_LEVEL = "level"
 
-def result_lines(scored: Iterable[Scored]) -> str:
+
+@dataclass(frozen=True)
+class Results:
+    """Utterances that were scored, and what wrote their texts: None where that is not told."""
+
+    scored: tuple[Scored, ...]
+    normalizer: NormalizerConfig | None = None
+
+    def written_by(self, normalizer: NormalizerConfig) -> Results:
+        """The same with the texts as `normalizer` writes them."""
+        normalize = TextNormalizer(normalizer)
+        return Results(tuple(_rewritten(one, normalize) for one in self.scored), normalizer)
+
+
+def _rewritten(one: Scored, normalize: TextNormalizer) -> Scored:
+    texts = normalize(one.reference), normalize(one.hypothesis)
+    if texts == (one.reference, one.hypothesis):
+        return one
+    found = score(one.id, *texts, one.speaker, one.seconds)
+    names = {word for name in one.names for word in normalize(name).split()}
+    return replace(found, names=tuple(sorted(names)), audio=one.audio, start=one.start)
+
+
+def result_lines(results: Results) -> str:
     """Each utterance with its errors, as `read_results` takes it back.
 
-    `heard` are the words of the hypothesis: [text, start, end, confidence].
+    `heard` are the words of the hypothesis: [text, start, end, confidence, level], where the level
+    is in dB below the loudest of the segment; the last two are null where they are not known.
     """
-    return "".join(json.dumps(_values(one), ensure_ascii=False) + "\n" for one in scored)
+    told = {} if results.normalizer is None else {"normalizer": results.normalizer.model_dump()}
+    lines = (json.dumps(_values(one) | told, ensure_ascii=False) for one in results.scored)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _values(one: Scored) -> dict[str, Any]:
@@ -49,33 +77,42 @@ def _values(one: Scored) -> dict[str, Any]:
 
 def _heard(word: Word) -> list[Any]:
     sure = None if word.confidence is None else round(word.confidence, 4)
-    return [word.text, round(word.start, 3), round(word.end, 3), sure]
+    level = round(word.evidence[_LEVEL], 1) if _LEVEL in word.evidence else None
+    return [word.text, round(word.start, 3), round(word.end, 3), sure, level]
 
 
-def read_results(path: Path) -> list[Scored]:
+def read_results(path: Path) -> Results:
     """What `asr evaluate -o` wrote; edits are counted anew from the texts.
 
     A line needs `id`, `reference` and `hypothesis`; so those of other systems can be read too.
 
     Raises:
-        ManifestError: the file cannot be read, or a line is wrong.
+        ManifestError: the file cannot be read, a line is wrong, or lines have other normalisers.
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; write one with: asr evaluate ... -o {path}")
     found: dict[str, Scored] = {}
+    normalizers: list[NormalizerConfig | None] = []
     for number, line in text_lines(path):
         if isinstance(line, ManifestError):
             raise line
-        one = _read(line, f"{path}, line {number}")
+        where = f"{path}, line {number}"
+        one, normalizer = _read(line, where)
         if one.id in found:
-            raise ManifestError(f"{path}, line {number}: id '{one.id}' is there twice; keep one")
+            raise ManifestError(f"{where}: id '{one.id}' is there twice; keep one")
+        if normalizers and normalizer != normalizers[0]:
+            raise ManifestError(
+                f"{where}: another 'normalizer' than in the first line; results of one model only "
+                "belong in a file"
+            )
         found[one.id] = one
+        normalizers.append(normalizer)
     if not found:
         raise ManifestError(f"{path}: no utterances in it; write it with: asr evaluate ... -o")
-    return list(found.values())
+    return Results(tuple(found.values()), normalizers[0])
 
 
-def _read(line: str, where: str) -> Scored:
+def _read(line: str, where: str) -> tuple[Scored, NormalizerConfig | None]:
     try:
         values = json.loads(line)
         texts = values["id"], values["reference"], values["hypothesis"]
@@ -83,7 +120,7 @@ def _read(line: str, where: str) -> Scored:
         told = [*texts, *(one for one in (speaker, audio) if one is not None)]
         if not all(isinstance(text, str) for text in told):
             raise TypeError
-        heard = tuple(Word(*_word(word)) for word in values.get("heard", ()))
+        heard = tuple(_word(*word) for word in values.get("heard", ()))
         found = score(*texts, speaker, float(values.get("seconds") or 0.0), heard)
         names = tuple(str(name) for name in values.get("names", ()))
         start = None if values.get("start") is None else float(values["start"])
@@ -94,15 +131,53 @@ def _read(line: str, where: str) -> Scored:
         ) from None
     if [word.text for word in heard] != texts[2].split():
         found = replace(found, heard=())
-    return replace(found, names=names, audio=audio, start=start)
+    return replace(found, names=names, audio=audio, start=start), _normalizer(values, where)
 
 
-def _word(values: list[Any]) -> tuple[str, float, float, float | None]:
-    text, start, end, sure = values
-    return str(text), float(start), float(end), None if sure is None else float(sure)
+def _word(
+    text: str, start: float, end: float, sure: float | None = None, level: float | None = None
+) -> Word:
+    confidence = None if sure is None else float(sure)
+    evidence = {} if level is None else {_LEVEL: float(level)}
+    return Word(str(text), float(start), float(end), confidence, evidence)
 
 
-def as_evaluation(scored: Iterable[Scored], language: str = "en") -> Evaluation:
-    """Results that were read, as an evaluation; how long it took is not known any more."""
-    found = tuple(scored)
-    return Evaluation(found, {}, sum(one.seconds for one in found), 0.0, language)
+def _normalizer(values: dict[str, Any], where: str) -> NormalizerConfig | None:
+    if (told := values.get("normalizer")) is None:
+        return None
+    try:
+        return parse(NormalizerConfig, told, f"{where}: normalizer")
+    except ConfigError as error:
+        raise ManifestError(str(error)) from None
+
+
+def alike(first: Results, second: Results) -> tuple[Results, Results]:
+    """Both with texts that can be compared.
+
+    Where one does not tell what wrote its texts, as the results of other systems, the other's
+    normaliser writes them.
+
+    Raises:
+        ManifestError: they are of different languages.
+    """
+    if first.normalizer is None or second.normalizer is None:
+        if (known := first.normalizer or second.normalizer) is None:
+            return first, second
+        return first.written_by(known), second.written_by(known)
+    languages = first.normalizer.language, second.normalizer.language
+    if languages[0] != languages[1]:
+        raise ManifestError(
+            f"the first results are in the language '{languages[0]}', the second in "
+            f"'{languages[1]}': compare systems for one language, on the same manifest"
+        )
+    return first, second
+
+
+def difference_of(first: NormalizerConfig | None, second: NormalizerConfig | None) -> str:
+    """In which settings two normalisers differ, for people; "" where they do not."""
+    if first is None or second is None:
+        return ""
+    here, there = first.model_dump(), second.model_dump()
+    return ", ".join(
+        f"{key}: {here[key]} and {there[key]}" for key in here if here[key] != there[key]
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from asr.evaluate.error_rate import score
-from asr.evaluate.results import result_lines
+from asr.evaluate.results import Results, result_lines
+from asr.text import NormalizerConfig
 from tests.cli.conftest import Run
 from tests.conftest import SAMPLES
 
@@ -20,8 +21,8 @@ def systems(tmp_path: Path) -> tuple[Path, Path]:
     said = "the cat in the hat came back"
     files = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     for path, heard in zip(files, (said.replace("hat", "had"), said), strict=True):
-        lines = [score(str(n), said, heard if n % 2 else said, f"s{n % 6}") for n in range(60)]
-        path.write_text(result_lines(lines))
+        scored = [score(str(n), said, heard if n % 2 else said, f"s{n % 6}") for n in range(60)]
+        path.write_text(result_lines(Results(tuple(scored), NormalizerConfig())))
     return files
 
 
@@ -42,6 +43,7 @@ def test_a_better_system_is_named(run: Run, systems: tuple[Path, Path]) -> None:
 
 def test_json(run: Run, systems: tuple[Path, Path]) -> None:
     values = json.loads(run("compare", *systems, "--json").stdout)
+    assert values["language"] == "en"
     assert values["errors"] == [30, 0]
     assert values["difference"] == pytest.approx(-1 / 14)
     assert values["test"]["name"] == "MAPSSWE"
@@ -50,10 +52,19 @@ def test_json(run: Run, systems: tuple[Path, Path]) -> None:
 
 
 def test_other_references_are_status_1(run: Run, systems: tuple[Path, Path]) -> None:
-    systems[1].write_text(result_lines([score("0", "another text", "another text")]))
+    one = Results((score("0", "another text", "another text"),), NormalizerConfig())
+    systems[1].write_text(result_lines(one))
     result = run("compare", *systems)
     assert result.exit_code == 1
     assert result.stderr.startswith("asr: 59 utterances are in one of the two only, as '1'")
+
+
+def test_other_languages_are_status_1(run: Run, systems: tuple[Path, Path]) -> None:
+    text = systems[1].read_text().replace('"language": "en"', '"language": "de"')
+    systems[1].write_text(text)
+    result = run("compare", *systems)
+    assert result.exit_code == 1
+    assert "the first results are in the language 'en', the second in 'de'" in result.stderr
 
 
 def test_models_are_measured(run: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import ManifestError
-from asr.evaluate.comparison import Pair, compare, mapsswe, segments, side_by_side
+from asr.evaluate.comparison import Comparison, Pair, compare, mapsswe, segments, side_by_side
 from asr.evaluate.error_rate import Scored, score
-from asr.evaluate.results import read_results, result_lines
-from asr.types import Word
+from asr.evaluate.results import Results
+from asr.text import NormalizerConfig
 
 
 def pair(reference: str, first: str, second: str, name: str = "x") -> Pair:
     return Pair(score(name, reference, first, "anna"), score(name, reference, second, "anna"))
+
+
+def compared(first: list[Scored], second: list[Scored]) -> Comparison:
+    return compare(Results(tuple(first)), Results(tuple(second)))
 
 
 @pytest.mark.parametrize(
@@ -87,13 +90,13 @@ def systems(better: float, count: int = 400, seed: int = 1) -> tuple[list[Scored
 
 
 def test_a_better_system_is_found_and_an_equal_one_is_not() -> None:
-    found = compare(*systems(0.15))
+    found = compared(*systems(0.15))
     assert found.test.significant
     assert found.test.mean < 0
     assert found.difference is not None
     assert found.difference.high < 0
     assert found.difference.units == "speakers"
-    equal = compare(*systems(0.0))
+    equal = compared(*systems(0.0))
     assert not equal.test.significant
     assert equal.difference is not None
     assert equal.difference.low < 0 < equal.difference.high
@@ -111,15 +114,15 @@ def compare_test(seed: int) -> bool:
 
 def test_the_order_of_the_second_does_not_matter() -> None:
     first, second = systems(0.1, 50)
-    assert compare(first, second).to_dict() == compare(first, second[::-1]).to_dict()
+    assert compared(first, second).to_dict() == compared(first, second[::-1]).to_dict()
 
 
 def test_other_utterances_and_other_references_are_refused() -> None:
     first, second = systems(0.1, 3)
     with pytest.raises(ManifestError, match="1 utterances are in one of the two only, as '2'"):
-        compare(first, second[:2])
+        compared(first, second[:2])
     with pytest.raises(ManifestError, match="'1' has different references: 'a' and 'c'"):
-        compare(first, [second[0], score("1", "c", "c"), second[2]])
+        compared(first, [second[0], score("1", "c", "c"), second[2]])
 
 
 def test_what_changed_stands_in_columns() -> None:
@@ -129,35 +132,30 @@ def test_what_changed_stands_in_columns() -> None:
         assert " ".join(c[row] for c in columns if c[row] != "-").lower() == text
 
 
-def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
-    heard = (Word("the", 0.1, 0.2, 0.75), Word("hat", 0.2, 0.5, None))
-    given = [
-        score("one", "the cat", "the hat", "anna", 1.5, heard),
-        score("zwei", "", "häh", None, 0.5),
-    ]
-    path = tmp_path / "a.jsonl"
-    path.write_text(result_lines(given))
-    assert read_results(path) == given
+def test_results_of_two_languages_are_refused() -> None:
+    one = (score("one", "mit", "mit"),)
+    english, german = NormalizerConfig(), NormalizerConfig(language="de")
+    assert compare(Results(one, german), Results(one, german)).language == "de"
+    assert compare(Results(one), Results(one)).language is None
+    with pytest.raises(
+        ManifestError, match="first results are in the language 'en', the second in 'de'"
+    ):
+        compare(Results(one, english), Results(one, german))
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "no utterances"),
-        ("{", "line 1: not an utterance"),
-        ('{"id": "a", "reference": "x"}', "line 1: not an utterance"),
-        ('{"id": "a", "reference": "x", "hypothesis": 3}', "line 1: not an utterance"),
-        ('{"id": "a", "reference": "x", "hypothesis": "y"}\n' * 2, "line 2: id 'a' is there twice"),
-        (
-            '{"id": "a", "reference": "x", "hypothesis": "y", "audio": 3}',
-            "line 1: not an utterance",
-        ),
-    ],
-)
-def test_a_file_that_is_none_is_told(tmp_path: Path, text: str, said: str) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(text)
-    with pytest.raises(ManifestError, match=said):
-        read_results(path)
-    with pytest.raises(ManifestError, match="no such file"):
-        read_results(tmp_path / "gone")
+def test_what_another_system_wrote_is_normalised() -> None:
+    model = Results((score("one", "mister smith", "mister smyth"),), NormalizerConfig())
+    other = Results((score("one", "Mr. Smith!", "Mr. Smith."),))
+    for found, errors in (
+        (compare(model, other), (1, 0)),
+        (compare(other, model), (0, 1)),
+    ):
+        assert (found.first.errors, found.second.errors) == errors
+        assert found.language == "en"
+
+
+def test_settings_that_differ_are_named_where_references_do() -> None:
+    plain = Results((score("one", "cafe", "cafe"),), NormalizerConfig(diacritics="fold"))
+    marked = Results((score("one", "café", "café"),), NormalizerConfig())
+    with pytest.raises(ManifestError, match=r"alike \(here diacritics: fold and keep\)"):
+        compare(plain, marked)

@@ -16,12 +16,14 @@ import soundfile
 from asr.audio import Audio, load_audio
 from asr.evaluate.breakdown import breakdown
 from asr.evaluate.classes import Known
-from asr.evaluate.comparison import compare
+from asr.evaluate.comparison import Comparison, compare
 from asr.evaluate.error_rate import Scored, score
+from asr.evaluate.evaluation import Evaluation
 from asr.evaluate.report.charts import HIGHEST, LABEL, PLOT, bars
 from asr.evaluate.report.page import comparison_page, evaluation_page
 from asr.evaluate.report.sound import Sounds
-from asr.evaluate.results import as_evaluation
+from asr.evaluate.results import Results
+from asr.text import NormalizerConfig
 from asr.types import Word
 from tests.conftest import RATE
 
@@ -48,9 +50,14 @@ def utterances(folder: Path) -> list[Scored]:
 
 def page(scored: list[Scored], sounds: Sounds) -> str:
     known = Known.of("en")
-    return evaluation_page(
-        as_evaluation(scored), breakdown(scored, known), known, f"model {EVIL}", sounds
-    )
+    found = Evaluation(tuple(scored), {}, sum(one.seconds for one in scored), 0.0)
+    return evaluation_page(found, breakdown(scored, known), known, f"model {EVIL}", sounds)
+
+
+def compared(
+    first: list[Scored], second: list[Scored], normalizer: NormalizerConfig | None = None
+) -> Comparison:
+    return compare(Results(tuple(first), normalizer), Results(tuple(second), normalizer))
 
 
 @pytest.fixture
@@ -77,6 +84,39 @@ def test_only_kinds_with_errors_can_be_chosen(tmp_path: Path) -> None:
     assert 'data-kind="number"' not in html
     scored = [score("one", "two cats", "ten cats")]
     assert 'data-kind="number"' in page(scored, Sounds("none", tmp_path / "page.html", 0))
+
+
+def test_texts_are_marked_with_their_language(tmp_path: Path) -> None:
+    """What was said, for voices and spelling; the page's own words stay English."""
+    sounds = Sounds("none", tmp_path / "page.html", 0)
+    html = page([score("one", "two cats", "two bats")], sounds)
+    assert html.count('<html lang="en">') == 1
+    assert '<p class="alignment" lang="en">' in html
+    assert '<td lang="en">bats</td>' in html
+    sides = [score("one", "dois gatos", "dois gatos")], [score("one", "dois gatos", "dois ratos")]
+    html = comparison_page(
+        compared(*sides, NormalizerConfig(language="pt_BR")), ("a", "b"), "a and b", sounds
+    )
+    assert html.count('<p class="alignment" lang="pt-BR">') == 2
+    unknown = comparison_page(compared(*sides), ("a", "b"), "a and b", sounds)
+    assert unknown.count('<p class="alignment" lang="">') == 2
+
+
+def test_a_comparison_knows_the_kinds_of_its_language(tmp_path: Path) -> None:
+    sounds = Sounds("none", tmp_path / "page.html", 0)
+    quiet = (
+        Word("zwei", 0.0, 0.3, None, {"level": -3.0}),
+        Word("wo", 1.0, 1.2, None, {"level": -45.0}),
+    )
+    first = [score("one", "zwei", "zwei", None, 2.0, quiet[:1])]
+    second = [score("one", "zwei", "zwei wo", None, 2.0, quiet)]
+    third = [score("one", "zwei", "drei")]
+    german = NormalizerConfig(language="de")
+    html = comparison_page(compared(first, second, german), ("a", "b"), "a and b", sounds)
+    assert 'title="in silence, 1.00 s"' in html
+    assert 'title="number"' in comparison_page(
+        compared(first, third, german), ("a", "b"), "a and b", sounds
+    )
 
 
 def test_sound_is_embedded_as_far_as_it_may_be(tmp_path: Path, sounds: Sounds) -> None:
@@ -213,7 +253,7 @@ def test_a_comparison_in_a_browser(browser: str, tmp_path: Path, sounds: Sounds)
     first = utterances(tmp_path)
     second = [score(one.id, one.reference, one.reference, one.speaker) for one in first[:3]]
     second += [score(one.id, one.reference, f"{one.hypothesis} {EVIL}") for one in first[3:]]
-    html = comparison_page(compare(first, second), ("a", "b"), f"a {EVIL}", sounds)
+    html = comparison_page(compared(first, second), ("a", "b"), f"a {EVIL}", sounds)
     assert html.count("<script>") == 1
     sounds.page.write_text(html, encoding="utf-8")
     html, said = opened(browser, f"{sounds.page.as_uri()}#kind=better", tmp_path / "profile")

@@ -55,6 +55,7 @@ def evaluation_page(
     return _rendered(
         "evaluation.html",
         title=title,
+        language=_tag(known.language),
         found=found,
         parts=parts,
         rows=[_row(one, known, urls) for one in found.scored],
@@ -68,9 +69,21 @@ def comparison_page(found: Comparison, names: tuple[str, str], title: str, sound
     """The page of a comparison, as HTML: only what changed is listed."""
     changed = [one for one in found.pairs if one.first.hypothesis != one.second.hypothesis]
     urls = sounds.urls([one.first for one in changed])
-    known = Known()
+    known = Known.of(found.language)
     rows = [(one, *_both(one, known, urls)) for one in changed]
-    return _rendered("comparison.html", title=title, found=found, names=names, rows=rows)
+    return _rendered(
+        "comparison.html",
+        title=title,
+        language=_tag(found.language),
+        found=found,
+        names=names,
+        rows=rows,
+    )
+
+
+def _tag(language: str | None) -> str:
+    """How HTML names the language of texts (BCP 47); "" is one that is not known."""
+    return (language or "").replace("_", "-")
 
 
 def _both(pair: Pair, known: Known, urls: dict[str, str]) -> tuple[Row, Row]:
