@@ -55,8 +55,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
         file.write(content)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, instead: str = "name another folder with -o") -> None:
     """Makes `folder` where it is missing and proves that files can be written to it.
+
+    Args:
+        instead: what to do where they cannot.
 
     Raises:
         OutputError: they cannot.
@@ -70,9 +73,7 @@ def check_writable(folder: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         said = error.strerror or str(error)
-        raise OutputError(
-            f"{folder}: cannot be written to: {said}; name another folder with -o"
-        ) from None
+        raise OutputError(f"{folder}: cannot be written to: {said}; {instead}") from None
 
 
 def _temporary(folder: Path) -> Path:

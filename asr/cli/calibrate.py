@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from asr.cli import options
-from asr.cli.console import DONE, Console
+from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.progress import progress
 
 
@@ -41,8 +41,8 @@ def calibrate(
     what the printed calibration error is measured on. A model that carries a language model is
     measured with it and without it.
 
-    Exit status: 0 done, 1 there is too little speech, or some cannot be used, 2 the call is wrong,
-    130 interrupted.
+    Exit status: 0 done, 1 there is too little speech, or some audio could not be used (it is
+    listed, the map was fitted on the others), 2 the call is wrong, 130 interrupted.
     """
     from asr.evaluate.calibration import calibrate_model, keep_maps
     from asr.evaluate.corpus import read_utterances
@@ -53,12 +53,15 @@ def calibrate(
         found = calibrate_model(
             model, utterances, device, batch_seconds=batch_seconds, progress=shown.heard
         )
-    keep_maps(model, found)
+    keep_maps(model, found.maps)
+    for name, error in found.failed.items():
+        console.say(f"{name}: left out: {error}")
+    status = SOME_FAILED if found.failed else DONE
     if as_json:
-        values = {name: {**one.map.facts, "groups": one.groups} for name, one in found.items()}
+        values = {name: {**one.map.facts, "groups": one.groups} for name, one in found.maps.items()}
         console.print(json.dumps(values, indent=2) + "\n")
-        return DONE
-    for name, one in found.items():
+        return status
+    for name, one in found.maps.items():
         judged = one.judged
         auc = "" if judged.auc is None else f", AUC {judged.auc:.3f}"
         console.print(
@@ -66,4 +69,4 @@ def calibrate(
             f"{judged.words} of other {one.groups}, {judged.right:.1%} of them right, the "
             f"calibration error is {judged.ece:.3f}{auc}\n"
         )
-    return DONE
+    return status

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr.errors import ManifestError
+from asr.errors import ManifestError, ModelError
 from asr.evaluate.corpus import Utterance
 from asr.evaluate.error_rate import Scored
 from asr.evaluate.evaluation import evaluate
@@ -20,6 +20,7 @@ from asr.evaluate.reliability import Reliability, judged_words, reliability
 from asr.model.folder import keep_confidence
 from asr.transcribe.confidence import ConfidenceMap, ConfidenceMaps, fit_map
 from asr.transcribe.recognizer import Recognizer, load_model
+from asr.whole import check_writable
 
 #: Fewer words than this, or fewer that are right or wrong than `FEWEST`, tell too little.
 FEWEST_WORDS, FEWEST = 200, 10
@@ -36,6 +37,17 @@ class Calibration:
     fitted: int
     judged: Reliability
     groups: str
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """The maps of a model, by the names of `ConfidenceMaps`.
+
+    `failed` says for ids whose audio could not be used why; they are in no map.
+    """
+
+    maps: dict[str, Calibration] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def calibrate(scored: Sequence[Scored]) -> Calibration:
@@ -74,28 +86,35 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
 
 def calibrate_model(
     folder: Path, utterances: Sequence[Utterance], device: str = "auto", **options: Any
-) -> dict[str, Calibration]:
-    """Transcribes a corpus with a model, and fits the maps of `ConfidenceMaps`, by name.
+) -> Calibrations:
+    """Transcribes a corpus with a model, and fits its maps.
 
-    A model that carries a language model is measured with it and without it.
+    A model that carries a language model is measured with it and without it. What can be known
+    before is: whether the model has word times, and whether the maps can be written.
 
     Args:
         options: as `evaluate` takes them.
 
     Raises:
-        ManifestError: as `calibrate`, or audio cannot be used.
-        ModelError, ConfigError: the model cannot be opened.
+        ManifestError: as `calibrate`.
+        ModelError, ConfigError: the model cannot be opened, or has no CTC.
+        OutputError: the folder cannot be written to.
     """
-    found: dict[str, Calibration] = {}
+    found = Calibrations()
     for lm in (None, False):
         recognizer = load_model(folder, device, lm=lm)
         name = map_name(recognizer)
-        if name in found:
+        if name in found.maps:
             continue
+        if recognizer.model.ctc is None:
+            raise ModelError(
+                f"{folder}: has no CTC, so its words have no times and no confidence; train a "
+                "model with ctc: true"
+            )
+        check_writable(folder, "calibrate a copy of the model")
         result = evaluate(recognizer, utterances, **options)
-        for problem in result.failed.values():
-            raise ManifestError(f"{len(result.failed)} recordings cannot be used: {problem}")
-        found[name] = calibrate(result.scored)
+        found.failed.update(result.failed)
+        found.maps[name] = calibrate(result.scored)
     return found
 
 

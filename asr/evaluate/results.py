@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ class Results:
 
     scored: tuple[Scored, ...]
     normalizer: NormalizerConfig | None = None
+
+    def without(self, ids: Collection[str]) -> Results:
+        """The same but for these utterances."""
+        return replace(self, scored=tuple(one for one in self.scored if one.id not in ids))
 
     def written_by(self, normalizer: NormalizerConfig) -> Results:
         """The same with the texts as `normalizer` writes them."""

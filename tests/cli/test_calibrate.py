@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.model.folder import read_folder_config
+from asr.errors import OutputError
+from asr.model import ModelConfig, SpeechModel
+from asr.model.folder import read_folder_config, save_model_folder
+from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
 from tests.conftest import RATE, SAMPLES
@@ -67,6 +70,61 @@ def test_json(run: Run, model: Path, manifest: Path) -> None:
     values = json.loads(result.stdout)["without_lm"]
     assert values["groups"] == "speakers"
     assert values["fitted_words"] > 0
+
+
+def test_what_cannot_be_used_is_left_out_and_told(
+    run: Run, model: Path, manifest: Path, tmp_path: Path
+) -> None:
+    """The others are fitted on: what was transcribed is not lost."""
+    (tmp_path / "7.wav").write_bytes(b"")
+    result = run("calibrate", manifest, "-m", model, "--device", "cpu")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("asr: 7")
+    assert "left out: " in line
+    assert "7.wav: empty file" in line
+    assert "fitted on" in result.stdout
+    assert "without_lm" in read_folder_config(model).confidence
+
+
+def test_what_can_be_known_before_is_told_before(
+    run: Run, model: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, instead: str) -> None:
+        raise OutputError(f"{folder}: cannot be written to: no; {instead}")
+
+    def evaluate(*_: object, **__: object) -> None:
+        raise AssertionError("it transcribes first")
+
+    monkeypatch.setattr("asr.evaluate.calibration.evaluate", evaluate)
+    monkeypatch.setattr("asr.evaluate.calibration.check_writable", refuse)
+    result = run("calibrate", manifest, "-m", model, "--device", "cpu")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("cannot be written to: no; calibrate a copy of the model\n")
+
+
+def test_a_model_without_ctc_is_refused_before_it_is_run(
+    run: Run, manifest: Path, tmp_path: Path
+) -> None:
+    tokenizer = train_tokenizer(
+        ["abc"], TokenizerConfig(type="char", size=10), tmp_path / "tokenizer"
+    )
+    size = {"layers": 1, "dim": 16, "heads": 2, "ff": 16}
+    config = ModelConfig.model_validate(
+        {
+            "encoder": {"type": "transformer", **size},
+            "decoder": {"type": "transformer", **size},
+            "ctc": False,
+        }
+    )
+    folder = tmp_path / "attention"
+    model = SpeechModel(config, tokenizer.size)
+    save_model_folder(
+        folder, model, tokenizer, name="attention", normalizer=NormalizerConfig(), card=""
+    )
+    result = run("calibrate", manifest, "-m", folder, "--device", "cpu")
+    assert result.exit_code == 2
+    assert "has no CTC, so its words have no times and no confidence" in result.stderr
 
 
 def test_too_little_speech_changes_nothing(run: Run, model: Path) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from asr.evaluate.error_rate import score
 from asr.evaluate.results import Results, result_lines
 from asr.text import NormalizerConfig
 from tests.cli.conftest import Run
-from tests.conftest import SAMPLES
+from tests.conftest import RATE, SAMPLES
 
 MANIFEST = SAMPLES / "manifest.jsonl"
 
@@ -77,6 +80,27 @@ def test_models_are_measured(run: Run, tiny_model: Path, tmp_path: Path) -> None
     result = run("compare", tiny_model, other)
     assert result.exit_code == 2
     assert "a model folder needs --manifest" in result.stderr
+
+
+def test_what_cannot_be_used_is_in_no_count(
+    run: Run, tiny_model: Path, tmp_path: Path, sound: np.ndarray
+) -> None:
+    """Neither in the model's, nor in what another system made of it."""
+    lines, others = [], []
+    for name in ("one", "two", "gone"):
+        soundfile.write(tmp_path / f"{name}.wav", sound, RATE)
+        entry = {"id": name, "audio_filepath": f"{name}.wav", "duration": 3, "text": "a b"}
+        lines.append(json.dumps(entry))
+        others.append(json.dumps({"id": name, "reference": "a b", "hypothesis": "a"}))
+    (tmp_path / "gone.wav").write_bytes(b"")
+    manifest, results = tmp_path / "manifest.jsonl", tmp_path / "other.jsonl"
+    manifest.write_text("\n".join(lines))
+    results.write_text("\n".join(others))
+    result = run("compare", results, tiny_model, "--manifest", manifest, "--device", "cpu")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("asr: gone: not counted: ")
+    assert re.match(r"utterances +2, 4 words\n", result.stdout)
 
 
 def test_a_manifest_for_nothing_is_refused(run: Run, systems: tuple[Path, Path]) -> None:
