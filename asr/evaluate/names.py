@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from asr.text.abbreviations import BEFORE_NAMES
+
 #: Languages that write other nouns with capitals too.
 _CAPITAL_NOUNS = ("de", "lb")
-#: Stand before names, and end no sentence.
-_TITLE = re.compile(r"(Mrs?|Ms|Messrs|Dr|Prof|Capt|Lt|Sgt|Rev|Gen|Col)\.")
 _SENTENCE_END = re.compile(r"[.!?:;…—–\"“”„»«(\[]$|^$")
 
 
@@ -24,7 +24,7 @@ def names_in(text: str, language: str, normalize: Callable[[str], str]) -> tuple
     before = ""
     for word in text.split():
         bare = word.lstrip("\"'“‘«„([¡¿")
-        title = _TITLE.fullmatch(bare)
+        title = bare.endswith(".") and bare[:-1].lower() in BEFORE_NAMES  # ends no sentence
         opens = bare != word or bool(_SENTENCE_END.search(before))
         capital = bare[:1].isupper() and not bare.isupper() and not re.match(r"I['’]", bare)
         if capital and not opens and not title:

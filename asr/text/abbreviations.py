@@ -29,22 +29,35 @@ _DOTTED = {
     "dept": "department",
     "approx": "approximately",
 }
-#: With a full stop and a capital after it: short forms that are also ends of sentences.
+#: With a full stop, where they are no ordinal (3rd.). `st` may also be a saint.
+_STREETS = {"ave": "avenue", "rd": "road", "st": "street"}
+#: With a capital, a full stop and a name after it: they are words and ends of sentences too.
 _TITLES = {
-    "st": "saint",
-    "mt": "mount",
-    "ft": "fort",
-    "gen": "general",
-    "col": "colonel",
-    "maj": "major",
-    "gov": "governor",
-    "sen": "senator",
-    "rep": "representative",
-    "rev": "reverend",
-    "hon": "honorable",
+    "Mt": "mount",
+    "Ft": "fort",
+    "Gen": "general",
+    "Col": "colonel",
+    "Maj": "major",
+    "Gov": "governor",
+    "Sen": "senator",
+    "Rep": "representative",
+    "Rev": "reverend",
+    "Hon": "honorable",
 }
-#: With a full stop, where they are no title.
-_STREETS = {"st": "street", "ave": "avenue", "rd": "road"}
+#: What stands before a name, in small letters without the full stop.
+BEFORE_NAMES = frozenset(
+    {*_BARE, *map(str.lower, _TITLES), "prof", "capt", "lt", "sgt", "st", "ms"}
+)
+#: Words that begin sentences and no names.
+_ARTICLE = re.compile("an?|the|this|that|our|my|your|his|her|their", re.IGNORECASE)
+_SMALL = re.compile(
+    f"{_ARTICLE.pattern}|and|but|or|nor|so|if|when|where|while|who|why|whom|whose|which|what|how|"
+    "then|there|these|those|he|she|it|we|you|they|i|him|its|them|us|me|is|was|are|were|be|been|has|had|"
+    "have|do|does|did|can|could|would|should|must|no|not|yes|in|on|at|of|to|from|by|for|with|near|"
+    "behind|opposite|into|onto|over|under|after|before|since|until|as|than|about|around|along|"
+    "across|through|between|towards?",
+    re.IGNORECASE,
+)
 
 
 def _either(names: dict[str, str]) -> str:
@@ -58,27 +71,104 @@ _ALWAYS = re.compile(
     rf"{_START}(?:({_either(_BARE)}){_END}\.?|({_either(_DOTTED)})\.)", re.IGNORECASE
 )
 _NO_ORDINAL = "(?<![0-9])"  # 1st. and 3rd. end sentences
-_BEFORE_NAME = re.compile(rf"{_START}{_NO_ORDINAL}({_either(_TITLES)})\.(?=\s*(\S))", re.IGNORECASE)
-_AFTER_NAME = re.compile(rf"{_START}{_NO_ORDINAL}({_either(_STREETS)})\.", re.IGNORECASE)
+_WORD = "[^\\W_]+(?:'[^\\W_]+)*"
+_TITLE = re.compile(rf"{_START}({'|'.join(f'{title}|{title.upper()}' for title in _TITLES)})\.")
+_STREET = re.compile(
+    rf"{_START}{_NO_ORDINAL}(?:(?i:({_either(_STREETS)}))\.|(?<![^\W_]')(S[tT])(?!'?[^\W_]){_END})"
+)
+_NEXT = re.compile(rf"[\s'\"–-]*({_WORD})")
+_LAST = re.compile(rf"({_WORD})\s*$")
+#: The same over marks: without a full stop they may be gone when a text is read again.
+_NEXT_OVER_MARKS = re.compile(rf"[\W_]*({_WORD})")
+_LAST_OVER_MARKS = re.compile(rf"({_WORD})[\W_]*$")
+_ORDINAL = re.compile(
+    r"(?:.*-)?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|"
+    r"\w+teenth|\w+tieth|hundredth|\d+(?:st|nd|rd|th))",
+    re.IGNORECASE,
+)
+#: How far to look back for the word before.
+_FAR = 40
 #: In a text of small letters without digits, what `expand_abbreviations` would change.
 BARE = re.compile(rf"\b(?:{_either(_BARE)})\b")
+#: And what it might change in one with capitals.
+BARE_WITH_CAPITAL = re.compile(r"\bS[tT]\b")
 
 
 def expand_abbreviations(text: str) -> str:
     """`text` with the abbreviations of this file in words.
 
-    `St.` is a saint before a capital letter and a street elsewhere; initials (U.S.) are left to
-    the punctuation rule.
+    Titles such as `Gen.` need a name after them: a word with a capital that does not merely begin
+    a sentence. `St.` is a saint before a name, and a street behind one (Main St. is) and behind an
+    ordinal; `St` without full stop is either only where a capital tells which. `Dr.` is a drive
+    behind a name, unless one follows. Initials (U.S.) are left to the punctuation rule.
     """
-    text = _ALWAYS.sub(lambda found: _apart(found, _SPOKEN[(found[1] or found[2]).lower()]), text)
-    text = _BEFORE_NAME.sub(_title, text)
-    return _AFTER_NAME.sub(lambda found: _apart(found, _STREETS[found[1].lower()]), text)
+    for pattern, spoken in ((_TITLE, _title), (_ALWAYS, _always), (_STREET, _street)):
+        text = pattern.sub(spoken, text)
+    return text
+
+
+def _always(found: re.Match[str]) -> str:
+    short = (found[1] or found[2]).lower()
+    drive = short == "dr" and _behind_a_name(found) and not _names(_following(found, _NEXT))
+    return _apart(found, "drive" if drive else _SPOKEN[short])
 
 
 def _title(found: re.Match[str]) -> str:
-    if found[2] == found[2].lower():  # no capital: the end of a sentence
+    if not _names(_following(found, _NEXT)):
         return found[0]
-    return _apart(found, _TITLES[found[1].lower()])
+    return _apart(found, _TITLES[found[1].capitalize()])
+
+
+def _street(found: re.Match[str]) -> str:
+    if found[2]:
+        return _street_without_stop(found)
+    short = found[1].lower()
+    saint = short == "st" and _is_saint(found)
+    return _apart(found, "saint" if saint else _STREETS[short])
+
+
+def _is_saint(found: re.Match[str]) -> bool:
+    """Of `St.`, which is always one or the other."""
+    before, after = _before(found, _LAST), _following(found, _NEXT)
+    if _ORDINAL.fullmatch(before):
+        return False
+    if after and not _SMALL.fullmatch(after):
+        return _names(after) or not _names(before)  # Main St. bridge
+    return bool(
+        _SMALL.fullmatch(before) and not _ARTICLE.fullmatch(before)
+    )  # the church of St. | on Main St. | the St. is
+
+
+def _street_without_stop(found: re.Match[str]) -> str:
+    if _names(_following(found, _NEXT_OVER_MARKS)):
+        return _apart(found, "saint")
+    return _apart(found, "street") if _names(_before(found, _LAST_OVER_MARKS)) else found[0]
+
+
+def _behind_a_name(found: re.Match[str]) -> bool:
+    """Whether the word before has a capital that is not that of a sentence."""
+    word = _LAST.search(found.string, max(0, found.start() - _FAR), found.start())
+    if word is None or not _names(word[1]) or found.string.isupper():
+        return False
+    ahead = found.string[: word.start()].rstrip()
+    return bool(ahead) and ahead[-1] not in ".!?:"
+
+
+def _before(found: re.Match[str], pattern: re.Pattern[str]) -> str:
+    """The word that stands before an abbreviation, "" for none."""
+    word = pattern.search(found.string, max(0, found.start() - _FAR), found.start())
+    return word[1] if word else ""
+
+
+def _following(found: re.Match[str], pattern: re.Pattern[str]) -> str:
+    """The word that stands behind an abbreviation, "" for none."""
+    word = pattern.match(found.string, found.end())
+    return word[1] if word else ""
+
+
+def _names(word: str) -> bool:
+    """Whether a word, by its capital, may be a name."""
+    return word[:1] != word[:1].lower() and not _SMALL.fullmatch(word)
 
 
 def _apart(found: re.Match[str], spoken: str) -> str:

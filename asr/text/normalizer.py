@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from asr.text.abbreviations import BARE, expand_abbreviations
+from asr.text.abbreviations import BARE, BARE_WITH_CAPITAL, expand_abbreviations
 from asr.text.config import NormalizerConfig
 from asr.text.numbers import english_numbers, other_numbers
 
@@ -107,11 +107,16 @@ class TextNormalizer:
         """The normalised text; may be empty."""
         if self._is_plain(text):
             return text
-        if self.config.lowercase and text.isascii() and self._is_plain(lower := text.lower()):
-            return lower
+        if self._only_needs_small_letters(text):
+            return text.lower()
         for rule in self._rules:
             text = rule(text)
         return " ".join(text.split())
+
+    def _only_needs_small_letters(self, text: str) -> bool:
+        if not (self.config.lowercase and text.isascii() and self._is_plain(text.lower())):
+            return False
+        return not (self._expands and BARE_WITH_CAPITAL.search(text))
 
     def _is_plain(self, text: str) -> bool:
         return self._plain.fullmatch(text) is not None and not (self._expands and BARE.search(text))

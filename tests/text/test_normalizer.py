@@ -20,7 +20,8 @@ normalize = TextNormalizer()
 #: Pieces that the rules fight over, so that random texts meet them next to each other.
 PIECES = "|".join(
     (
-        "Mr.|Mrs|Dr.|St.| st. |No. |Gen. |etc.|U.S.|p.m.|don't|AΣ|million|k|st|th|s|'s",
+        "Mr.|Mrs|Dr.|St.| st. | St |Main |The |Gen. |No. |etc.|U.S.|p.m.|don't|AΣ",
+        "million|k|st|th|s|'s",
         "#|$|£|€|%|&|+|°|@|:|.|,|-|–|—|/|'|’|`|(|_|▁|😀|\"|\0| |\t|\u3000|´|¨|…|™",
         "5|12|007|1984|1,234|3.14|.5|5:30|30|80s|½|²|٣|Ⅳ|①",
         "ﬁ|ŉ|İ|ẞ|é|Å|e\u0301|\u0301|\u0345|漢|が|か\u3099|नि|\u00ad|\u200d|\ufe0f|\u20e3",
@@ -111,6 +112,48 @@ def test_writing(text: str, expected: str) -> None:
     ],
 )
 def test_abbreviations(text: str, expected: str) -> None:
+    assert normalize(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("in Minneapolis, St. Paul", "in minneapolis saint paul"),
+        ("Mount St. Helens", "mount saint helens"),
+        ("Lord St. John's St.-René", "lord saint john's saint rené"),
+        ("St Paul's, about St Petersburg", "saint paul's about saint petersburg"),
+        ("ST PAUL AND ST. PAUL", "saint paul and saint paul"),
+        ("near st. louis", "near saint louis"),
+        ("the church of St.", "the church of saint"),
+        ("He lives on Main St. He went", "he lives on main street he went"),
+        ("Main St., Paul said", "main street paul said"),
+        ("Main St. bridge, 10 Baker St.", "main street bridge ten baker street"),
+        ("Wall St was; from Wall St", "wall street was from wall street"),
+        ("on 5th St. Bridge", "on fifth street bridge"),
+        ("on main st. in town, the st.", "on main street in town the street"),
+        ("1st. of May, the 'st' of first", "first of may the st of first"),
+        ("the st of it, thou NEED'ST MUST", "the st of it thou need'st must"),
+        ("3rd. Ave. and 4th Rd.", "third avenue and fourth road"),
+    ],
+)
+def test_saints_and_streets(text: str, expected: str) -> None:
+    assert normalize(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dr. Bell of Mulholland Dr. is", "doctor bell of mulholland drive is"),
+        ("see Lakeshore Dr., Chicago", "see lakeshore drive chicago"),
+        ("See Dr. Bell. The Dr. said: Thanks Dr.", "see doctor bell the doctor said thanks doctor"),
+        ("THE GOOD DR. WAS", "the good doctor was"),
+        ("Ft. Worth is six ft. Then", "fort worth is six ft then"),
+        ("Rev. Mr. Bell, Lt. Gen. Lee", "reverend mister bell lieutenant general lee"),
+        ("the House Rep. He and the next gen. Then", "the house rep he and the next gen then"),
+        ("MT. EVEREST", "mount everest"),
+    ],
+)
+def test_titles_need_a_name(text: str, expected: str) -> None:
     assert normalize(text) == expected
 
 
