@@ -109,8 +109,13 @@ def expand_abbreviations(text: str) -> str:
 
 def _always(found: re.Match[str]) -> str:
     short = (found[1] or found[2]).lower()
-    drive = short == "dr" and _behind_a_name(found) and not _names(_following(found, _NEXT))
-    return _apart(found, "drive" if drive else _SPOKEN[short])
+    return _apart(found, "drive" if short == "dr" and _is_drive(found) else _SPOKEN[short])
+
+
+def _is_drive(found: re.Match[str]) -> bool:
+    """Of `Dr.`. At the end of a text it is none: sentences are often cut behind the full stop."""
+    goes_on = found.string[found.end() :].strip()
+    return bool(goes_on) and not _names(_following(found, _NEXT)) and _behind_a_name(found)
 
 
 def _title(found: re.Match[str]) -> str:
