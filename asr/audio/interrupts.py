@@ -1,8 +1,9 @@
-"""Ctrl-C while a library decodes.
+"""Ctrl-C while a library opens, decodes or closes.
 
 The libraries read our files by calling back into Python. An exception that a signal handler raises
 in there (KeyboardInterrupt) cannot pass through C: it would be printed and forgotten, the run
-would go on, and the block that was being read would be wrong.
+would go on, and the block that was being read would be wrong. One that comes while a file is closed
+would leave what is closed after it open.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class AudioStream:
         try:
             self._mix = Downmix(self.channels, self._carrying_channels())
         except BaseException:
-            self._decoder.close()
+            _close(self._decoder)
             raise
         self._blocks = self._converted()
 
@@ -82,9 +82,10 @@ class AudioStream:
 
     def close(self) -> None:
         """Ends decoding and closes the file; twice is allowed. A stream object stays open."""
-        self._blocks.close()
-        self._decoder.close()
-        self._source.close()
+        with interrupts_wait():
+            self._blocks.close()
+            self._decoder.close()
+            self._source.close()
 
     def _open_checked(self) -> Decoder:
         """A decoder whose rate and channels are within the limits."""
@@ -99,7 +100,7 @@ class AudioStream:
             wanted = f"at most {limits.max_channels} can be used (AudioLimits.max_channels)"
         else:
             return decoder
-        decoder.close()
+        _close(decoder)
         raise self._source.problem(f"{found}; {wanted}")
 
     def _limited(self, decoder: Decoder) -> Iterator[Block]:
@@ -119,7 +120,7 @@ class AudioStream:
         if self.channels == 1:
             return 1
         count = carrying_channels(self._limited(self._decoder), self.channels)
-        self._decoder.close()
+        _close(self._decoder)
         self._decoder = self._open_checked()
         return count
 
@@ -164,6 +165,11 @@ class AudioStream:
         self.notes += [*self._decoder.notes, *self._level.notes(), *self._mix.notes()]
 
 
+def _close(decoder: Decoder) -> None:
+    with interrupts_wait():
+        decoder.close()
+
+
 def open_audio(
     source: str | bytes | os.PathLike[Any] | BinaryIO,
     rate: int,
@@ -189,7 +195,8 @@ def open_audio(
     try:
         return AudioStream(opened, rate, limits)
     except BaseException:
-        opened.close()
+        with interrupts_wait():
+            opened.close()
         raise
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+import numpy as np
 import pytest
+import soundfile
 
 from asr.audio import load_audio, open_audio
 from asr.audio.interrupts import interrupts_wait
+from asr.audio.sndfile_decoder import SndfileDecoder
 from tests.audio.made import RATE, example
 
 
@@ -67,6 +70,48 @@ def test_an_interrupt_while_decoding_is_raised(
                 pass
     assert 0 < got < len(whole)
     assert capfd.readouterr().err == ""  # an exception inside a callback would be printed
+
+
+@pytest.mark.parametrize("kind", ["wav-16", "m4a-index-first"])
+def test_an_interrupt_while_closing_comes_when_all_is_closed(
+    kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(example(kind, 6.0))
+    stream = open_audio(path, RATE)
+    next(iter(stream))
+    decoder, closed = stream._decoder, []
+
+    def close() -> None:
+        signal.raise_signal(number)
+        type(decoder).close(decoder)
+        closed.append(decoder)
+
+    monkeypatch.setattr(decoder, "close", close)
+    with pytest.raises(_Stopped):
+        stream.close()
+    assert closed == [decoder]
+    assert stream._source._file.closed
+
+
+def test_an_interrupt_between_two_readings_closes_the_file(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channels of a stereo file are looked at first; then it is opened again."""
+    path = tmp_path / "a"
+    soundfile.write(path, np.ones((RATE, 2), np.float32) / 2, RATE, format="WAV")
+    close, files = SndfileDecoder.close, []
+
+    def interrupted(decoder: SndfileDecoder) -> None:
+        signal.raise_signal(number)
+        close(decoder)
+        files.append(decoder._file)
+
+    monkeypatch.setattr(SndfileDecoder, "close", interrupted)
+    with pytest.raises(_Stopped):
+        open_audio(path, RATE)
+    assert files
+    assert all(file.closed for file in files)
 
 
 def test_an_interrupt_comes_when_the_block_has_ended(number: int) -> None:
