@@ -19,6 +19,7 @@ import sys
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
@@ -30,14 +31,7 @@ SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/t
 
 def main() -> None:
     """Reads the command line and writes the three manifests."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="a local copy of the dataset")
-    parser.add_argument("--download", action="store_true", help="fetch the public one")
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "data")
-    args = parser.parse_args()
-    if bool(args.folder) == args.download:
-        parser.error("name a local copy of the dataset, or give --download")
-    folder = args.folder or download(args.output / "download")
+    folder, output = arguments(__doc__, HERE / "data")
     splits: dict[str, list[dict[str, object]]] = {"train": [], "dev": [], "test": []}
     for path in recordings(folder):
         digit, speaker, number = path.stem.split("_")
@@ -45,18 +39,39 @@ def main() -> None:
         splits[part].append(
             {
                 "id": path.stem,
-                "audio_filepath": os.path.relpath(path, args.output),
+                "audio_filepath": os.path.relpath(path, output),
                 "duration": round(soundfile.info(path).duration, 4),
                 "text": DIGITS[int(digit)],
                 "speaker": speaker,
             }
         )
-    args.output.mkdir(parents=True, exist_ok=True)
     for part, entries in splits.items():
-        lines = "".join(json.dumps(entry) + "\n" for entry in entries)
-        (args.output / f"{part}.jsonl").write_text(lines, encoding="utf-8")
-        minutes = sum(float(str(entry["duration"])) for entry in entries) / 60
-        print(f"{part}: {len(entries)} recordings, {minutes:.1f} minutes")
+        write(output / f"{part}.jsonl", entries)
+
+
+def arguments(about: str, output: Path) -> tuple[Path, Path]:
+    """Reads the command line: the folder of the dataset, fetched if asked for, and of the output.
+
+    Args:
+        about: what the program does. output: where to write unless the call says otherwise.
+    """
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="a local copy of the dataset")
+    parser.add_argument("--download", action="store_true", help="fetch the public one")
+    parser.add_argument("-o", "--output", type=Path, default=output)
+    args = parser.parse_args()
+    if bool(args.folder) == args.download:
+        parser.error("name a local copy of the dataset, or give --download")
+    return args.folder or download(args.output / "download"), args.output
+
+
+def write(manifest: Path, entries: Sequence[dict[str, object]]) -> None:
+    """Writes a manifest and tells how much is in it."""
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+    manifest.write_text(lines, encoding="utf-8")
+    minutes = sum(float(str(entry["duration"])) for entry in entries) / 60
+    print(f"{manifest.stem}: {len(entries)} utterances, {minutes:.1f} minutes")
 
 
 def recordings(folder: Path) -> list[Path]:

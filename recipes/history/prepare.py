@@ -12,8 +12,6 @@ and train.jsonl, dev.jsonl and test.jsonl to recipes/history/data.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +21,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from recipes.digits.prepare import DIGITS, download, recordings
+from recipes.digits.prepare import DIGITS, arguments, recordings, write
 
 HERE = Path(__file__).parent
 RATE = 8000
@@ -47,21 +45,12 @@ Said = tuple[int, np.ndarray]
 
 def main() -> None:
     """Reads the command line and writes sound and manifests."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="a local copy of the dataset")
-    parser.add_argument("--download", action="store_true", help="fetch the public one")
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "data")
-    args = parser.parse_args()
-    if bool(args.folder) == args.download:
-        parser.error("name a local copy of the dataset, or give --download")
-    said = read(args.folder or download(args.output / "download"))
+    folder, output = arguments(__doc__, HERE / "data")
+    said = read(folder)
     for place, (part, (numbers, counts)) in enumerate(PARTS.items()):
         random = np.random.default_rng([2014, place])
-        entries = make(args.output / part, said, numbers, counts, random)
-        lines = "".join(json.dumps(entry) + "\n" for entry in entries)
-        (args.output / f"{part}.jsonl").write_text(lines, encoding="utf-8")
-        minutes = sum(float(str(entry["duration"])) for entry in entries) / 60
-        print(f"{part}: {len(entries)} strings, {minutes:.0f} minutes")
+        entries = make(output / part, said, numbers, counts, random)
+        write(output / f"{part}.jsonl", entries)
 
 
 def read(folder: Path) -> dict[str, dict[int, list[Said]]]:

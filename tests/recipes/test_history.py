@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from asr.config import read_yaml
+from asr.config import parse, read_yaml
 from asr.train.recipe import load_recipe
 from recipes.history import prepare, run
+from recipes.history.report import Result, write_results
 
 HISTORY = Path(__file__).parents[2] / "recipes" / "history"
 
@@ -57,15 +57,66 @@ def test_all_systems_have_the_same_data_labels_and_budget() -> None:
         load_recipe(HISTORY / f"{name}.yaml")
 
 
-def test_results_are_counted_by_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    strings = [("ann", 2, 1, 2), ("bob", 2, 0, 2), ("ann", 12, 6, 12), ("bob", 12, 6, 12)]
-    values = {"system": "dot", "seed": 1, "parameters": 10**6, "steps": 9, "cpu_seconds": 90.0}
-    (tmp_path / "exp" / "dot-1").mkdir(parents=True)
-    result = tmp_path / "exp" / "dot-1" / "result.json"
-    result.write_text(json.dumps({**values, "strings": strings}))
-    monkeypatch.setattr(run, "HERE", tmp_path)
-    run.write_results()
+def test_each_trick_changes_the_recipe() -> None:
+    plain = load_recipe(HISTORY / "location.yaml")
+    known = parse(run.Tricks, read_yaml(HISTORY / "tricks.yaml"), "tricks.yaml").tricks
+    changed = [load_recipe(HISTORY / "location.yaml", one.set) for one in known.values()]
+    assert all(one != plain for one in changed)
+    assert len({str(one) for one in changed}) == len(changed)
+    assert all(one.model == plain.model for one in changed)
+
+
+#: Two strings of each of two speakers: (speaker, digits, errors, words).
+STRINGS = [("ann", 2, 1, 2), ("bob", 2, 0, 2), ("ann", 12, 6, 12), ("bob", 12, 6, 12)]
+
+
+def result(seed: int, trick: str = "", errors: int = 0) -> Result:
+    """A run that makes so many errors more in each string than STRINGS say."""
+    strings = [(who, digits, wrong + errors, words) for who, digits, wrong, words in STRINGS]
+    return Result("dot", seed, 10**6, 9, 90.0, strings, trick)
+
+
+def test_results_are_counted_by_length(tmp_path: Path) -> None:
+    write_results([result(1)], {}, tmp_path)
     told = (tmp_path / "RESULTS.md").read_text()
     assert "| GRU, dot attention | 1 | 1.00 M | 1.5 min | 25.0 % (" in told
     assert "| 50.0 % (50.0 to 50.0) |" in told
+    assert "exposure bias" not in told
     assert (tmp_path / "by_length.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tricks_are_compared_with_runs_of_their_seeds(tmp_path: Path) -> None:
+    plain = [result(1), result(2, errors=1), result(3, errors=2)]
+    tried = [result(1, "noise"), result(2, "noise"), result(7, "guided")]
+    abouts = {"noise": "weight noise", "guided": "guided attention", "never": "not run"}
+    write_results([*plain, *tried], abouts, tmp_path)
+    told = (tmp_path / "RESULTS.md").read_text().splitlines()
+    assert any(line.startswith("| GRU, dot attention | 3 |") for line in told)
+    assert "| none | 1.5 min | 50.0 % | | 54.2 % | |" in told  # of seeds 1 and 2
+    [noise] = [line for line in told if line.startswith("| weight noise")]
+    assert noise == (
+        "| weight noise | 1.5 min | 25.0 % | -25.0 (-25.0 to -25.0); +0.0, -50.0 "
+        "| 50.0 % | -4.2 (-4.2 to -4.2); +0.0, -8.3 |"
+    )
+    assert not any(line.startswith(("| guided attention", "| not run")) for line in told)
+
+
+def test_a_system_runs_with_each_trick_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tricks.yaml").write_text("tricks: {noise: {about: n, set: [training.ema=0]}}")
+    asked: list[tuple[object, ...]] = []
+
+    def ran(system: str, seed: int, folder: Path, trick: str, overrides: object) -> Result:
+        folder.mkdir(parents=True)
+        asked.append((folder.name, overrides))
+        return result(seed, trick)
+
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(run, "run", ran)
+    monkeypatch.setattr("sys.argv", ["run.py", "--tricks", "--only", "dot", "--seeds", "1"])
+    run.main()
+    assert asked == [("dot-1", ()), ("dot-noise-1", ("training.ema=0",))]
+    run.main()
+    assert len(asked) == 2
+    assert "| n | 1.5 min |" in (tmp_path / "RESULTS.md").read_text()
