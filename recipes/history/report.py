@@ -36,7 +36,7 @@ systems are trained on the same strings of 1 to {TRAINED} digits, with the same 
 one label) and as many passes over them, and tested on strings of 1 to {TESTED}, of recordings
 that are in no training string (beam {BEAM}). All six speakers are in both parts: the figures say
 nothing about other voices. 95 % intervals are bootstraps over speakers, of all seeds together;
-time is that of one CPU core, with preparing the data.
+behind them stands what each seed came to. Time is that of one CPU core, with preparing the data.
 """
 
 ABOUT_TRICKS = """## What the tricks against exposure bias are worth
@@ -45,8 +45,8 @@ ABOUT_TRICKS = """## What the tricks against exposure bias are worth
 
 Each changes one thing of the recipe of its system and is compared with the runs of the table above
 that have the same seeds: the same strings, the same weights to begin with. Differences are in
-points, with 95 % intervals; the rates of the single seeds stand behind them, since seeds differ by
-more than speakers do. A trick helps where its interval is below 0 and every seed is better.
+points, with 95 % intervals; behind them stands the difference of each seed. A trick helps where its
+interval is below 0 and every seed is better.
 """
 
 
@@ -117,9 +117,9 @@ def _row(name: str, runs: Sequence[Result]) -> str:
     rates = []
     for lengths in LENGTHS.values():
         strings = Strings.of(runs, lengths)
-        rates.append(
-            f"{strings.percent:.1f} %{_between(rate_interval(strings.counts, strings.speakers))}"
-        )
+        found = rate_interval(strings.counts, strings.speakers)
+        each = ", ".join(f"{Strings.of([one], lengths).percent:.1f}" for one in runs)
+        rates.append(f"{strings.percent:.1f} %{_between(found)}; {each}")
     return (
         f"| {SYSTEMS[name]} | {len(runs)} | {runs[0].parameters / 1e6:.2f} M | {_minutes(runs)} | "
         f"{' | '.join(rates)} |"

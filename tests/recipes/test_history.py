@@ -103,7 +103,7 @@ def test_results_are_counted_by_length(tmp_path: Path) -> None:
     write_results([result(1)], {}, tmp_path)
     told = (tmp_path / "RESULTS.md").read_text()
     assert "| GRU, dot attention | 1 | 1.00 M | 1.5 min | 25.0 % (" in told
-    assert "| 50.0 % (50.0 to 50.0) |" in told
+    assert "| 50.0 % (50.0 to 50.0); 50.0 |" in told
     assert "exposure bias" not in told
     assert (tmp_path / "by_length.png").read_bytes().startswith(b"\x89PNG")
 
