@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from asr.cli import options
 from asr.cli.console import DONE, Console
+from asr.cli.inputs import missing
+from asr.cli.opening import open_model
+from asr.cli.outputs import check_output
 
 
 @click.command()
@@ -48,12 +52,14 @@ def attention(
     from asr.audio import load_audio
     from asr.dependencies import need
     from asr.errors import AudioError, ConfigError
+
+    if not os.path.lexists(audio):
+        raise missing(audio)
+    check_output("-o", output)
+    recognizer = open_model(console, model, device)
     from asr.evaluate.attention import draw, look
-    from asr.transcribe.recognizer import load_model
 
     need("matplotlib", "train")
-    options.leave_cores_free()
-    recognizer = load_model(model, device)
     found = look(recognizer, load_audio(audio, recognizer.sample_rate))
     if not found:
         raise AudioError(f"{audio}: nothing is said in it that could be drawn; name another")

@@ -9,6 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
+from asr.cli.opening import check_model
 from asr.cli.progress import progress
 
 
@@ -24,6 +25,7 @@ from asr.cli.progress import progress
 )
 @options.device
 @options.batch_seconds
+@options.quiet
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def calibrate(
@@ -44,12 +46,16 @@ def calibrate(
     Exit status: 0 done, 1 there is too little speech, or some audio could not be used (it is
     listed, the map was fitted on the others), 2 the call is wrong, 130 interrupted.
     """
-    from asr.evaluate.calibration import calibrate_model, keep_maps
+    check_model(model)
     from asr.evaluate.corpus import read_utterances
 
-    utterances = read_utterances(manifest)
-    options.leave_cores_free()
-    with progress(None) as shown:
+    with console.working(f"reading {manifest}"):
+        utterances = read_utterances(manifest)
+    with console.working("loading libraries"):
+        from asr.evaluate.calibration import calibrate_model, keep_maps
+
+        options.leave_cores_free()
+    with progress(None, quiet=console.quiet) as shown:
         found = calibrate_model(
             model, utterances, device, batch_seconds=batch_seconds, progress=shown.heard
         )

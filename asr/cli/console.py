@@ -7,9 +7,11 @@ or one JSON object each where a program reads them.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TextIO
@@ -55,6 +57,24 @@ class Console:
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             values = {"time": now, "event": name, **values}
             _log(json.dumps(values, ensure_ascii=False))
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Shows on a terminal what goes on until the block ends; nothing is left of it then.
+
+        Elsewhere, and where `quiet`, nothing is shown.
+        """
+        if self.quiet or self.as_json or sys.stderr is None or not sys.stderr.isatty():
+            yield
+            return
+        width = shutil.get_terminal_size().columns - 1  # a full line would begin the next one
+        with suppress(OSError):
+            _write(sys.stderr, f"\r{shown(what)} ..."[:width])
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                _write(sys.stderr, f"\r{' ' * width}\r")
 
     def print(self, text: str) -> None:
         """Prints a result on stdout, at once: who reads from a pipe sees it when it is there.

@@ -10,8 +10,9 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
+from asr.cli.opening import check_model, open_model
+from asr.cli.outputs import check_output
 from asr.cli.progress import progress
-from asr.errors import OutputError
 
 if TYPE_CHECKING:
     from asr.evaluate.report.sound import Mode
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 )
 @options.html_audio
 @options.html_limit
+@options.quiet
 @click.pass_obj
 def evaluate(
     console: Console,
@@ -75,31 +77,31 @@ def evaluate(
     Exit status: 0 done, 1 some audio could not be used (it is listed, and in no count), 2 the call
     is wrong, 130 interrupted.
     """
+    options.check_search(search, no_lm)
+    check_model(model, lm, no_lm)
+    for option, path in (("-o", output), ("--html", html)):
+        check_output(option, path)
     from asr.cli.evaluation_tables import summary
     from asr.evaluate.breakdown import breakdown
     from asr.evaluate.classes import Known
-    from asr.evaluate.corpus import read_utterances
+    from asr.evaluate.corpus import read_utterances, total_seconds
     from asr.evaluate.evaluation import evaluate as measure
     from asr.evaluate.report.page import evaluation_page
     from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import Results, result_lines
-    from asr.evaluate.vocabulary import read_vocabulary
+    from asr.evaluate.vocabulary import check_vocabulary, read_vocabulary
     from asr.text import TextNormalizer
-    from asr.transcribe.recognizer import load_model
-    from asr.whole import check_writable, write_whole
+    from asr.whole import write_whole
 
-    utterances = read_utterances(manifest)
-    for option, path in (("-o", output), ("--html", html)):
-        if path is not None:
-            if path.is_dir():
-                raise OutputError(f"{path}: a folder; name a file with {option}")
-            check_writable(path.parent)
-    options.leave_cores_free()
-    recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
+    with console.working(f"reading {manifest}"):
+        utterances = read_utterances(manifest)
+    if vocabulary is not None:
+        check_vocabulary(vocabulary)
+    recognizer = open_model(console, model, device, lm, no_lm)
     normalizer = recognizer.config.normalizer
     words = read_vocabulary(vocabulary, TextNormalizer(normalizer)) if vocabulary else None
     known = Known.of(normalizer.language, words)
-    with progress(None) as shown:
+    with progress(None, total_seconds(utterances), console.quiet) as shown:
         found = measure(recognizer, utterances, progress=shown.heard, **search)
     for name, error in found.failed.items():
         console.say(f"{name}: not counted: {error}")

@@ -85,7 +85,7 @@ def finetune(
         need(library, "train")
     from asr.train.adaptation import Request
     from asr.train.finetune import finetune as adapt
-    from asr.transcribe.recognizer import model_folder
+    from asr.folders import model_folder
 
     options.leave_cores_free()
     limit = [] if max_time is None else [f"training.max_time={max_time}"]

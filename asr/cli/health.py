@@ -239,7 +239,8 @@ def _model(path: str | None) -> Iterator[Finding]:
     """Opens the model, whose files are checked against their digests, and lets it hear a second."""
     import numpy as np
 
-    from asr.transcribe.recognizer import load_model, model_folder
+    from asr.folders import model_folder
+    from asr.transcribe.recognizer import load_model
 
     try:
         folder = model_folder(path)

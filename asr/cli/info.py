@@ -39,7 +39,8 @@ def about_model(path: str | None) -> dict[str, Any]:
     Raises:
         ModelError: it is not a model folder, or damaged.
     """
-    from asr.transcribe.recognizer import load_model, model_folder
+    from asr.folders import model_folder
+    from asr.transcribe.recognizer import load_model
 
     folder = model_folder(path)
     recognizer = load_model(folder, "cpu")

@@ -53,6 +53,11 @@ def _expand(argument: str, endings: tuple[str, ...], recursive: bool) -> Iterato
         yield from _pattern(argument, endings, recursive)
 
 
+def missing(path: Path) -> AudioError:
+    """What to tell about an input that is not there."""
+    return AudioError(f"{path}: no such file; check the path")
+
+
 def _file(path: Path) -> Input | AsrError:
     """A file by its name; whether it can be read is found out when it is opened."""
     return Input(path, Path(path.stem))

@@ -128,7 +128,7 @@ def _train(
     from asr.train.duration import seconds_of
     from asr.train.lm.run import LMStart, train_lm
     from asr.train.lm.texts import Sources
-    from asr.transcribe.recognizer import chosen_device, model_folder
+    from asr.transcribe.devices import chosen_device
 
     try:
         limit = None if max_time is None else seconds_of(max_time)
@@ -184,7 +184,7 @@ def _converted(texts: tuple[Path, ...], output: Path, tokenizer: Path | None) ->
     from asr.lm.ngram import NGramConfig
     from asr.text import load_tokenizer
     from asr.train.lm.run import normalizer_of
-    from asr.transcribe.recognizer import model_folder
+    from asr.folders import model_folder
 
     if len(texts) > 1:
         raise click.UsageError("one .arpa file makes a language model; name it alone")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
+
+from asr.cli.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +45,27 @@ def _a_device(context: click.Context, _: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
+def _known_device(context: click.Context, _: click.Parameter, value: str) -> str:
+    from asr.transcribe.devices import check_device
+
+    check_device(value)
+    return value
+
+
+def _readable_hotwords(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if not_empty(context, parameter, value) is not None:
+        from asr.transcribe.hotwords import check_hotwords
+
+        check_hotwords(str(value))
+    return value
+
+
+def _quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.ensure_object(Console).quiet = value
+
+
 model = click.option(
     "-m",
     "--model",
@@ -56,6 +79,7 @@ device = click.option(
     default="auto",
     show_default=True,
     metavar="auto|cpu|cuda",
+    callback=_known_device,
     shell_complete=_a_device,
     help="auto takes the GPU where there is one.",
 )
@@ -145,7 +169,7 @@ html_limit = click.option(
 )
 hotwords = click.option(
     "--hotwords",
-    callback=not_empty,
+    callback=_readable_hotwords,
     metavar="FILE|LIST",
     help="Phrases that are likely to be said: a file with one a line, or a list with commas; "
     "'phrase : 2' counts twice as much.",
@@ -163,6 +187,15 @@ resume = click.option(
     show_default=True,
     metavar="auto|never|PATH",
     help="Go on from the output folder's last checkpoint, or not, or from another one.",
+)
+quiet = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_quiet,
+    help="Only errors on standard error: no progress, no notes.",
 )
 batch_seconds = click.option(
     "--batch-seconds",
@@ -190,6 +223,24 @@ def language_model(lm: str | None, no_lm: bool) -> str | bool | None:
     if lm is not None and no_lm:
         raise click.UsageError("--lm and --no-lm do not go together; give one of them")
     return False if no_lm else lm
+
+
+def check_search(search: Mapping[str, Any], no_lm: bool) -> None:
+    """Refuses options of the search that do not go together.
+
+    Raises:
+        click.UsageError: some do not.
+    """
+    weights = [name for name in ("lm_weight", "ilm_weight") if search.get(name)]
+    if no_lm and weights:
+        option = f"--{weights[0].replace('_', '-')}"
+        raise click.UsageError(f"--no-lm and {option} do not go together; give one of them")
+    if search.get("hotword_weight") is not None and search.get("hotwords") is None:
+        raise click.UsageError("--hotword-weight needs --hotwords: add them, or leave it out")
+    if search.get("left_ms") is not None and search.get("chunk_ms") is None:
+        raise click.UsageError(
+            "--left-ms needs --chunk-ms: without chunks all of the past is seen; leave it out"
+        )
 
 
 class KeyNumber(click.ParamType):

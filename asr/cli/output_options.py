@@ -29,10 +29,6 @@ def _log_format(context: click.Context, _: click.Parameter, value: str) -> None:
     context.ensure_object(Console).as_json = value == "json"
 
 
-def _quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
-    context.ensure_object(Console).quiet = value
-
-
 formats = click.option(
     "-f",
     "--formats",
@@ -71,20 +67,11 @@ log_format = click.option(
     callback=_log_format,
     help="How messages on standard error are written; json has an event for each input.",
 )
-quiet = click.option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_quiet,
-    help="Only errors on standard error: no progress, no notes.",
-)
 
 
 def output_options(command: F) -> F:
     """Adds all options of this file, in the order of the help."""
-    for option in (quiet, log_format, highlight_words, subtitles, nbest, formats):
+    for option in (options.quiet, log_format, highlight_words, subtitles, nbest, formats):
         command = option(command)
     return command
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.cli.inputs import Input
-from asr.errors import ConfigError
+from asr.errors import ConfigError, OutputError
 from asr.whole import check_writable
 
 #: What common file systems take, in bytes.
@@ -65,6 +65,19 @@ def file_name(output: Path, ending: str) -> Path:
     mark = f"~{hashlib.sha256(os.fsencode(output.name)).hexdigest()[:8]}.{ending}"
     kept = os.fsencode(output.name)[: LONGEST_NAME - len(mark)]
     return output.with_name(kept.decode("utf-8", "ignore") + mark)
+
+
+def check_output(option: str, path: Path | None) -> None:
+    """Proves that the file that an option names, if any, can be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise OutputError(f"{path}: a folder; name a file with {option}")
+    check_writable(path.parent)
 
 
 def check_folders(jobs: Iterable[Job]) -> None:

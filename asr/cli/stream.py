@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
-from asr.cli.inputs import STDIN
+from asr.cli.inputs import STDIN, missing
 from asr.cli.live_view import LATE_SECONDS, clock, view
+from asr.cli.opening import check_model, open_model
 from asr.errors import AsrError, AudioError
 from asr.output import end_line
 from asr.types import StreamUpdate
@@ -135,13 +138,14 @@ def stream(
     130 interrupted.
     """
     _check(source, simulate, microphone)
+    options.check_search(choices, no_lm)
+    check_model(model, lm, no_lm)
+    _check_sound(source, simulate)
+    recognizer = open_model(console, model, device, lm, no_lm)
     from asr.audio import Microphone
     from asr.transcribe.live import Live
     from asr.transcribe.live_source import open_live
-    from asr.transcribe.recognizer import load_model
 
-    options.leave_cores_free()
-    recognizer = load_model(model, device, lm=options.language_model(lm, no_lm))
     recognizer.stream(recognizer.sample_rate, **choices)  # a wrong option is told before listening
     rate, recorder = sample_rate or RAW_RATE, None
     if simulate:
@@ -175,6 +179,16 @@ def _check(source: str | None, simulate: str | None, microphone: str | None) -> 
         options.refuse(("pcm",), "a microphone gives no raw bytes")
     if source and (sys.stdin is None or sys.stdin.isatty()):
         raise AudioError("standard input: no pipe; send raw samples into it, or leave - out")
+
+
+def _check_sound(source: str | None, simulate: str | None) -> None:
+    """Finds out before the model is loaded whether there can be any sound."""
+    if simulate and simulate != STDIN and not os.path.lexists(simulate):
+        raise missing(Path(simulate))
+    if not simulate and not source:
+        from asr.audio import input_devices
+
+        input_devices()
 
 
 def _simulated(path: str, rate: int, pace: float) -> LiveBlocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.delivery import Delivery
-from asr.cli.inputs import STDIN, Input, find_inputs
+from asr.cli.inputs import STDIN, Input, find_inputs, missing
+from asr.cli.opening import check_model, open_model
 from asr.cli.output_options import check_nbest, output_options, subtitle_config
 from asr.cli.outputs import Job, check_folders, plan_outputs
 from asr.cli.progress import measure_in_background, progress
@@ -74,6 +76,8 @@ def transcribe(
     if paths.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     check_nbest(formats, choices["nbest"])
+    options.check_search(choices, choices["no_lm"])
+    check_model(choices["model"], choices["lm"], choices["no_lm"])
     written = OutputOptions(subtitles=subtitle_config(formats, subtitles, highlight_words))
     from asr.audio import AUDIO_ENDINGS
 
@@ -89,10 +93,22 @@ def transcribe(
         console.note(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
     delivery = Delivery(console, printed=formats[0], named=len(found) > 1, options=written)
     delivery.refused = len(problems)
-    if todo:
-        run(todo, delivery, **choices)
+    if present := _present(todo, delivery):
+        run(present, delivery, **choices)
     delivery.finished()
     return SOME_FAILED if delivery.refused or delivery.failed else DONE
+
+
+def _present(jobs: list[Job], delivery: Delivery) -> list[Job]:
+    """The jobs whose input is there; of the others is told before a model is opened."""
+    present = []
+    for job in jobs:
+        source = job.input.source
+        if isinstance(source, Path) and not os.path.lexists(source):
+            delivery.deliver(job, missing(source))
+        else:
+            present.append(job)
+    return present
 
 
 def run(
@@ -108,12 +124,9 @@ def run(
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
     from asr.audio import AudioLimits
     from asr.audio.length import told_seconds
-    from asr.transcribe.recognizer import load_model
 
-    options.leave_cores_free()
     limits = AudioLimits.for_hours(max_hours)
-    language_model = options.language_model(lm, no_lm)
-    recognizer = load_model(model, device, lm=language_model, limits=limits)
+    recognizer = open_model(delivery.console, model, device, lm, no_lm, limits=limits)
     delivery.options = replace(delivery.options, model=recognizer.name)
     sources = [job.input.source for job in jobs]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asr.data.config import DataConfig, Source
-from asr.data.dataset import text_of
+from asr.data.entry import text_of
 from asr.data.headers import all_seconds
 from asr.data.manifest import read_manifest
 from asr.data.plan import SHARE

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from asr.data.batches import Item, Plan
+from asr.data.entry import text_of
 from asr.data.samples import cut_samples
 from asr.errors import AudioError
 from asr.text import BLANK
@@ -158,12 +159,6 @@ class SpeechDataset(Dataset[Batch]):
         for row, target in zip(rows, padded, strict=False):
             target[: len(row)] = row
         return padded, lengths
-
-
-def text_of(cut: Any) -> str:
-    """What is said in a cut: the texts of its supervisions in order, "" where nobody speaks."""
-    texts = (part.text for part in sorted(cut.supervisions, key=lambda part: part.start))
-    return " ".join(text.strip() for text in texts if text and text.strip())
 
 
 def _padded(rows: Sequence[np.ndarray], plan: Plan, sample_rate: int) -> tuple[Tensor, Tensor]:

@@ -106,6 +106,12 @@ def entry_of(values: Mapping[str, Any], folder: Path, where: str) -> Entry:
     )
 
 
+def text_of(cut: Any) -> str:
+    """What is said in a cut: the texts of its supervisions in order, "" where nobody speaks."""
+    texts = (part.text for part in sorted(cut.supervisions, key=lambda part: part.start))
+    return " ".join(text.strip() for text in texts if text and text.strip())
+
+
 def _name_of(audio: str, offset: float | None) -> str:
     stem = audio[: -len(suffix)] if (suffix := Path(audio).suffix) else audio
     return stem if offset is None else f"{stem}-{round(offset * 1000)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr.data.dataset import text_of
+from asr.data.entry import text_of
 from asr.data.samples import SampleCache, audio_file, cut_samples
 from asr.errors import AudioError
 

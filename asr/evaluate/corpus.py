@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr.audio import Audio, load_audio
-from asr.data.dataset import text_of
-from asr.data.entry import Entry
+from asr.data.entry import Entry, text_of
 from asr.data.lines import json_entries, text_lines
 from asr.data.manifest import read_manifest, same_ids
 from asr.data.samples import audio_file, cut_samples, is_whole
@@ -22,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut."""
+    """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut.
+
+    `length` is how long its corpus says that it is, in seconds, where that is told.
+    """
 
     id: str
     text: str
@@ -31,6 +33,13 @@ class Utterance:
     seconds: float | None = None
     cut: Cut | None = None
     speaker: str | None = None
+    length: float | None = None
+
+
+def total_seconds(utterances: Iterable[Utterance]) -> float | None:
+    """How long all are together, for progress; None where one does not say."""
+    lengths = [one.length for one in utterances]
+    return None if None in lengths else sum(length or 0.0 for length in lengths)
 
 
 def read_utterances(path: Path) -> list[Utterance]:
@@ -69,20 +78,21 @@ def _usable(entry: Entry | ManifestError) -> Entry:
 
 
 def _of_entry(entry: Entry) -> Utterance:
+    told: dict[str, Any] = {"speaker": entry.speaker, "length": entry.duration}
     if entry.offset is None:
-        return Utterance(entry.id, entry.text, entry.audio, speaker=entry.speaker)
-    part = (entry.offset, entry.duration)
-    return Utterance(entry.id, entry.text, entry.audio, *part, speaker=entry.speaker)
+        return Utterance(entry.id, entry.text, entry.audio, **told)
+    return Utterance(entry.id, entry.text, entry.audio, entry.offset, entry.duration, **told)
 
 
 def _of_cut(cut: Cut) -> Utterance:
     text, file = text_of(cut), audio_file(cut)
     speaker = next((one.speaker for one in cut.supervisions if one.speaker), None)
+    told: dict[str, Any] = {"speaker": speaker, "length": cut.duration}
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
-        return Utterance(cut.id, text, cut=cut, speaker=speaker)
+        return Utterance(cut.id, text, cut=cut, **told)
     if is_whole(cut):
-        return Utterance(cut.id, text, file, speaker=speaker)
-    return Utterance(cut.id, text, file, cut.start, cut.duration, speaker=speaker)
+        return Utterance(cut.id, text, file, **told)
+    return Utterance(cut.id, text, file, cut.start, cut.duration, **told)
 
 
 class SoundReader:

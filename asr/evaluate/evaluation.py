@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asr.audio import Audio
 from asr.errors import AsrError, AudioError
@@ -16,8 +16,10 @@ from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
 from asr.text import NormalizerConfig, TextNormalizer
-from asr.transcribe.recognizer import Recognizer
 from asr.types import Transcript, Word
+
+if TYPE_CHECKING:
+    from asr.transcribe.recognizer import Recognizer
 
 
 @dataclass(frozen=True)

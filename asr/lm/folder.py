@@ -22,12 +22,13 @@ from torch import Tensor
 
 from asr.config import Config, TypedConfig, parse, parse_typed, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError
+from asr.folders import CONFIG, WEIGHTS, check_lm_folder
 from asr.lm.lstm import LSTM, LSTMConfig
 from asr.lm.ngram import NGram, NGramConfig
 from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.lm.transformer import Transformer, TransformerConfig
-from asr.model.folder import DTYPES, WEIGHTS, unique_weights, weight_mismatches
-from asr.model.whole_folder import CONFIG, check_files, digests, whole_folder
+from asr.model.folder import DTYPES, unique_weights, weight_mismatches
+from asr.model.whole_folder import check_files, digests, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 from asr.whole import write_whole
 
@@ -141,14 +142,7 @@ def read_lm_config(folder: Path) -> LMFolderConfig:
         ModelError: as `load_lm_folder`.
     """
     path = folder / CONFIG
-    if not path.is_file():
-        inner = folder / "lm" / CONFIG
-        hint = f"; did you mean {inner.parent}?" if inner.is_file() else ""
-        raise ModelError(
-            f"{folder}: no language model folder: {CONFIG} is missing{hint}"
-            if folder.exists()
-            else f"{folder}: no such language model folder"
-        )
+    check_lm_folder(folder)
     try:
         values = read_yaml(path)
         if "lm" not in values:

@@ -23,14 +23,14 @@ from torch import nn
 
 from asr.config import Config, parse, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError
+from asr.folders import CONFIG, WEIGHTS, check_model_folder
 from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.model.whole_folder import CONFIG, check_files, digests, unreadable, whole_folder
+from asr.model.whole_folder import check_files, digests, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 from asr.whole import write_whole
 
 FORMAT_VERSION = 1
-WEIGHTS, CARD = "model.safetensors", "README.md"
-PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
+CARD = "README.md"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -164,11 +164,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
         ModelError: as `load_model_folder`.
     """
     path = folder / CONFIG
-    try:
-        if not path.is_file():
-            raise ModelError(_why_no_config(folder))
-    except OSError as error:
-        raise unreadable(folder, error) from None
+    check_model_folder(folder)
     try:
         values = read_yaml(path)
     except ConfigError as error:
@@ -211,22 +207,3 @@ def _stored(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         name: (tensor if name.startswith("norm.") else tensor.to(dtype)).detach().cpu().contiguous()
         for name, tensor in unique_weights(model).items()
     }
-
-
-def _why_no_config(folder: Path) -> str:
-    if not folder.exists():
-        return f"{folder}: no such model folder"
-    if not folder.is_dir():
-        kind = (
-            "weights in a pickle are refused: opening one can run any program"
-            if (folder.suffix in PICKLES)
-            else "not a folder"
-        )
-        return f"{folder}: {kind}; name a model folder (with {CONFIG} and {WEIGHTS})"
-    pickles = [path.name for path in folder.iterdir() if path.suffix in PICKLES]
-    if pickles:
-        return (
-            f"{folder}: weights in a pickle ({', '.join(sorted(pickles))}) are refused: opening "
-            f"one can run any program; name a model folder (with {CONFIG} and {WEIGHTS})"
-        )
-    return f"{folder}: not a model folder: {CONFIG} is missing"

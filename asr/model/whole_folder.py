@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asr.errors import ModelError, OutputError
-
-CONFIG = "config.yaml"
+from asr.folders import CONFIG, unreadable
 
 
 @contextmanager
@@ -61,12 +60,6 @@ def check_files(folder: Path, known: Mapping[str, str]) -> None:
                 f"{path}: truncated or altered (its SHA-256 is not the one in {CONFIG}); "
                 "copy it again"
             )
-
-
-def unreadable(path: Path, error: OSError) -> ModelError:
-    """What to tell about a file or folder that may not be read."""
-    said = (error.strerror or str(error)).lower()
-    return ModelError(f"{path}: cannot be read ({said}); change its permissions or copy it")
 
 
 def _digest(path: Path) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from asr.config import read_yaml
 from asr.data.config import Source
-from asr.data.dataset import text_of
+from asr.data.entry import text_of
 from asr.data.manifest import read_manifest
 from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.model.folder import FolderConfig, read_folder_config

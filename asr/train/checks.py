@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asr.data.dataset import text_of
+from asr.data.entry import text_of
 from asr.data.findings import frames_needed
 from asr.errors import TrainingError
 from asr.model import SpeechModel

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 
 from asr.data.batches import BatchSampler
-from asr.data.dataset import text_of
+from asr.data.entry import text_of
 from asr.data.device_batches import DeviceBatches
 from asr.data.device_sound import DeviceSound
 from asr.data.loader import training_batches, validation_batches

@@ -5,20 +5,26 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr.errors import ConfigError
-from asr.model.folder import LoadedModel
-from asr.search import PhraseTree
-from asr.text import TextNormalizer
-from asr.text.tokenizer import EOS
+
+if TYPE_CHECKING:
+    from asr.model.folder import LoadedModel
+    from asr.search import PhraseTree
 
 #: What `hotwords=` may be.
 Hotwords = str | os.PathLike[str] | Sequence[str] | Mapping[str, float]
 
 #: `phrase : 2.5`, or a tab in place of the colon. The spaces tell a weight from a time of day.
 _WEIGHTED = re.compile(r"(?P<phrase>.*?)(?:\s+:\s+|\s*\t\s*)(?P<weight>.*)")
+#: `phrase:2`: a number behind a word can be nothing else than its weight.
+_TIGHT = re.compile(r"(?P<phrase>.*[^\d\s])\s*:\s*(?P<weight>[-+]?\d*\.?\d+)")
+#: What may be meant as a weight, or not; `10:30` is a time.
+_UNCLEAR = re.compile(r"(?P<phrase>.+?)\s*(?::\s*|=\s*)(?P<weight>[-+]?\d*\.?\d+)")
+_TIME = re.compile(r".*\d:\d\d")
 #: A string with one of these endings is meant to be a file.
 _FILE = re.compile(r"[/\\]|\.(txt|tsv|list|lst|text|words)$")
 #: Wrong entries that one message names.
@@ -39,34 +45,54 @@ def phrase_tree(
         ConfigError: there is no such file, there is no phrase, or a phrase or weight is wrong.
             The first few mistakes are in one message.
     """
+    from asr.search import PhraseTree
+    from asr.text import EOS, TextNormalizer
+
     if hotwords is None:
         if weight is not None:
             raise ConfigError("hotword_weight needs hotwords, and there are none; name some")
         return None
     normalize, tokenizer = TextNormalizer(loaded.config.normalizer), loaded.tokenizer
     phrases: dict[str, float] = {}
-    problems = []
+
+    def add(phrase: str, factor: float) -> None:
+        written = normalize(phrase)
+        if not written:
+            raise ConfigError(f"'{phrase}' has no letters")
+        if unknown := tokenizer.unknown(written):
+            letters = " ".join(unknown)
+            raise ConfigError(f"'{phrase}': this model cannot write {letters}; spell it without")
+        phrases[written] = max(factor, phrases.get(written, 0.0))
+
+    _each(hotwords, add)
+    written_by = ["" if label <= EOS else tokenizer.piece(label) for label in range(tokenizer.size)]
+    return PhraseTree(phrases, written_by)
+
+
+def check_hotwords(hotwords: Hotwords) -> None:
+    """Refuses what no model could take; no model is needed.
+
+    Raises:
+        ConfigError: as `phrase_tree`, but for what depends on the model.
+    """
+    _each(hotwords, lambda *_: None)
+
+
+def _each(hotwords: Hotwords, take: Callable[[str, float], None]) -> None:
+    """Gives each phrase and its weight to `take`; the first few mistakes are in one message."""
+    problems, found = [], False
     for where, entry, given in _entries(hotwords):
+        found = True
         try:
             phrase, factor = (entry, given) if given is not None else _weighted(entry)
-            written = normalize(phrase)
-            if not written:
-                raise ConfigError(f"'{phrase}' has no letters")
-            if unknown := tokenizer.unknown(written):
-                letters = " ".join(unknown)
-                raise ConfigError(
-                    f"'{phrase}': this model cannot write {letters}; spell it without"
-                )
-            phrases[written] = max(_checked(factor, phrase), phrases.get(written, 0.0))
+            take(phrase, _checked(factor, phrase))
         except ConfigError as error:
             problems.append(f"{where}: {error}")
     if problems:
         more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
         raise ConfigError("; ".join(problems[:_NAMED]) + more)
-    if not phrases:
+    if not found:
         raise ConfigError("hotwords: no phrase given; name one, or leave the option out")
-    written_by = ["" if label <= EOS else tokenizer.piece(label) for label in range(tokenizer.size)]
-    return PhraseTree(phrases, written_by)
 
 
 def _entries(hotwords: Hotwords) -> Iterator[tuple[str, str, float | None]]:
@@ -132,8 +158,15 @@ def _is_file(text: str) -> bool:
 
 def _weighted(entry: str) -> tuple[str, float]:
     """The phrase and weight of `phrase : weight`; 1 where there is none."""
-    parts = _WEIGHTED.fullmatch(entry)
+    parts = _WEIGHTED.fullmatch(entry) or _TIGHT.fullmatch(entry)
     if parts is None:
+        unclear = _UNCLEAR.fullmatch(entry)
+        if unclear and not _TIME.fullmatch(entry):
+            phrase, number = unclear["phrase"], unclear["weight"]
+            raise ConfigError(
+                f"'{entry}': is {number} a weight? then write '{phrase} : {number}', with spaces; "
+                f"else write it as it is said, '{phrase} {number}'"
+            )
         return entry, 1.0
     try:
         return parts["phrase"], float(parts["weight"])

@@ -9,9 +9,9 @@ from typing import Any
 
 from asr.config import parse
 from asr.errors import ConfigError, ModelError
+from asr.folders import CONFIG
 from asr.lm import LoadedLM, check_same_labels, load_lm_folder
 from asr.model.folder import LoadedModel
-from asr.model.whole_folder import CONFIG
 from asr.search import SearchConfig, fitting
 from asr.transcribe.confidence import VERSION, ConfidenceMaps
 

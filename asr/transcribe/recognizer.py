@@ -6,13 +6,13 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from asr.audio import Audio, AudioLimits
 from asr.errors import AsrError, ConfigError, ModelError
+from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
@@ -36,9 +36,6 @@ from asr.transcribe.source import Source, open_source
 from asr.transcribe.stream import Stream
 from asr.transcribe.words import WordClock
 from asr.types import Transcript
-
-#: The model that ships with the package.
-SHIPPED = Path(__file__).parents[1] / "pretrained" / "english"
 
 #: How much of a stream the encoder hears at once where nothing else is asked for.
 CHUNK_MS = 640.0
@@ -68,22 +65,6 @@ def load_model(
     place = chosen_device(device)
     loaded = load_model_folder(model_folder(path))
     return Recognizer(loaded, place, limits=limits, lm=language_model(loaded, lm))
-
-
-def model_folder(path: str | os.PathLike[str] | None) -> Path:
-    """The folder that `path` names; None names the shipped model.
-
-    Raises:
-        ModelError: no model ships with this installation.
-    """
-    if path is not None:
-        return Path(path)
-    if not (SHIPPED / "config.yaml").is_file():
-        raise ModelError(
-            f"{SHIPPED}: this installation ships no model; name a model folder "
-            "(-m FOLDER, or load_model('FOLDER')), or train one with: asr train RECIPE.yaml"
-        )
-    return SHIPPED
 
 
 class Recognizer:

@@ -30,7 +30,8 @@ from asr.evaluate.corpus import read_utterances
 from asr.evaluate.evaluation import evaluate
 from asr.train.adaptation import Request
 from asr.train.finetune import finetune
-from asr.transcribe.recognizer import load_model, model_folder
+from asr.folders import model_folder
+from asr.transcribe.recognizer import load_model
 
 HERE = Path(__file__).parent
 HEADER = (

@@ -20,7 +20,7 @@ from measure import measure
 
 from asr.evaluate.calibration import keep_maps
 from asr.model.folder import load_model_folder, save_model_folder
-from asr.transcribe.recognizer import SHIPPED
+from asr.folders import SHIPPED
 
 HERE = Path(__file__).parent
 PICTURES = ("curves.png", "attention.png")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from asr.evaluate.corpus import read_utterances
-from asr.transcribe.recognizer import SHIPPED, load_model
+from asr.folders import SHIPPED
+from asr.transcribe.recognizer import load_model
 from asr.types import Word
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asr import Segment, Transcript, Word, load_model
-from asr.transcribe.recognizer import SHIPPED
+from asr.folders import SHIPPED
 from tests.conftest import RATE, SAMPLES
 
 Tool = Callable[[str], ModuleType]

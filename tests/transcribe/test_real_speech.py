@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from asr.audio import load_audio
-from asr.transcribe.recognizer import SHIPPED, Recognizer, load_model
+from asr.folders import SHIPPED
+from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.stream import feed_many, flush_many
 from asr.types import Segment
 from tests.conftest import REPOSITORY

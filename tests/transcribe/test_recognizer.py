@@ -243,7 +243,7 @@ def test_the_memory_of_the_device_may_be_too_small_for_a_batch(
 def test_the_shipped_model_is_the_default(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SHIPPED", tmp_path / "english")
+    monkeypatch.setattr("asr.folders.SHIPPED", tmp_path / "english")
     with pytest.raises(ModelError, match=r"ships no model; name a model folder"):
         asr.load_model()
     shutil.copytree(tiny_model, tmp_path / "english")

@@ -13,6 +13,7 @@ import torch
 
 from asr.config import to_yaml
 from asr.errors import ConfigError
+from asr.folders import CONFIG
 from asr.lm.folder import (
     LMFolderConfig,
     build_lm,
@@ -25,7 +26,6 @@ from asr.lm.ngram import NGramConfig
 from asr.lm.perplexity import Perplexity, perplexity
 from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.model.folder import read_folder_config
-from asr.model.whole_folder import CONFIG
 from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
 from asr.train.checkpoint import load_checkpoint
 from asr.train.devices import prepare_cpu

@@ -1,0 +1,53 @@
+"""Opening the model that a command is to run: what is wrong with the call is told before that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr.cli import options
+from asr.cli.console import Console
+from asr.folders import SHIPPED, check_lm_folder, check_model_folder, model_folder
+
+if TYPE_CHECKING:
+    from asr.transcribe.recognizer import Recognizer
+
+
+def check_model(model: str | Path | None, lm: str | None = None, no_lm: bool = False) -> None:
+    """Refuses folders that are none, in no time: torch alone takes seconds to load.
+
+    Raises:
+        click.UsageError: --lm and --no-lm are both given.
+        ModelError: a folder is not what it should be.
+    """
+    asked = options.language_model(lm, no_lm)
+    check_model_folder(model_folder(model))
+    if isinstance(asked, str):
+        check_lm_folder(Path(asked))
+
+
+def open_model(
+    console: Console,
+    model: str | Path | None,
+    device: str,
+    lm: str | None = None,
+    no_lm: bool = False,
+    **more: Any,
+) -> Recognizer:
+    """Opens a model as `load_model` does, and shows on a terminal that it is being loaded.
+
+    Raises:
+        click.UsageError, ModelError: as `check_model`.
+        ConfigError: there is no such device here.
+    """
+    check_model(model, lm, no_lm)
+    with console.working(f"loading {shown_name(model)}"):
+        from asr.transcribe.recognizer import load_model
+
+        options.leave_cores_free()
+        return load_model(model, device, lm=options.language_model(lm, no_lm), **more)
+
+
+def shown_name(model: str | Path | None) -> str:
+    """What a message calls the model that an option names."""
+    return str(model) if model is not None else f"the model that ships ({SHIPPED.name})"
