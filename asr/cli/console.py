@@ -69,7 +69,7 @@ class Console:
             return
         width = shutil.get_terminal_size().columns - 1  # a full line would begin the next one
         with suppress(OSError):
-            _write(sys.stderr, f"\r{shown(what)} ..."[:width])
+            _write(sys.stderr, f"{shown(what)} ..."[:width])
         try:
             yield
         finally:

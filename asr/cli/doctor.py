@@ -31,7 +31,8 @@ def doctor(console: Console, model: str | None, as_json: bool) -> int:
 
     Exit status: 0 recordings can be transcribed here, 1 they cannot.
     """
-    found = list(examine(model))
+    with console.working("trying everything out"):
+        found = list(examine(model))
     works = all(one.status != "wrong" for one in found)
     if as_json:
         values = {"works": works, "findings": [asdict(one) for one in found]}

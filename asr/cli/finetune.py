@@ -13,8 +13,12 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
+from asr.cli.inputs import check_corpora
+from asr.cli.opening import check_model
 from asr.cli.progress import progress
+from asr.cli.train import LIBRARIES
 from asr.dependencies import need
+from asr.folders import model_folder
 
 if TYPE_CHECKING:
     from asr.train.finetune import Adapted
@@ -78,16 +82,17 @@ def finetune(
     Exit status: 0 done, 1 it could not be done, or some audio to measure on could not be used,
     2 the call is wrong, 130 interrupted.
     """
-    # before torch is loaded: what its C++ side warns about is decided here, not by the user
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    check_corpora(data, *(asked[name] for name in ("dev", "keep", "old")))
+    check_model(model)
+    with console.working("loading libraries"):
+        # before torch is loaded: what its C++ side warns about is decided here, not by the user
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        for library in LIBRARIES:
+            need(library, "train")
+        from asr.train.adaptation import Request
+        from asr.train.finetune import finetune as adapt
 
-    for library in ("lightning.pytorch", "lhotse", "matplotlib", "tensorboard"):
-        need(library, "train")
-    from asr.train.adaptation import Request
-    from asr.train.finetune import finetune as adapt
-    from asr.folders import model_folder
-
-    options.leave_cores_free()
+        options.leave_cores_free()
     limit = [] if max_time is None else [f"training.max_time={max_time}"]
     request = Request(
         model=model_folder(model).absolute(),

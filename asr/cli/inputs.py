@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError, AudioError, ManifestError
 
 STDIN = "-"
 
@@ -56,6 +56,17 @@ def _expand(argument: str, endings: tuple[str, ...], recursive: bool) -> Iterato
 def missing(path: Path) -> AudioError:
     """What to tell about an input that is not there."""
     return AudioError(f"{path}: no such file; check the path")
+
+
+def check_corpora(*paths: Path | None) -> None:
+    """Refuses corpora, or texts, that are not there; None is one that was not asked for.
+
+    Raises:
+        ManifestError: so it is.
+    """
+    for path in paths:
+        if path is not None and not path.exists():
+            raise ManifestError(f"{path}: no such file or folder; correct the path")
 
 
 def _file(path: Path) -> Input | AsrError:

@@ -9,7 +9,8 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
-from asr.errors import ConfigError
+from asr.cli.inputs import check_corpora
+from asr.folders import check_lm_folder, model_folder
 
 if TYPE_CHECKING:
     from asr.train.lm.recipe import LMRecipe
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     help="The model folder that it is for (or the folder of a tokenizer).  "
     "[default: the model that ships]",
 )
-@click.option("--type", metavar="lstm|transformer|ngram", help="Kind of model.  [default: lstm]")
+@click.option(
+    "--type",
+    type=click.Choice(["lstm", "transformer", "ngram"]),
+    help="Kind of model.  [default: lstm]",
+)
 @click.option("--order", type=int, metavar="N", help="Of n-grams: how many labels.  [default: 6]")
 @click.option(
     "--dev",
@@ -92,18 +97,45 @@ def lm(
 
     Run the same command again to go on after an interruption.
     """
-    options.leave_cores_free()
     if measure is not None:
         _refuse_all_but("measure", because="--measure trains nothing")
-        console.print(_measured(measure, texts))
+        check_corpora(*texts)
+        check_lm_folder(measure)
+        with console.working(f"measuring {measure}"):
+            told = _measured(measure, texts)
+        console.print(told)
         return DONE
     if output is None:
         raise click.UsageError("say where to write: add -o FOLDER")
+    _check(texts, **choices)
     if any(_is_arpa(path) for path in texts):
         _refuse_all_but("output", "tokenizer", because="an .arpa file is converted, not trained")
-        console.print(_converted(texts, output, choices["tokenizer"]))
+        with console.working(f"converting {texts[0]}"):
+            told = _converted(texts, output, choices["tokenizer"])
+        console.print(told)
         return DONE
     return _train(console, texts, output, device, **choices)
+
+
+def _check(
+    texts: tuple[Path, ...],
+    dev: tuple[Path, ...],
+    without: tuple[Path, ...],
+    tokenizer: Path | None,
+    recipe: Path | None,
+    init: Path | None,
+    **_: Any,
+) -> None:
+    """Refuses what can be told before torch is loaded."""
+    from asr.config import read_yaml
+    from asr.text import load_tokenizer
+
+    check_corpora(*texts, *dev, *without)
+    load_tokenizer(model_folder(tokenizer))
+    if recipe is not None:
+        read_yaml(recipe)
+    if init is not None:
+        check_lm_folder(init)
 
 
 def _refuse_all_but(*names: str, because: str) -> None:
@@ -125,15 +157,14 @@ def _train(
     init: Path | None,
     **settings: Any,
 ) -> int:
-    from asr.train.duration import seconds_of
-    from asr.train.lm.run import LMStart, train_lm
-    from asr.train.lm.texts import Sources
-    from asr.transcribe.devices import chosen_device
+    with console.working("loading libraries"):
+        from asr.train.duration import seconds_of
+        from asr.train.lm.run import LMStart, train_lm
+        from asr.train.lm.texts import Sources
+        from asr.transcribe.devices import chosen_device
 
-    try:
-        limit = None if max_time is None else seconds_of(max_time)
-    except ValueError as error:
-        raise ConfigError(f"--max-time: {error}") from None
+        options.leave_cores_free()
+    limit = None if max_time is None else seconds_of(max_time)
     outcome = train_lm(
         Sources(texts, dev, without),
         model_folder(tokenizer),
@@ -184,7 +215,6 @@ def _converted(texts: tuple[Path, ...], output: Path, tokenizer: Path | None) ->
     from asr.lm.ngram import NGramConfig
     from asr.text import load_tokenizer
     from asr.train.lm.run import normalizer_of
-    from asr.folders import model_folder
 
     if len(texts) > 1:
         raise click.UsageError("one .arpa file makes a language model; name it alone")

@@ -66,6 +66,17 @@ def _quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.ensure_object(Console).quiet = value
 
 
+def _a_time(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        from asr.train.duration import seconds_of
+
+        try:
+            seconds_of(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 model = click.option(
     "-m",
     "--model",
@@ -180,7 +191,9 @@ hotword_weight = click.option(
     metavar="W",
     help="Added to the score for each letter of a hotword.  [default: saved, or 0.5]",
 )
-max_time = click.option("--max-time", metavar="TIME", help="Stop cleanly after 90s, 20m or 1h30m.")
+max_time = click.option(
+    "--max-time", metavar="TIME", callback=_a_time, help="Stop cleanly after 90s, 20m or 1h30m."
+)
 resume = click.option(
     "--resume",
     default="auto",

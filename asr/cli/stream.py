@@ -186,9 +186,10 @@ def _check_sound(source: str | None, simulate: str | None) -> None:
     if simulate and simulate != STDIN and not os.path.lexists(simulate):
         raise missing(Path(simulate))
     if not simulate and not source:
-        from asr.audio import input_devices
+        from asr.audio import Microphone, input_devices
 
-        input_devices()
+        if not input_devices():
+            Microphone()  # which says why there is none
 
 
 def _simulated(path: str, rate: int, pace: float) -> LiveBlocks:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
+from asr.cli.inputs import check_corpora
 from asr.dependencies import need
+from asr.folders import check_model_folder
 
+#: What training needs besides what transcribing does.
+LIBRARIES = ("lightning.pytorch", "lhotse", "matplotlib", "tensorboard")
 EXAMPLE = Path(__file__).parents[1] / "train" / "example.yaml"
 
 
@@ -67,7 +72,9 @@ def _show_example(context: click.Context, _: click.Parameter, value: bool) -> No
     metavar="FOLDER",
     help="Where to write.  [default: exp/NAME beside the recipe]",
 )
+@click.pass_obj
 def train(
+    console: Console,
     recipe: Path,
     overrides: tuple[str, ...],
     max_time: str | None,
@@ -82,22 +89,38 @@ def train(
     again to go on after an interruption. --example prints a recipe to start from, --keys all that
     can be in one.
     """
-    # before torch is loaded: what its C++ side warns about is decided here, not by the user
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-
-    for library in ("lightning.pytorch", "lhotse", "matplotlib", "tensorboard"):
-        need(library, "train")
-    from asr.train.recipe import load_recipe
-    from asr.train.run import Start, train
-
     extra = [] if max_time is None else [f"training.max_time={max_time}"]
-    loaded = load_recipe(recipe, [*overrides, *extra], init)
+    _check(recipe, [*overrides, *extra], init, init_partial)
+    with console.working(f"loading libraries to train by {recipe}"):
+        # before torch is loaded: what its C++ side warns about is decided here, not by the user
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        from asr.train.recipe import load_recipe
+
+        loaded = load_recipe(recipe, [*overrides, *extra], init)
+        check_corpora(*(Path(one.manifest) for one in (*loaded.data.train, *loaded.data.dev)))
+        for library in LIBRARIES:
+            need(library, "train")
+        from asr.train.run import Start, train
+
     folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
     command = _command(recipe, overrides, max_time, init)
     outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), command)
     if outcome.model is not None:  # None in processes that another one has started
         click.echo(f"model: {outcome.model}")
     return INTERRUPTED if outcome.ended == "interrupted" else DONE
+
+
+def _check(recipe: Path, overrides: Sequence[str], init: Path | None, init_partial: bool) -> None:
+    """Refuses what can be told before torch and Lightning are loaded, which takes its time."""
+    from asr.config import override, read_yaml
+
+    if init_partial and init is None:
+        raise click.UsageError("--init-partial needs --init: name a model folder, or leave it out")
+    values = read_yaml(recipe)
+    for one in overrides:
+        override(values, one)
+    if init is not None:
+        check_model_folder(init)
 
 
 def _command(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, WRONG_CALL, Console, shown
 from asr.cli.progress import progress
+from asr.dependencies import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,7 @@ _SHOWN = 10
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: one for each core]"
 )
+@options.quiet
 @click.option("--all", "everything", is_flag=True, help="List every problem, however many.")
 @click.pass_obj
 def validate(
@@ -73,14 +76,16 @@ def validate(
 
     Exit status: 0 nothing wrong, 1 problems were found, 2 the call is wrong, 130 interrupted.
     """
-    from asr.data.validate import validate_corpus
-    from asr.text import load_tokenizer
-
     for path in (manifest, against):
         if path is not None and not path.exists():
             console.say(f"{path}: no such file or folder; correct the path")
             return WRONG_CALL
-    with progress(None) as bar:
+    with console.working(f"reading {manifest}"):
+        from asr.data.validate import validate_corpus
+        from asr.text import load_tokenizer
+
+        need("lhotse", "train")
+    with progress(None, quiet=console.quiet) as bar:
         count = 0
 
         def start(total: int | None) -> None:

@@ -16,6 +16,7 @@ from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
 from asr.model.whole_folder import whole_folder
 from asr.train.adaptation import Plan, Request, plan
+from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
 from asr.transcribe.options import OWN_LM
@@ -129,17 +130,23 @@ def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], N
 
 def _train(request: Request, chosen: Plan, say: Callable[[str], None], command: str) -> Outcome:
     """One run; before it a short one with the encoder as it is, where the labels are others."""
-    start = Start(request.resume, request.model, init_partial=chosen.other_labels)
+    start = _start(request.resume, request.folder, request.model, chosen.other_labels)
     if chosen.fresh_labels and not request.begun:
         say("first the labels alone")
         folder = request.folder / "labels"
-        alone = Start(request.resume, request.model, init_partial=True)
+        alone = _start(request.resume, folder, request.model, True)
         first = train(_labels_alone(chosen.recipe), folder, alone, command)
         if first.ended == "interrupted":
             return first
         start = Start(request.resume, folder / "model")
         say("now the whole model")
     return train(chosen.recipe, request.folder, start, command)
+
+
+def _start(resume: str, folder: Path, model: Path, partial: bool) -> Start:
+    """A run that goes on has its own weights; the model is where it began."""
+    begun = (folder / "checkpoints" / LAST).exists() if resume == "auto" else resume != "never"
+    return Start(resume, None if begun else model, init_partial=partial and not begun)
 
 
 def _labels_alone(recipe: Recipe) -> Recipe:

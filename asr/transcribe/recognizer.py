@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from asr.audio import Audio, AudioLimits
-from asr.errors import AsrError, ConfigError, ModelError
+from asr.errors import AsrError, ConfigError
 from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext

@@ -19,8 +19,8 @@ from card import card
 from measure import measure
 
 from asr.evaluate.calibration import keep_maps
-from asr.model.folder import load_model_folder, save_model_folder
 from asr.folders import SHIPPED
+from asr.model.folder import load_model_folder, save_model_folder
 
 HERE = Path(__file__).parent
 PICTURES = ("curves.png", "attention.png")

@@ -31,7 +31,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_transcribed(
         (("--hotwords", "abc : much"), "'much' is no weight; write 'phrase : number'"),
         (("--hotwords", "blå"), "this model cannot write å"),
         (("--hotwords", ""), "it is empty"),
-        (("--hotword-weight", 2), "hotword_weight needs hotwords"),
+        (("--hotword-weight", 2), "--hotword-weight needs --hotwords"),
         (("--hotwords", "abc", "--hotword-weight", -1), "is not in the range x>=0"),
     ]:
         result = transcribe(recordings / "one.wav", *arguments)

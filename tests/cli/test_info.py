@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from asr.transcribe import recognizer
 from tests.cli.conftest import Run
 
 
@@ -34,7 +33,7 @@ def test_the_table_says_it_in_words(run: Run, tiny_model: Path) -> None:
 def test_what_it_runs_on_is_told_where_no_model_opens(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recognizer, "SHIPPED", tmp_path / "english")
+    monkeypatch.setattr("asr.folders.SHIPPED", tmp_path / "english")
     result = run("info")
     assert result.exit_code == 2
     assert "python" in result.stdout

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -39,9 +40,58 @@ def test_transcribing_needs_nothing_of_what_training_needs(run: Run) -> None:
     assert loaded & {"torchaudio", "lightning", "lhotse", "matplotlib", "rich", "jiwer"} == set()
 
 
-def test_training_without_its_libraries_says_what_to_install() -> None:
+WRONG_CALLS = (
+    "transcribe nosuch.wav",
+    "transcribe -m nosuch RECIPE",
+    "transcribe --device gpu RECIPE",
+    "transcribe --lm nosuch RECIPE",
+    "transcribe --hotwords abc=2 RECIPE",
+    "transcribe --left-ms 80 RECIPE",
+    "transcribe -f mp3 RECIPE",
+    "stream --simulate nosuch.wav",
+    "stream -m nosuch -",
+    "evaluate nosuch.jsonl",
+    "evaluate RECIPE --html .",
+    "evaluate RECIPE --no-lm --lm-weight 1",
+    "compare nosuch.jsonl nosuch.jsonl",
+    "calibrate nosuch.jsonl -m nosuch",
+    "attention nosuch.wav",
+    "train nosuch.yaml",
+    "train RECIPE nonsense",
+    "train RECIPE --max-time soon",
+    "train RECIPE --init nosuch",
+    "train RECIPE --init-partial",
+    "finetune nosuch -o exp",
+    "finetune RECIPE -o exp -m nosuch",
+    "lm nosuch.txt -o exp",
+    "lm RECIPE --type huge -o exp",
+    "lm RECIPE --measure nosuch",
+    "validate nosuch.jsonl",
+    "tokenizer nosuch.txt -o exp",
+)
+
+
+def test_a_wrong_call_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("training: {epochs: 1}")
+    code = [
+        "import sys",
+        "from asr.cli.main import program",
+        f"for call in {WRONG_CALLS!r}:",
+        "    try: program([part.replace('RECIPE', 'recipe.yaml') for part in call.split()])",
+        "    except SystemExit as end: print(end.code, 'torch' in sys.modules, call)",
+    ]
+    done = start("\n".join(code), cwd=tmp_path)
+    out, err = done.communicate(timeout=120)
+    for line, call in zip(out.splitlines(), WRONG_CALLS, strict=True):
+        assert line in (f"1 False {call}", f"2 False {call}")
+    assert err.count("asr: ") == err.count("\n") == len(WRONG_CALLS)
+
+
+def test_training_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
     hide = "import sys; sys.modules['lightning'] = sys.modules['lightning.pytorch'] = None\n"
-    done = start(hide + PROGRAM, "train", "recipe.yaml")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{data: {train: recipe.yaml, dev: recipe.yaml}, training: {epochs: 1}}")
+    done = start(hide + PROGRAM, "train", recipe)
     assert done.communicate()[1] == (
         "asr: lightning is not installed; install it with: pip install 'asr[train]'\n"
     )

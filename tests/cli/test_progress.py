@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -30,9 +31,31 @@ def test_a_terminal_shows_inputs_and_speed(monkeypatch: pytest.MonkeyPatch) -> N
     assert "asr: a message\n" in terminal.getvalue()
 
 
+def test_a_terminal_says_what_goes_on_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with Console().working("loading a\nmodel"):
+        assert terminal.getvalue() == "loading a\\nmodel ..."
+    assert terminal.getvalue().endswith(f"\r{' ' * 39}\r")  # nothing is left of it
+    with suppress(KeyError), Console().working("x" * 100):
+        assert terminal.getvalue().endswith("\r" + "x" * 39)  # one that is too long is cut
+        raise KeyError
+    assert terminal.getvalue().endswith(f"\r{' ' * 39}\r")
+
+
+@pytest.mark.parametrize("console", [Console(quiet=True), Console(as_json=True)])
+def test_who_wants_no_notes_is_not_told_what_goes_on(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with console.working("loading"):
+        pass
+    assert terminal.getvalue() == ""
+
+
 def test_elsewhere_nothing_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", file := io.StringIO())
-    with progress(2) as shown:
+    with progress(2) as shown, Console().working("loading"):
         shown.heard(10.0)
         shown.input_done()
     assert file.getvalue() == ""

@@ -19,7 +19,7 @@ import soundfile
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.audio.microphones import plugged
 from tests.cli.conftest import PROGRAM, Run, start
-from tests.conftest import RATE, REPOSITORY
+from tests.conftest import RATE, REPOSITORY, SAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,10 @@ def test_files_know_chunks_and_rules_too(
         (("--simulate", "a.wav", "--pcm", "int16", "--channel", "1"), "leave out --pcm, --channel"),
         (("-", "--pace", "2"), "only --simulate has a pace: leave out --pace"),
         (("--pcm", "int16"), "a microphone gives no raw bytes: leave out --pcm"),
-        (("--simulate", "a.wav", "--chunk-ms", "100"), "chunk_ms must be a multiple"),
+        (
+            ("--simulate", str(SAMPLES / "quilter.wav"), "--chunk-ms", "100"),
+            "chunk_ms must be a multiple",
+        ),
         (("-", "--pcm", "mp3"), "mp3"),
     ],
 )

@@ -61,7 +61,15 @@ def test_a_list_may_be_longer_than_names_of_files(tiny: Recognizer):
 
 def test_a_phrase_is_written_as_the_model_writes(tiny: Recognizer):
     assert worth(tiny, ["Dr. Smith's 3 dogs"], "doctor smith's three dogs") > 0
-    assert worth(tiny, ["Star Trek: Picard"], "star trek picard") > 0  # no weight: no space before
+    assert worth(tiny, ["Star Trek: Picard"], "star trek picard") > 0  # no weight: no number
+    assert worth(tiny, ["at 10:30"], "at ten thirty") > 0  # but a time
+
+
+@pytest.mark.parametrize("entry", ["abc:2", "abc: 2", "abc :2.0", "abc\t2"])
+def test_a_weight_needs_no_spaces(tiny: Recognizer, entry: str):
+    assert (
+        worth(tiny, [entry], "abc") == worth(tiny, ["abc : 2"], "abc") > worth(tiny, ["abc"], "abc")
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,6 +91,9 @@ def test_a_phrase_is_written_as_the_model_writes(tiny: Recognizer):
         ({"abc": "2"}, "must be above 0 and finite, got '2'"),
         ([3], "phrases must be text, got 3"),
         ({3: 1.0}, "phrases must be text, got 3"),
+        (["abc:0"], "'abc': its weight must be above 0 and finite, got 0.0"),
+        (["abc=2"], "'abc=2': is 2 a weight. then write 'abc : 2', with spaces"),
+        (["Psalm 23:4"], "is 4 a weight. .* else write it as it is said, 'Psalm 23 4'"),
         ([f"abc : x{n}" for n in range(9)], "and 4 more"),
     ],
 )
