@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib import import_module
 from typing import Any, TextIO
 
 from asr.errors import AsrError, ConfigError, DependencyError, ModelError, OutputError
@@ -72,6 +73,7 @@ class Console:
             _write(sys.stderr, f"{shown(what)} ..."[:width])
         try:
             yield
+            import_module("rich.progress")  # what mostly comes next is to be drawn at once
         finally:
             with suppress(OSError):
                 _write(sys.stderr, f"\r{' ' * width}\r")

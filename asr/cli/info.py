@@ -1,102 +1,53 @@
-"""`asr info`: what a model is, and what it runs on here."""
+"""`asr info`: what a folder holds, and what it runs on here."""
 
 from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 import asr
+from asr.cli import options
+from asr.cli.about import about
 from asr.cli.console import DONE, Console
+from asr.cli.opening import shown_name
+from asr.folders import model_folder
 
 
 @click.command()
-@click.argument("model", required=False, metavar="[MODEL]")
+@click.argument(
+    "folder", required=False, metavar="[FOLDER]", shell_complete=options.a_folder, type=Path
+)
+@options.model
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def info(console: Console, model: str | None, as_json: bool) -> int:
+def info(console: Console, folder: Path | None, model: str | None, as_json: bool) -> int:
     """Tell what a model is, and what it runs on here.
 
-    MODEL is a model folder; without it the model that ships is described.
+    FOLDER is a model, a language model (of asr lm), a tokenizer, or the folder that asr train wrote
+    to; without it the model that ships is described. Models are opened, and every file of them is
+    checked.
     """
-    facts: dict[str, Any] = {"model": None, "environment": about_environment()}
+    if folder is not None and model is not None:
+        raise click.UsageError("FOLDER and --model do not go together; give one of them")
+    asked = folder if model is None else Path(model)
+    facts: dict[str, Any] = {"model": None}
     try:
-        facts["model"] = about_model(model)
+        with console.working(f"opening {shown_name(asked)}"):
+            model_folder(asked)
+            facts |= about(asked)
     finally:  # what the program runs on is worth knowing above all where a model does not open
+        with console.working("looking at what is installed"):
+            facts["environment"] = about_environment()
         if as_json:
             console.print(json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
         else:
-            console.print("\n".join(_table(part) for part in facts.values() if part))
+            console.print(_written(facts))
     return DONE
-
-
-def about_model(path: str | None) -> dict[str, Any]:
-    """Figures of a model folder, which is opened and checked whole.
-
-    Raises:
-        ModelError: it is not a model folder, or damaged.
-    """
-    from asr.folders import model_folder
-    from asr.transcribe.recognizer import load_model
-
-    folder = model_folder(path)
-    recognizer = load_model(folder, "cpu")
-    speech, config = recognizer.model, recognizer.config
-    encoder, decoder = config.model.encoder, config.model.decoder
-    return {
-        "name": config.name,
-        "folder": str(folder),
-        "format_version": config.format_version,
-        "parameters": sum(weights.numel() for weights in speech.parameters()),
-        "bytes": sum(path.stat().st_size for path in _files(folder)),
-        "sample_rate": recognizer.sample_rate,
-        "frame_ms": round(recognizer.frame_seconds * 1000, 3),
-        "vocabulary": config.vocabulary,
-        "encoder": encoder.type,
-        "decoder": decoder.type if decoder else None,
-        "ctc": speech.ctc is not None,
-        "chunks": can_stream(recognizer),
-        "search": recognizer.search.model_dump(),
-        "language_model": about_lm(recognizer.lm),
-        "confidence": about_confidence(recognizer.confidence),
-        "facts": config.facts,
-    }
-
-
-def about_lm(lm: Any) -> str | None:
-    """The language model that the model folder carries, in words."""
-    if lm is None:
-        return None
-    count = sum(one.numel() for one in lm.lm.state_dict().values())
-    word = lm.config.facts.get("dev_perplexity_word")
-    told = f", perplexity {word} a word" if word is not None else ""
-    return f"{lm.config.name} ({lm.config.lm.type}, {count / 1e6:.1f} million numbers{told})"
-
-
-def about_confidence(maps: Any) -> str | None:
-    """What the confidence of words was measured to be worth; None where they have none."""
-    known = maps.model_dump() if maps else {}
-    told = [
-        f"calibration error {one['facts'].get('ece', 'not known')} {name.replace('_', ' ')}"
-        for name, one in known.items()
-        if isinstance(one, dict)
-    ]
-    return ", ".join(told) or None
-
-
-def can_stream(recognizer: Any) -> bool:
-    """Whether the encoder can work on chunks, as streams need it to."""
-    from asr.errors import ModelError
-    from asr.model import ChunkContext
-
-    try:
-        recognizer.model.encoder.initial_state(1, ChunkContext(chunk=16, left=16))
-    except ModelError:
-        return False
-    return True
 
 
 def about_environment() -> dict[str, Any]:
@@ -117,31 +68,97 @@ def about_environment() -> dict[str, Any]:
     }
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+#: What people are told in other words than the keys, or not at all.
+_NAMES = {
+    "name": "",  # stands above
+    "format_version": "",
+    "bytes": "size",
+    "frame_ms": "a frame is",
+    "vocabulary": "labels",
+    "chunks": "streams",
+    "ctc": "CTC",
+    "dev_wer": "word error rate",
+    "wer": "word error rate",
+    "dev": "on the dev set, while training",
+    "facts": "training",
+    "confidence": "calibration error of confidence",
+    "with_lm": "with language model",
+    "without_lm": "without",
+    "labels": "the first",
+    "cpu_threads": "CPU threads",
+}
+_WRITTEN: dict[str, Callable[[Any], str]] = {
+    "bytes": lambda value: f"{value / 1e6:.1f} MB",
+    "sample_rate": lambda value: f"{value:,} Hz",
+    "frame_ms": lambda value: f"{value:g} ms",
+    "hours": lambda value: f"{value:.1f}",
+}
+_ONLY_IF_THERE = ("confidence", "torchaudio_problem")
+#: Shares, of which people think in per cent.
+_SHARES = ("wer", "accuracy", "confidence")
+#: Options of the search that a user can give, and what they are where nothing is done.
+_OFF = {
+    "beam": None,
+    "ctc_weight": None,
+    "lm_weight": 0,
+    "ilm_weight": 0,
+    "length_reward": 0,
+    "hotword_weight": None,
+}
 
 
-def _table(facts: dict[str, Any]) -> str:
-    width = max(len(name) for name in facts) + 2
-    return "".join(f"{_name(name):{width}}{_value(name, value)}\n" for name, value in facts.items())
+def _written(facts: Mapping[str, Any]) -> str:
+    """All parts, each under its name."""
+    parts = []
+    for kind, values in facts.items():
+        if values:
+            rows = list(_rows(values))
+            width = max(len(name) for name, _ in rows) + 2
+            name = values.get("name")
+            title = f"{kind.replace('_', ' ')} {name}" if name else kind.replace("_", " ")
+            parts.append("\n".join([title, *(f"  {one:{width}}{told}" for one, told in rows), ""]))
+    return "\n".join(parts)
 
 
-def _name(key: str) -> str:
-    return key.replace("_", " ")
+def _rows(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """A name and what is told of it, for each line; what belongs to a name is set in below it."""
+    for key, value in values.items():
+        name = _NAMES.get(key, key.replace("_", " "))
+        if name == "" or value == {} or (value is None and key in _ONLY_IF_THERE):
+            continue
+        if key == "search":
+            yield name, _options(value)
+        elif isinstance(value, Mapping):
+            yield name, ""
+            for inner, told in _rows(value, key):
+                yield f"  {inner}", told
+        else:
+            yield name, _value(key, value, above)
 
 
-def _value(key: str, value: Any) -> str:
+def _options(search: Mapping[str, Any]) -> str:
+    """What decides the search, as the options of the commands that change it."""
+    told = [
+        f"--{name.replace('_', '-')} {search[name]:g}"
+        for name, off in _OFF.items()
+        if name in search and search[name] != off
+    ]
+    return " ".join(told) or "as usual"
+
+
+def _value(key: str, value: Any, above: str) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if key == "bytes":
-        return f"{value / 1e6:.1f} MB"
+    if key in _WRITTEN:
+        return _WRITTEN[key](value)
+    if isinstance(value, float) and any(share in f"{above} {key}" for share in _SHARES):
+        return f"{100 * value:.1f} %"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, dict):
-        told = (f"{name} {part}" for name, part in value.items() if part is not None)
-        return ", ".join(told) or "none"
-    if isinstance(value, list):
+    if isinstance(value, float):
+        return f"{value:,.10g}"
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

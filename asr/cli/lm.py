@@ -107,9 +107,11 @@ def lm(
         return DONE
     if output is None:
         raise click.UsageError("say where to write: add -o FOLDER")
-    _check(texts, **choices)
-    if any(_is_arpa(path) for path in texts):
+    arpa = any(_is_arpa(path) for path in texts)
+    if arpa:
         _refuse_all_but("output", "tokenizer", because="an .arpa file is converted, not trained")
+    _check(texts, **choices)
+    if arpa:
         with console.working(f"converting {texts[0]}"):
             told = _converted(texts, output, choices["tokenizer"])
         console.print(told)

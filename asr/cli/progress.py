@@ -88,7 +88,7 @@ def progress(
     from rich.progress import Progress as Bar
 
     # What is printed meanwhile goes above the bar, if it goes to this terminal at all.
-    with Bar(
+    bar = Bar(
         SpinnerColumn(),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[inputs]}"),
@@ -96,9 +96,10 @@ def progress(
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
-    ) as bar:
-        shown = Progress(bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds)
-        shown.show()
+    )
+    shown = Progress(bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds)
+    shown.show()
+    with bar:
         yield shown
 
 

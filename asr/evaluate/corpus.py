@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class Utterance:
     seconds: float | None = None
     cut: Cut | None = None
     speaker: str | None = None
-    length: float | None = None
+    length: float | None = field(default=None, compare=False)
 
 
 def total_seconds(utterances: Iterable[Utterance]) -> float | None:

@@ -1,10 +1,14 @@
+"""`asr info`: what each kind of folder is."""
+
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from asr.folders import SHIPPED
 from tests.cli.conftest import Run
 
 
@@ -23,11 +27,61 @@ def test_json_tells_what_a_model_is(run: Run, tiny_model: Path) -> None:
     assert values["environment"]["torchaudio_problem"] is None
 
 
-def test_the_table_says_it_in_words(run: Run, tiny_model: Path) -> None:
-    printed = run("info", tiny_model).stdout
-    for line in ("name", "parameters", "search", "torch "):
-        assert any(row.startswith(line) for row in printed.splitlines())
-    assert "hours 0.5" in printed
+def rows(printed: str) -> dict[str, str]:
+    """Names and values of a table for people."""
+    parts = (line.strip().split("  ", 1) for line in printed.splitlines())
+    return {part[0]: part[-1].strip() for part in parts}
+
+
+def test_people_get_words(run: Run, tiny_model: Path) -> None:
+    for arguments in ([tiny_model], ["-m", tiny_model]):
+        printed = run("info", *arguments).stdout
+        found = rows(printed)
+        assert printed.startswith("model tiny\n")
+        assert found["search"].startswith("--beam 2 --ctc-weight ")
+        assert (found["sample rate"], found["streams"], found["hours"]) == ("16,000 Hz", "yes", "0.5")
+        assert "torch" in found
+        assert "{" not in printed
+    assert run("info", tiny_model, "-m", tiny_model).exit_code == 2
+
+
+def test_the_model_that_ships_tells_what_it_can_do(run: Run) -> None:
+    found = rows(run("info").stdout)
+    assert found["librispeech"].endswith(" %")
+    assert found["with language model"].endswith(" %")
+    assert found["language model"].startswith("ngram2 (ngram, ")
+
+
+def test_a_language_model(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "lm", run_folder := tmp_path / "run" / "lm")
+    for folder in (run_folder, run_folder.parent):  # what asr lm -o wrote stands for its model
+        printed = run("info", folder).stdout
+        assert printed.startswith("language model ngram2\n")
+        found = rows(printed)
+        assert (found["type"], found["order"], found["labels"]) == ("ngram", "8", "256")
+        assert found["dev perplexity word"] == "241.54"
+    values = json.loads(run("info", run_folder, "--json").stdout)
+    assert values["model"] is None
+    assert values["language_model"]["numbers"] > 8e6
+
+
+def test_a_tokenizer(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_model / "tokenizer.json", tmp_path)
+    found = rows(run("info", tmp_path).stdout)
+    assert (found["tokenizer"], found["type"]) == ("tokenizer", "characters")
+    assert "a, b, c" in found["the first"]
+
+
+def test_a_run_that_has_made_nothing_yet(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "training").mkdir()
+    log = "kind,step,epoch,loss,wer\ntrain,10,1,2.5,\ndev,10,1,2.25,0.75\n"
+    (tmp_path / "training" / "log.csv").write_text(log)
+    found = rows(run("info", tmp_path).stdout)
+    assert found["run"] == "run"
+    assert (found["step"], found["dev loss"], found["dev wer"]) == ("10", "2.25", "75.0 %")
+    shutil.copytree(tiny_model, tmp_path / "model")
+    assert run("info", tmp_path).stdout.startswith("model tiny\n")
 
 
 def test_what_it_runs_on_is_told_where_no_model_opens(
@@ -45,8 +99,6 @@ def test_what_it_runs_on_is_told_where_no_model_opens(
 
 
 def test_a_damaged_model_is_not_described(run: Run, tiny_model: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     weights = folder / "model.safetensors"

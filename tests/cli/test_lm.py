@@ -57,8 +57,8 @@ def test_an_arpa_file_is_converted(run: Run, tiny_model: Path, tmp_path: Path):
     ("more", "said"),
     [
         ([], "add -o FOLDER"),
-        (["-o", "x", "--type", "lstn"], "no lm is called 'lstn', did you mean 'lstm'"),
-        (["-o", "x", "--max-time", "soon"], "--max-time: 'soon' is no length of time"),
+        (["-o", "x", "--type", "lstn"], "'lstn' is not one of 'lstm', 'transformer'"),
+        (["-o", "x", "--max-time", "soon"], "'--max-time': 'soon' is no length of time"),
         (["-o", "x", "--set", "lm.dims=3"], "did you mean 'dim'"),
         (["--measure", "nowhere"], "--measure trains nothing: leave out --tokenizer"),
     ],

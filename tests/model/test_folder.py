@@ -181,7 +181,7 @@ def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("whole_folder._digest", "model.safetensors"), ("folder._why_no_config", "")],
+    [("model.whole_folder._digest", "model.safetensors"), ("folders._why_no_model", "")],
 )
 def test_files_that_may_not_be_read_are_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
@@ -191,7 +191,7 @@ def test_files_that_may_not_be_read_are_named(
 
     if not said:
         (folder / "config.yaml").unlink()
-    monkeypatch.setattr(f"asr.model.{name}", refuse)
+    monkeypatch.setattr(f"asr.{name}", refuse)
     with pytest.raises(ModelError, match=rf"{said}: cannot be read \(permission denied\);"):
         load_model_folder(folder)
 

@@ -1,0 +1,176 @@
+"""What there is to tell about each kind of folder that this package writes, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asr.folders import CONFIG, check_model_folder, model_folder
+
+#: What holds the labels, in every folder that has some.
+TOKENIZERS = ("tokenizer.model", "tokenizer.json")
+
+
+def about(path: Path | None) -> dict[str, dict[str, Any]]:
+    """The facts of a folder, under the name of its kind.
+
+    A model, a language model and a tokenizer are opened and checked whole. The folder of a training
+    run stands for what it has made, if it has made it yet.
+
+    Args:
+        path: None is the model that ships.
+
+    Raises:
+        ModelError: it is no such folder, or damaged.
+    """
+    folder = model_folder(path)
+    for inner in (folder, folder / "model", folder / "lm"):
+        if (inner / CONFIG).is_file():
+            if _is_lm(inner):
+                return {"language_model": about_lm(inner)}
+            return {"model": about_model(inner)}
+    if any((folder / name).is_file() for name in TOKENIZERS):
+        return {"tokenizer": about_tokenizer(folder)}
+    if (folder / "checkpoints").is_dir():
+        return {"run": about_run(folder)}
+    check_model_folder(folder)
+    raise AssertionError(f"{folder} has no {CONFIG}")
+
+
+def _is_lm(folder: Path) -> bool:
+    """Whether a folder with a config.yaml is a language model's."""
+    from asr.config import read_yaml
+    from asr.errors import ConfigError
+
+    try:
+        return "lm" in read_yaml(folder / CONFIG)
+    except ConfigError:
+        return False  # opening it says what is wrong with it
+
+
+def about_model(folder: Path) -> dict[str, Any]:
+    """Figures of a model folder.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    from asr.transcribe.recognizer import load_model
+
+    recognizer = load_model(folder, "cpu")
+    speech, config = recognizer.model, recognizer.config
+    encoder, decoder = config.model.encoder, config.model.decoder
+    return {
+        "name": config.name,
+        "folder": str(folder),
+        "format_version": config.format_version,
+        "parameters": sum(weights.numel() for weights in speech.parameters()),
+        "bytes": _bytes(folder),
+        "sample_rate": recognizer.sample_rate,
+        "frame_ms": round(recognizer.frame_seconds * 1000, 3),
+        "vocabulary": config.vocabulary,
+        "language": config.normalizer.language,
+        "encoder": encoder.type,
+        "decoder": decoder.type if decoder else None,
+        "ctc": speech.ctc is not None,
+        "chunks": _can_stream(recognizer),
+        "search": recognizer.search.model_dump(),
+        "language_model": _named(recognizer.lm) if recognizer.lm else None,
+        "confidence": _about_confidence(recognizer.confidence),
+        "facts": config.facts,
+    }
+
+
+def about_lm(folder: Path) -> dict[str, Any]:
+    """Figures of the folder of a language model.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    from asr.lm import load_lm_folder
+
+    loaded = load_lm_folder(folder)
+    config = loaded.config
+    return {
+        "name": config.name,
+        "folder": str(folder),
+        "format_version": config.format_version,
+        "type": config.lm.type,
+        "settings": config.lm.model_dump(mode="json", exclude={"type"}),
+        "numbers": _numbers(loaded),
+        "bytes": _bytes(folder),
+        "vocabulary": config.vocabulary,
+        "language": config.normalizer.language,
+        "search": config.search,
+        "facts": config.facts,
+    }
+
+
+def about_tokenizer(folder: Path) -> dict[str, Any]:
+    """Figures of a tokenizer's folder.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    from asr.text import load_tokenizer
+    from asr.text.tokenizer import EOS
+
+    tokenizer = load_tokenizer(folder)
+    first = range(EOS + 1, min(tokenizer.size, EOS + 21))
+    return {
+        "folder": str(folder),
+        "type": "characters" if (folder / TOKENIZERS[1]).is_file() else "pieces",
+        "vocabulary": tokenizer.size,
+        "labels": [tokenizer.piece(label) for label in first],
+    }
+
+
+def about_run(folder: Path) -> dict[str, Any]:
+    """How far a training run has come that has made no model yet."""
+    from asr.train.log import read_log
+
+    last: dict[str, str] = {}
+    for row in read_log(folder / "training" / "log.csv"):
+        last |= {f"{row['kind']}_{name}": value for name, value in row.items() if value}
+    kept = ("train_step", "train_epoch", "train_audio_hours", "train_loss", "dev_loss", "dev_wer")
+    return {
+        "folder": str(folder),
+        **{name.removeprefix("train_"): float(last[name]) for name in kept if name in last},
+    }
+
+
+def _named(lm: Any) -> str:
+    """The language model that a model folder carries, in words."""
+    word = lm.config.facts.get("dev_perplexity_word")
+    told = f", perplexity {word} a word" if word is not None else ""
+    return f"{lm.config.name} ({lm.config.lm.type}, {_numbers(lm) / 1e6:.1f} million numbers{told})"
+
+
+def _numbers(lm: Any) -> int:
+    return sum(one.numel() for one in lm.lm.state_dict().values())
+
+
+def _about_confidence(maps: Any) -> dict[str, float] | None:
+    """The calibration error that was measured, by what the map is for; None where there is none."""
+    known: Mapping[str, Any] = maps.model_dump() if maps else {}
+    return {
+        name: one["facts"]["ece"]
+        for name, one in known.items()
+        if isinstance(one, dict) and "ece" in one["facts"]
+    } or None
+
+
+def _can_stream(recognizer: Any) -> bool:
+    """Whether the encoder can work on chunks, as streams need it to."""
+    from asr.errors import ModelError
+    from asr.model import ChunkContext
+
+    try:
+        recognizer.model.encoder.initial_state(1, ChunkContext(chunk=16, left=16))
+    except ModelError:
+        return False
+    return True
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
