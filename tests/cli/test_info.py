@@ -39,7 +39,11 @@ def test_people_get_words(run: Run, tiny_model: Path) -> None:
         found = rows(printed)
         assert printed.startswith("model tiny\n")
         assert found["search"].startswith("--beam 2 --ctc-weight ")
-        assert (found["sample rate"], found["streams"], found["hours"]) == ("16,000 Hz", "yes", "0.5")
+        assert (found["sample rate"], found["streams"], found["hours"]) == (
+            "16,000 Hz",
+            "yes",
+            "0.5",
+        )
         assert "torch" in found
         assert "{" not in printed
     assert run("info", tiny_model, "-m", tiny_model).exit_code == 2
@@ -79,7 +83,7 @@ def test_a_run_that_has_made_nothing_yet(run: Run, tiny_model: Path, tmp_path: P
     (tmp_path / "training" / "log.csv").write_text(log)
     found = rows(run("info", tmp_path).stdout)
     assert found["run"] == "run"
-    assert (found["step"], found["dev loss"], found["dev wer"]) == ("10", "2.25", "75.0 %")
+    assert (found["step"], found["dev loss"], found["word error rate"]) == ("10", "2.25", "75.0 %")
     shutil.copytree(tiny_model, tmp_path / "model")
     assert run("info", tmp_path).stdout.startswith("model tiny\n")
 
