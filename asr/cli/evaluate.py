@@ -69,10 +69,10 @@ def evaluate(
 ) -> int:
     """Measure the error rate of a model on a manifest.
 
-    MANIFEST has a JSON object a line with audio_filepath, duration and text; other forms of
-    corpora are read where asr[train] is installed. References and hypotheses are written by the
-    model's own normaliser before they are compared. Rates in JSON are fractions. What the figures
-    mean is in docs/evaluation.md.
+    MANIFEST has a line of JSON for each recording: {"audio_filepath": "a.wav", "text": "hello"};
+    other forms of corpora are read where asr[train] is installed. References and hypotheses are
+    written by the model's own normaliser before they are compared. Rates in JSON are fractions.
+    What the figures mean is in docs/evaluation.md.
 
     Exit status: 0 done, 1 some audio could not be used (it is listed, and in no count), 2 the call
     is wrong, 130 interrupted.

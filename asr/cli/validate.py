@@ -70,7 +70,7 @@ def validate(
 ) -> int:
     """Check a corpus: every line, every recording, every text.
 
-    MANIFEST is JSON lines with audio_filepath, duration, text and speaker; a CSV or TSV table with
+    MANIFEST is JSON lines with audio_filepath, text, duration and speaker; a CSV or TSV table with
     these columns; a Kaldi data folder; Lhotse cuts or a Shar folder; or a folder of audio files
     with a .txt beside each. Nothing is changed.
 

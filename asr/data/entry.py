@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 #: Fields of a manifest line that mean something here; others are kept in the cut's `custom`.
 FIELDS = ("audio_filepath", "duration", "text", "speaker", "id", "offset", "language", "channel")
+#: What other toolkits and corpora call them.
+_OTHERS = {
+    "audio_filepath": ("audio", "audio_path", "path", "file", "file_name", "filename", "wav"),
+    "text": ("sentence", "transcript", "transcription", "transcripts", "target"),
+}
+#: Seconds of an utterance whose file cannot be read, so nobody knows: it is reported when it is.
+UNREADABLE = 1e-3
 #: Sampling rate written into recordings whose header nobody has read yet.
 NOMINAL_RATE = 16000
 
@@ -71,14 +78,18 @@ class Entry:
         )
 
 
-def entry_of(values: Mapping[str, Any], folder: Path, where: str) -> Entry:
+def entry_of(
+    values: Mapping[str, Any], folder: Path, where: str, length: float | None = None
+) -> Entry:
     """Checks the fields of one line (of JSON, or of a table) and makes an entry of them.
 
     Args:
-        values: the line. Required: `audio_filepath` (str, relative to `folder`), `duration`
-            (seconds, above 0), `text` (str, may be empty). Optional: `speaker`, `id`, `language`
-            (str), `offset` (seconds: the utterance is that part of the file), `channel` (0 only).
+        values: the line. Required: `audio_filepath` (str, relative to `folder`), `text` (str, may
+            be empty). Optional: `duration` (seconds, above 0), `speaker`, `id`, `language` (str),
+            `offset` (seconds: the utterance is that part of the file), `channel` (0 only).
         where: file and line, for messages.
+        length: of the file in seconds, where somebody has looked; an utterance without duration
+            goes on to its end.
 
     Raises:
         ManifestError: a field is missing or has the wrong type.
@@ -86,12 +97,10 @@ def entry_of(values: Mapping[str, Any], folder: Path, where: str) -> Entry:
     audio = _text_field(values, "audio_filepath", where)
     if not audio:
         raise ManifestError(f"{where}: field 'audio_filepath' is empty; name the audio file")
-    duration = _seconds_field(values, "duration", where)
-    if duration <= 0:
-        raise ManifestError(f"{where}: field 'duration' must be above 0 seconds, it is {duration}")
     offset = _seconds_field(values, "offset", where) if values.get("offset") is not None else None
     if offset is not None and offset < 0:
         raise ManifestError(f"{where}: field 'offset' must not be negative, it is {offset}")
+    duration = _duration(values, offset, length, where)
     name = _optional_text(values, "id", where) or _name_of(audio, offset)
     return Entry(
         id=name,
@@ -117,9 +126,25 @@ def _name_of(audio: str, offset: float | None) -> str:
     return stem if offset is None else f"{stem}-{round(offset * 1000)}"
 
 
+def _duration(
+    values: Mapping[str, Any], offset: float | None, length: float | None, where: str
+) -> float:
+    if values.get("duration") is None and length is not None:
+        if offset is not None and length not in (UNREADABLE, 0) and offset >= length:
+            raise ManifestError(
+                f"{where}: field 'offset' is {offset:g}, and the file ends at {length:g} s"
+            )
+        return max(length - (offset or 0.0), UNREADABLE)
+    duration = _seconds_field(values, "duration", where)
+    if duration <= 0:
+        raise ManifestError(f"{where}: field 'duration' must be above 0 seconds, it is {duration}")
+    return duration
+
+
 def _text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     if name not in values:
-        raise ManifestError(f"{where}: field '{name}' is missing")
+        other = next((f"; '{one}' must be called so" for one in _OTHERS[name] if one in values), "")
+        raise ManifestError(f"{where}: field '{name}' is missing{other}")
     value = values[name]
     if not isinstance(value, str):
         raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")

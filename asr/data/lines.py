@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from asr.data.entry import Entry, entry_of
-from asr.errors import ManifestError
+from asr.data.entry import UNREADABLE, Entry, entry_of
+from asr.data.headers import all_seconds
+from asr.errors import AudioError, ManifestError
 
+#: Where a line stands, and what is in it.
+_Row = tuple[str, dict[str, Any]]
 #: Columns of a table that hold numbers.
 _NUMBERS = ("duration", "offset")
 
@@ -46,25 +49,26 @@ def text_lines(path: Path) -> Iterator[tuple[int, str | ManifestError]]:
 
 def json_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
     """One utterance, or what is wrong with it, for each line of a JSON lines manifest."""
-    for number, line in text_lines(path):
-        where = f"{path}, line {number}"
-        if isinstance(line, ManifestError):
-            yield line
-            continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            reason = getattr(error, "msg", error)
-            column = f" at character {error.pos + 1}" if hasattr(error, "pos") else ""
-            yield ManifestError(f"{where}: not JSON: {reason}{column}; correct or remove the line")
-            continue
-        if not isinstance(values, dict):
-            yield ManifestError(
-                f"{where}: not a JSON object; write one as "
-                f'{{"audio_filepath": ..., "duration": ..., "text": ...}}'
-            )
-            continue
-        yield _entry(values, path, where, texts)
+    yield from _entries(
+        (_parsed(line, f"{path}, line {number}") for number, line in text_lines(path)), path, texts
+    )
+
+
+def _parsed(line: str | ManifestError, where: str) -> _Row | ManifestError:
+    if isinstance(line, ManifestError):
+        return line
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", error)
+        column = f" at character {error.pos + 1}" if hasattr(error, "pos") else ""
+        return ManifestError(f"{where}: not JSON: {reason}{column}; correct or remove the line")
+    if not isinstance(values, dict):
+        return ManifestError(
+            f"{where}: not a JSON object; write one as "
+            f'{{"audio_filepath": ..., "duration": ..., "text": ...}}'
+        )
+    return where, values
 
 
 def table_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
@@ -76,18 +80,22 @@ def table_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
     header = lines[0][1]
     rows = csv.reader((line + "\n" for _, line in lines), delimiter=delimiter_of(header))
     names = [name.strip() for name in next(rows)]
-    for row in rows:
-        where = f"{path}, line {lines[rows.line_num - 1][0]}"
-        if len(row) != len(names):
-            yield ManifestError(
-                f"{where}: {len(row)} columns, the header has {len(names)}; put fields that "
-                f"contain the separator in double quotes"
-            )
-            continue
-        values: dict[str, Any] = dict(zip(names, row, strict=True))
-        for name in _NUMBERS:
-            values = _with_number(values, name)
-        yield _entry(values, path, where, texts)
+
+    def found() -> Iterator[_Row | ManifestError]:
+        for row in rows:
+            where = f"{path}, line {lines[rows.line_num - 1][0]}"
+            if len(row) != len(names):
+                yield ManifestError(
+                    f"{where}: {len(row)} columns, the header has {len(names)}; put fields that "
+                    f"contain the separator in double quotes"
+                )
+                continue
+            values: dict[str, Any] = dict(zip(names, row, strict=True))
+            for name in _NUMBERS:
+                values = _with_number(values, name)
+            yield where, values
+
+    yield from _entries(found(), path, texts)
 
 
 def delimiter_of(header: str) -> str:
@@ -95,13 +103,31 @@ def delimiter_of(header: str) -> str:
     return max("\t,;", key=header.count)
 
 
-def _entry(values: dict[str, Any], path: Path, where: str, texts: bool) -> Entry | ManifestError:
-    if not texts:
-        values = {"text": "", **values}
-    try:
-        return entry_of(values, path.parent, where)
-    except ManifestError as error:
-        return error
+def _entries(
+    rows: Iterable[_Row | ManifestError], path: Path, texts: bool
+) -> Iterator[Entry | ManifestError]:
+    """An entry of each row; what does not say how long its sound is, is looked at."""
+    rows = list(rows)
+    silent = [
+        str(path.parent / values["audio_filepath"])
+        for _, values in (row for row in rows if not isinstance(row, ManifestError))
+        if values.get("duration") is None and isinstance(values.get("audio_filepath"), str)
+    ]
+    lengths = all_seconds(silent)
+    for row in rows:
+        if isinstance(row, ManifestError):
+            yield row
+            continue
+        where, values = row
+        if not texts:
+            values = {"text": "", **values}
+        length = lengths.get(str(path.parent / str(values.get("audio_filepath"))))
+        # an unreadable file stays an entry, so that it is reported as such
+        known = UNREADABLE if isinstance(length, AudioError) else length
+        try:
+            yield entry_of(values, path.parent, where, known)
+        except ManifestError as error:
+            yield error
 
 
 def _with_number(values: dict[str, Any], name: str) -> dict[str, Any]:

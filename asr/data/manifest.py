@@ -28,7 +28,8 @@ _Entries = Callable[[Path, bool], Iterator[Entry | ManifestError]]
 LAZY_BYTES = 256 * 1024 * 1024
 
 _FORMS = (
-    "a JSON object a line with audio_filepath, duration and text; a table (CSV, TSV) with these "
+    "a JSON object a line with audio_filepath and text (and duration, which is looked up where it "
+    "is missing); a table (CSV, TSV) with these "
     "columns; a Kaldi data folder (wav.scp); Lhotse cuts (.jsonl or .jsonl.gz); a Lhotse Shar "
     "folder; a folder with manifest.jsonl in it, or with audio files and a .txt beside each"
 )
@@ -38,14 +39,15 @@ def read_manifest(path: str | Path, texts: bool = True) -> CutSet:
     """The cuts of a corpus, in its own order.
 
     Args:
-        path: JSON lines (`audio_filepath`, `duration`, `text`, and where known `speaker`, `id`,
+        path: JSON lines (`audio_filepath`, `text`, and where known `duration`, `speaker`, `id`,
             `offset`, `language`; other fields are kept in the cut's `custom`), a CSV or TSV
             table with these columns, a Kaldi data folder, Lhotse cuts, a Lhotse Shar folder, or
             a folder of audio with texts. Paths are relative to the manifest.
         texts: False for noise: texts may be missing.
 
     Returns:
-        cuts with one supervision each. Durations are those that the manifest gives; recordings
+        cuts with one supervision each. Durations are those that the manifest gives, or else those
+        of the files; recordings
         of files whose header was not read carry a nominal 16 kHz. Shar folders and very large
         cut sets are read lazily.
 

@@ -57,7 +57,6 @@ def test_gzipped_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"duration": None}, "field 'duration' must be a number of seconds, it is None"),
         ({"duration": "2"}, "field 'duration' must be a number of seconds, it is '2'"),
         ({"duration": True}, "field 'duration'"),
         ({"duration": 0}, "field 'duration' must be above 0"),
@@ -65,7 +64,8 @@ def test_gzipped_json_lines(tmp_path):
         ({"duration": float("nan")}, "field 'duration'"),
         ({"text": 7}, "field 'text' must be text, it is 7"),
         ({"text": ...}, "field 'text' is missing"),
-        ({"duration": ...}, "field 'duration' is missing"),
+        ({"text": ..., "sentence": "a"}, "'text' is missing; 'sentence' must be called so"),
+        ({"audio_filepath": ..., "path": "a"}, "is missing; 'path' must be called so"),
         ({"audio_filepath": ...}, "field 'audio_filepath' is missing"),
         ({"audio_filepath": ""}, "field 'audio_filepath' is empty"),
         ({"speaker": ["a"]}, "field 'speaker' must be text"),
@@ -155,11 +155,31 @@ def test_tables(tmp_path, name, separator):
     assert cut.custom == {"accent": "us"}
 
 
+@pytest.mark.parametrize("table", [False, True])
+def test_a_missing_duration_is_that_of_the_file(tmp_path, table):
+    soundfile.write(tmp_path / "a.wav", np.zeros(12000), 8000)
+    if table:
+        path = tmp_path / "m.tsv"
+        path.write_text("audio_filepath\ttext\toffset\tduration\na.wav\thi\t\t\na.wav\tho\t1\t\n")
+    else:
+        whole = {"audio_filepath": "a.wav", "text": "hi"}
+        path = lines(tmp_path / "m.jsonl", [{**whole, "duration": None}, {**whole, "offset": 1}])
+    assert [(cut.start, cut.duration) for cut in read_manifest(path)] == [(0, 1.5), (1, 0.5)]
+
+
+def test_an_offset_past_the_end_and_a_file_that_is_not_there(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    path = lines(tmp_path / "m.jsonl", [{"audio_filepath": "a.wav", "text": "", "offset": 2}])
+    with pytest.raises(ManifestError, match="line 1: field 'offset' is 2, and the file ends at 1 s"):
+        read_manifest(path)
+    path = lines(tmp_path / "m.jsonl", [{"audio_filepath": "gone.wav", "text": "hi"}])
+    assert only(read_manifest(path)).duration == 0.001  # whoever opens it says what is wrong
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
         ("audio_filepath,duration,text\na.wav,long,hi\n", "line 2: field 'duration'"),
-        ("audio_filepath,duration,text\na.wav,,hi\n", "line 2: field 'duration' is missing"),
         ("audio_filepath,duration,text\na.wav,1,hi\nb.wav,1\n", "line 3: 2 columns"),
         ("audio_filepath,duration\na.wav,1\n", "line 2: field 'text' is missing"),
         ("path,sentence\na.wav,hi\n", "'audio_filepath' is not among the columns"),
