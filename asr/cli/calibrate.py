@@ -11,6 +11,7 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.opening import check_model
 from asr.cli.progress import progress
+from asr.folders import CONFIG
 
 
 @click.command()
@@ -47,7 +48,7 @@ def calibrate(
     listed, the map was fitted on the others), 2 the call is wrong, 130 interrupted.
     """
     check_model(model)
-    from asr.evaluate.corpus import read_utterances
+    from asr.evaluate.corpus import read_utterances, total_seconds
 
     with console.working(f"reading {manifest}"):
         utterances = read_utterances(manifest)
@@ -55,7 +56,10 @@ def calibrate(
         from asr.evaluate.calibration import calibrate_model, keep_maps
 
         options.leave_cores_free()
-    with progress(None, quiet=console.quiet) as shown:
+    seconds = total_seconds(utterances)
+    if seconds is not None and (model / "lm" / CONFIG).is_file():
+        seconds *= 2  # heard with it, and without
+    with progress(None, seconds, console.quiet) as shown:
         found = calibrate_model(
             model, utterances, device, batch_seconds=batch_seconds, progress=shown.heard
         )

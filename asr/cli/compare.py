@@ -11,13 +11,16 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
+from asr.cli.opening import open_model
+from asr.cli.outputs import check_output
 from asr.cli.progress import progress
-from asr.cli.tables import WIDTH, between
-from asr.errors import OutputError
-from asr.evaluate.error_rate import percent
+from asr.cli.tables import WIDTH, between, common_folder
+from asr.evaluate.error_rate import number_of, percent
+from asr.folders import check_model_folder
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair
+    from asr.evaluate.corpus import Utterance
     from asr.evaluate.interval import Interval
     from asr.evaluate.report.sound import Mode
     from asr.evaluate.results import Results
@@ -43,7 +46,7 @@ SHOWN = 5
     default=SHOWN,
     show_default=True,
     metavar="N",
-    help="Utterances of each kind, better and worse, that are shown.",
+    help="Utterances of each kind, with fewer errors in B and with more, that are shown.",
 )
 @click.option(
     "--html",
@@ -53,6 +56,7 @@ SHOWN = 5
 )
 @options.html_audio
 @options.html_limit
+@options.quiet
 @click.pass_obj
 def compare(
     console: Console,
@@ -76,22 +80,27 @@ def compare(
     language, or some audio could not be used (it is listed, and in no count), 2 the call is wrong,
     130 interrupted.
     """
+    models = [place for place in (first, second) if place.is_dir()]
+    if manifest is None and models:
+        raise click.UsageError("a model folder needs --manifest, to be measured on")
+    if manifest is not None and not models:
+        raise click.UsageError("--manifest is for model folders, and neither A nor B is one")
+    for model in models:
+        check_model_folder(model)
+    check_output("--html", html)
     from asr.evaluate.comparison import compare as compared
+    from asr.evaluate.corpus import read_utterances
     from asr.evaluate.report.page import comparison_page
     from asr.evaluate.report.sound import Sounds
-    from asr.whole import check_writable, write_whole
+    from asr.evaluate.results import read_results
+    from asr.whole import write_whole
 
-    if html is not None:
-        if html.is_dir():
-            raise OutputError(f"{html}: a folder; name a file with --html")
-        check_writable(html.parent)
-
-    if manifest is None and (first.is_dir() or second.is_dir()):
-        raise click.UsageError("a model folder needs --manifest, to be measured on")
-    if manifest is not None and not (first.is_dir() or second.is_dir()):
-        raise click.UsageError("--manifest is for model folders, and neither A nor B is one")
     failed: dict[str, str] = {}
-    sides = [_results(place, manifest, device, failed) for place in (first, second)]
+    known = {place: read_results(place) for place in (first, second) if place not in models}
+    if manifest is not None:
+        utterances = read_utterances(manifest)
+        known |= {model: _measured(console, model, utterances, device, failed) for model in models}
+    sides = [known[place] for place in (first, second)]
     for name, error in failed.items():
         console.say(f"{name}: not counted: {error}")
     found = compared(*(one.without(failed) for one in sides))
@@ -106,37 +115,32 @@ def compare(
     return SOME_FAILED if failed else DONE
 
 
-def _results(place: Path, manifest: Path | None, device: str, failed: dict[str, str]) -> Results:
-    """What stands in a file, or what a model gets wrong on the manifest.
-
-    `failed` is told the ids whose audio cannot be used, and why.
-    """
-    from asr.evaluate.results import Results, read_results
-
-    if not place.is_dir():
-        return read_results(place)
-    from asr.evaluate.corpus import read_utterances
+def _measured(
+    console: Console,
+    model: Path,
+    utterances: list[Utterance],
+    device: str,
+    failed: dict[str, str],
+) -> Results:
+    """What a model gets wrong; `failed` is told the ids whose audio cannot be used, and why."""
+    from asr.evaluate.corpus import total_seconds
     from asr.evaluate.evaluation import evaluate
-    from asr.transcribe.recognizer import load_model
+    from asr.evaluate.results import Results
 
-    assert manifest is not None
-    utterances = read_utterances(manifest)
-    options.leave_cores_free()
-    recognizer = load_model(place, device)
-    with progress(None) as shown:
+    recognizer = open_model(console, model, device)
+    with progress(None, total_seconds(utterances), console.quiet) as shown:
         found = evaluate(recognizer, utterances, progress=shown.heard)
     failed.update(found.failed)
     return Results(found.scored, found.normalizer)
 
 
 def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
-    width = max(len(str(first)), len(str(second)), 10) + 2
+    places = [f"A: {first}", f"B: {second}"]
+    width = max(*map(len, places), 10) + 2
     intervals = found.intervals()
-    lines = [f"{'utterances':{width}}{len(found.pairs)}, {found.first.length} words"]
-    for place, counts, interval in zip(
-        (first, second), (found.first, found.second), intervals, strict=True
-    ):
-        lines.append(f"{place!s:{width}}WER {percent(counts.rate)}{_spread(interval)}")
+    lines = [f"{'utterances':{width}}{len(found.pairs):,}, {number_of(found.first.length, 'word')}"]
+    for place, counts, interval in zip(places, (found.first, found.second), intervals, strict=True):
+        lines.append(f"{place:{width}}WER {percent(counts.rate)}{_spread(interval)}")
     values = found.to_dict()
     if values["difference"] is not None:
         change = f"{100 * values['difference']:+.2f} points"
@@ -145,14 +149,17 @@ def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
     lines += [f"{'test':{width}}{_verdict(found)}", ""]
     better, worse = found.better, found.worse
     lines.append(
-        f"{len(better)} utterances are better in B, {len(worse)} worse, {found.rephrased} differ "
-        "and have as many errors."
+        f"Of {number_of(len(found.pairs), 'utterance')} B has fewer errors in {len(better)}, "
+        f"more in {len(worse)}, and as many but others in {found.rephrased}."
     )
-    for name, pairs in (("better", better[:show]), ("worse", worse[:show])):
+    folder = common_folder(pair.first.id for pair in (*better[:show], *worse[:show]))
+    if folder:
+        lines.append(f"All that are shown are below {folder}")
+    for name, pairs in (("fewer", better[:show]), ("more", worse[:show])):
         if pairs:
-            lines.append(f"\nThe {len(pairs)} that became {name} the most:")
+            lines.append(f"\nWhere B has {name} errors:")
         for pair in pairs:
-            lines += ["", *_changed(pair)]
+            lines += ["", *_changed(pair, pair.first.id.removeprefix(folder))]
     return "\n".join(lines) + "\n"
 
 
@@ -172,16 +179,17 @@ def _verdict(found: Comparison) -> str:
     return f"{said}: MAPSSWE p = {test.p:.3g} (z = {test.z:.2f}, {test.segments} segments{few})"
 
 
-def _changed(pair: Pair) -> list[str]:
+def _changed(pair: Pair, name: str) -> list[str]:
     """Reference and both hypotheses, one word below the other."""
     from asr.evaluate.comparison import side_by_side
 
-    lines = [f"{pair.first.id}: {pair.first.words.errors} errors, now {pair.second.words.errors}"]
+    errors = number_of(pair.first.words.errors, "error")
+    lines = [f"{name}: {errors} in A, {pair.second.words.errors} in B"]
     for block in _blocks(side_by_side(pair), shutil.get_terminal_size((WIDTH, 24)).columns - 8):
         widths = [max(map(len, column)) for column in block]
-        for row, name in enumerate(("said", "A", "B")):
+        for row, who in enumerate(("said", "A", "B")):
             cells = (column[row].ljust(width) for column, width in zip(block, widths, strict=True))
-            lines.append(f"  {name:6}{' '.join(cells)}".rstrip())
+            lines.append(f"  {who:6}{' '.join(cells)}".rstrip())
     return lines
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asr.cli.tables import between, table
-from asr.evaluate.error_rate import percent
+from asr.cli.tables import between, common_folder, table
+from asr.evaluate.error_rate import number_of, percent
 
 if TYPE_CHECKING:
     from asr.evaluate.breakdown import Breakdown, Group
@@ -35,11 +35,11 @@ def _rates(found: Evaluation, model: str) -> str:
     rate = words.rate if found.scored else None
     lines = [
         f"model       {model}",
-        f"utterances  {len(found.scored)}, {found.audio_seconds / 60:.1f} minutes"
+        f"utterances  {len(found.scored):,}, {found.audio_seconds / 60:.1f} minutes"
         + (f", {len(found.failed)} not counted" if found.failed else ""),
-        f"WER         {percent(rate)}: {words.errors} errors in {words.length} words "
-        f"({words.substitutions} substitutions, {words.deletions} deletions, "
-        f"{words.insertions} insertions)",
+        f"WER         {percent(rate)}: {number_of(words.errors, 'error')} in "
+        f"{number_of(words.length, 'word')} ({number_of(words.substitutions, 'substitution')}, "
+        f"{number_of(words.deletions, 'deletion')}, {number_of(words.insertions, 'insertion')})",
     ]
     if interval is not None:
         lines.append(
@@ -131,8 +131,11 @@ def _swapped(parts: Breakdown) -> str:
 
 def _worst(found: Evaluation) -> str:
     worst = found.worst()
-    lines = [f"The {len(worst)} utterances with the most errors:"] if worst else []
+    folder = common_folder(one.id for one in worst)
+    below = f", all below {folder}" if folder else ""
+    lines = [f"Where most errors are{below}:"] if worst else []
     for one in worst:
-        lines += [f"\n{one.id}: {one.words.errors} errors in {one.words.length} words"]
+        errors, words = number_of(one.words.errors, "error"), number_of(one.words.length, "word")
+        lines += [f"\n{one.id.removeprefix(folder)}: {errors} in {words}"]
         lines += [f"  said   {one.reference}", f"  heard  {one.hypothesis}"]
     return "\n".join(lines) + "\n" if lines else ""

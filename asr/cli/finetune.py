@@ -130,8 +130,8 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _measuring() -> Iterator[Callable[[float], None]]:
-    with progress(None) as shown:
+def _measuring(seconds: float | None) -> Iterator[Callable[[float], None]]:
+    with progress(None, seconds) as shown:
         yield shown.heard
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 #: Width where there is no terminal.
@@ -36,6 +37,18 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
         Text(title, "bold"), drawn, sep="\n"
     )
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def common_folder(ids: Iterable[str]) -> str:
+    """The folder, with the slash behind it, that all of these absolute paths are in; "" for others.
+
+    Utterances without an id are called by their path, and where all of those begin alike a table
+    is easier to read without that.
+    """
+    names = list(ids)
+    if not names or not all(name.startswith("/") for name in names):
+        return ""
+    return f"{os.path.commonpath(os.path.dirname(name) for name in names).rstrip('/')}/"
 
 
 def between(low: float, high: float) -> str:

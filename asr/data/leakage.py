@@ -38,7 +38,7 @@ def check_leakage(train: Corpus, dev: Corpus, config: DataConfig) -> list[str]:
     both = sorted(speakers(train.cuts) & speakers(dev.cuts))
     if both:
         shown = ", ".join(both[:5]) + (" ..." if len(both) > 5 else "")
-        notes.append(f"{len(both)} speakers are in both train and dev: {shown}")
+        notes.append(f"speakers in both train and dev: {len(both)} ({shown})")
     return notes
 
 

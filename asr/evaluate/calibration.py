@@ -14,7 +14,7 @@ from typing import Any
 
 from asr.errors import ManifestError, ModelError
 from asr.evaluate.corpus import Utterance
-from asr.evaluate.error_rate import Scored
+from asr.evaluate.error_rate import Scored, number_of
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.reliability import Reliability, judged_words, reliability
 from asr.model.folder import keep_confidence
@@ -58,16 +58,22 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
             evidence, since the model has no CTC.
     """
     known = all(one.speaker is not None for one in scored)
+    groups = "speakers" if known else "utterances"
     halves = halved(scored)
     first, second = (judged_words(half) for half in halves)
     for words in (first, second):
         wrong = sum(not right for _, _, right in words)
         if len(words) < FEWEST_WORDS or min(wrong, len(words) - wrong) < FEWEST:
+            if not first and not second and any(one.hypothesis for one in scored):
+                raise ManifestError(
+                    "the words that were heard tell nothing of how sure they are: a model without "
+                    "CTC has no word times, and so no confidence"
+                )
             raise ManifestError(
-                f"too little to tell confidence by: half of the speakers have {len(words)} words, "
-                f"{wrong} of them wrong, and at least {FEWEST_WORDS} are needed, {FEWEST} of them "
-                f"right and {FEWEST} wrong; take more recordings (a model without CTC has no word "
-                "times, and so no confidence)"
+                f"too little to tell confidence by: one half of the {groups} has "
+                f"{number_of(len(words), 'word')}, {wrong} of them wrong, and at least "
+                f"{FEWEST_WORDS} are needed, {FEWEST} of them right and {FEWEST} wrong; take more "
+                "recordings"
             )
     found = fit_map([evidence for _, evidence, _ in first], [right for _, _, right in first])
     assert found is not None
@@ -81,7 +87,7 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
         "auc": None if judged.auc is None else round(judged.auc, 4),
     }
     kept = found.model_copy(update={"facts": facts})
-    return Calibration(kept, len(first), judged, "speakers" if known else "utterances")
+    return Calibration(kept, len(first), judged, groups)
 
 
 def calibrate_model(

@@ -114,6 +114,11 @@ def total(counts: Iterable[Counts]) -> Counts:
     return sum(counts, Counts())
 
 
+def number_of(number: int, noun: str) -> str:
+    """So many of something, for people: `1 word`, `2,000 words`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def percent(rate: float | None, digits: int = 2) -> str:
     """A fraction in per cent, as people read it; "-" where there is none."""
     return "-" if rate is None else f"{100 * rate:.{digits}f} %"

@@ -14,6 +14,7 @@ from asr.data.config import Source
 from asr.data.entry import text_of
 from asr.data.manifest import read_manifest
 from asr.errors import ConfigError, ManifestError, TrainingError
+from asr.evaluate.error_rate import number_of
 from asr.model.folder import FolderConfig, read_folder_config
 from asr.text import TextNormalizer, load_tokenizer
 from asr.train.checkpoint import LAST
@@ -225,23 +226,30 @@ def _choose_labels(request: Request, recipe: Recipe, cuts: Sequence[Cut]) -> _La
     return _Labels(folder, True, fresh, (told + "; trained alone first" if fresh else told,))
 
 
+def _amount(corpus: Amount) -> str:
+    return f"{number_of(corpus.utterances, 'utterance')}, {corpus.seconds / 60:.1f} minutes"
+
+
 def _told(
     base: FolderConfig, new: Amount, kept: Sequence[Cut], parts: HeldOut, recipe: Recipe
 ) -> list[str]:
     """What was chosen, for people."""
     held, training = Amount.of(parts.dev), recipe.training
     lines = [
-        f"adapting {base.name} to {new.utterances} utterances, {new.seconds / 60:.1f} minutes",
-        f"measured on {held.utterances} utterances, {held.seconds / 60:.1f} minutes ({parts.how})",
+        f"adapting {base.name} to {_amount(new)}",
+        f"measured on {_amount(held)} ({parts.how})"
+        if parts.dev
+        else f"measured on nothing ({parts.how}): name a corpus with --dev",
     ]
     if kept:
         lines.append(
             f"rehearsed: {KEEP_SHARE:.0%} of what is heard is of the old domain "
-            f"({len(kept)} utterances, {Amount.of(kept).seconds / 60:.1f} minutes)"
+            f"({_amount(Amount.of(kept))})"
         )
-    length = f"{training.max_steps} steps" if training.max_steps else f"{training.epochs} epochs"
+    steps, epochs = training.max_steps, training.epochs
+    length = number_of(steps, "step") if steps else number_of(epochs or 0, "epoch")
     lines.append(
         f"{length} of up to {recipe.data.batch_seconds:g} s of sound, learning rate up to "
-        f"{recipe.optimizer.lr:g} (optimizer.lr=..., training.max_steps=... choose otherwise)"
+        f"{recipe.optimizer.lr:g} (others by optimizer.lr=..., training.max_steps=...)"
     )
     return lines

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
-from asr.evaluate.corpus import read_utterances
+from asr.evaluate.corpus import read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
@@ -27,12 +27,13 @@ from asr.whole import write_whole
 LABELS_SHARE = 0.3
 HELD_OUT, OLD = "new domain", "old domain"
 
-#: Shows progress while it is entered: what it gives is told the seconds that were just decoded.
-Shown = Callable[[], AbstractContextManager[Callable[[float], None]]]
+#: Shows progress while it is entered: it is told how many seconds there are (None: not known), and
+#: what it gives is told those that were just decoded.
+Shown = Callable[[float | None], AbstractContextManager[Callable[[float], None]]]
 
 
 @contextmanager
-def _unseen() -> Iterator[Callable[[float], None]]:
+def _unseen(_: float | None) -> Iterator[Callable[[float], None]]:
     yield lambda _: None
 
 
@@ -88,7 +89,8 @@ def finetune(
     compared = []
     for name, (place, utterances) in corpora.items():
         say(f"measuring both models on {place}")
-        with measuring() as heard:
+        seconds = total_seconds(utterances)
+        with measuring(None if seconds is None else 2 * seconds) as heard:
             before, after = (
                 evaluate(load_model(folder), utterances, progress=heard)
                 for folder in (request.model, outcome.model)

@@ -45,7 +45,8 @@ class DevResult:
     entropy: float = float("nan")
 
     def __str__(self) -> str:
-        wer = f", WER {self.wer:.1%} of {self.decoded} decoded" if self.wer == self.wer else ""
+        said = f", WER {self.wer:.1%} (greedy, of {self.decoded})"
+        wer = said if self.wer == self.wer else ""
         return f"loss {self.loss:.3f}, accuracy {self.accuracy:.1%}{wer}"
 
     def figures(self) -> dict[str, float]:

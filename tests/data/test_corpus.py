@@ -121,7 +121,7 @@ class TestLeakage:
             self.check(train, train)
         notes = self.check(train, train, leakage="allow")
         assert len(notes) == 2
-        assert "1 speakers are in both train and dev: ann" in notes[1]
+        assert "speakers in both train and dev: 1 (ann)" in notes[1]
 
     def test_a_copy_under_another_name(self, tmp_path):
         train = corpus(tmp_path / "a", [1.0, 2.0], speaker="ann")
@@ -135,7 +135,7 @@ class TestLeakage:
     def test_speakers_alone_are_only_reported(self, tmp_path):
         train = corpus(tmp_path / "a", [1.0])
         dev = corpus(tmp_path / "b", [1.5])
-        assert self.check(train, dev) == ["1 speakers are in both train and dev: ann"]
+        assert self.check(train, dev) == ["speakers in both train and dev: 1 (ann)"]
 
     def test_parts_of_one_file_leak_only_where_they_overlap(self, tmp_path):
         write(tmp_path / "a.wav", 10.0)

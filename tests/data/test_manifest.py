@@ -170,7 +170,7 @@ def test_a_missing_duration_is_that_of_the_file(tmp_path, table):
 def test_an_offset_past_the_end_and_a_file_that_is_not_there(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
     path = lines(tmp_path / "m.jsonl", [{"audio_filepath": "a.wav", "text": "", "offset": 2}])
-    with pytest.raises(ManifestError, match="line 1: field 'offset' is 2, and the file ends at 1 s"):
+    with pytest.raises(ManifestError, match="line 1: field 'offset' is 2, and the file ends"):
         read_manifest(path)
     path = lines(tmp_path / "m.jsonl", [{"audio_filepath": "gone.wav", "text": "hi"}])
     assert only(read_manifest(path)).duration == 0.001  # whoever opens it says what is wrong
