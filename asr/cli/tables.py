@@ -48,7 +48,8 @@ def common_folder(ids: Iterable[str]) -> str:
     names = list(ids)
     if not names or not all(name.startswith("/") for name in names):
         return ""
-    return f"{os.path.commonpath(os.path.dirname(name) for name in names).rstrip('/')}/"
+    folder = os.path.commonpath([os.path.dirname(name) for name in names])
+    return "" if folder == "/" else f"{folder}/"
 
 
 def between(low: float, high: float) -> str:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.evaluate.error_rate import Counts, count_characters, count_words, score, total
+from asr.evaluate.error_rate import (
+    Counts,
+    count_characters,
+    count_words,
+    number_of,
+    score,
+    total,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,11 @@ def test_words(reference: str, hypothesis: str, expected: Counts) -> None:
 )
 def test_characters(reference: str, hypothesis: str, expected: Counts) -> None:
     assert count_characters(reference, hypothesis) == expected
+
+
+def test_one_is_no_plural() -> None:
+    told = [number_of(number, "word") for number in (0, 1, 2000)]
+    assert told == ["0 words", "1 word", "2,000 words"]
 
 
 def test_rates() -> None:

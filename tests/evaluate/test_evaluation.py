@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from asr.errors import ManifestError
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import Utterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import Scored, score
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -162,6 +162,16 @@ def test_an_id_that_is_there_twice_is_named(manifest: Write) -> None:
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such manifest"):
         read_utterances(tmp_path / "gone.jsonl")
+
+
+def test_how_long_all_are_is_known_before(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(RATE // 2), RATE)
+    told = {"audio_filepath": "a.wav", "text": "x"}
+    values = [told | {"id": "1", "duration": 2.0}, told | {"id": "2"}]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, values)))
+    utterances = read_utterances(tmp_path / "manifest.jsonl")
+    assert total_seconds(utterances) == 2.5
+    assert total_seconds([*utterances, Utterance("u", "x")]) is None
 
 
 def test_a_folder_with_a_manifest_in_it(manifest: Write) -> None:

@@ -129,6 +129,7 @@ def test_calling_again_goes_on(adapted: tuple[Path, Result], model: Path, tmp_pa
     longer = finetune(new, tmp_path / "run", model, "training.max_steps=8")
     assert longer.exit_code == 0, longer.output
     assert "goes on after step 6" in longer.stderr
+    assert "--init" not in longer.stderr  # which nobody gave
     (new / "extra.wav").write_bytes((new / "0.wav").read_bytes())
     (new / "extra.txt").write_text("ab")
     other = finetune(new, tmp_path / "run", model)
