@@ -41,6 +41,7 @@ class HotwordScorer:
         self.tree = tree
         self.ctc = ctc
         self.max_gain = 2 * tree.most
+        self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> HotwordState:
         """A word may begin."""
@@ -79,17 +80,14 @@ class HotwordScorer:
         Args:
             heard: (N, K) what CTC says of them; None without CTC.
         """
-        device, rows = nodes.device, nodes.tolist()
-        worth, after = (part.to(device).gather(1, labels) for part in self.tree.rows(rows))
+        device = nodes.device
+        rows = self.tree.rows(nodes.tolist())
+        worth, after = (part.to(device).gather(1, labels) for part in rows)
         if heard is None:
             return worth, after
-        unheard = (heard < HEARD) & (self.tree.credits.to(device)[after] > 0)
-        broken = torch.tensor(
-            [[self.tree.broken(node, ends) for ends in (False, True)] for node in rows],
-            dtype=worth.dtype,
-            device=device,
-        )
-        broken = broken.gather(1, self.tree.begins_word.to(device)[labels].long())
+        credits, begins_word, broken = self._tables(device)
+        unheard = (heard < HEARD) & (credits[after] > 0)
+        broken = broken[nodes].gather(1, begins_word[labels])
         return broken.where(unheard, worth), after.masked_fill(unheard, ROOT)
 
     def advance(self, state: HotwordState, parents: Tensor, tokens: Tensor) -> HotwordState:
@@ -104,5 +102,15 @@ class HotwordScorer:
 
     def finish(self, state: HotwordState) -> Tensor:
         """What was lent to a phrase that is not complete is taken back, (N,)."""
-        worth = [self.tree.broken(node, True) for node in state.nodes.tolist()]
-        return torch.tensor(worth, dtype=torch.float64, device=state.nodes.device)
+        return self._tables(state.nodes.device)[2][state.nodes, 1]
+
+    def _tables(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Credits, which labels begin words, and what broken phrases are worth, on the device."""
+        if device not in self._on:
+            tree = self.tree
+            self._on[device] = (
+                tree.credits.to(device),
+                tree.begins_word.long().to(device),
+                tree.broken_worth.to(device),
+            )
+        return self._on[device]

@@ -48,6 +48,11 @@ class PhraseTree:
         """The node before the first label: a word may begin."""
         self.credits = torch.tensor([node.credit for node in self._nodes], dtype=torch.float64)
         """What is lent at each node."""
+        worth = [
+            [self.broken(node, ends) for ends in (False, True)] for node in range(len(self._nodes))
+        ]
+        self.broken_worth = torch.tensor(worth, dtype=torch.float64)
+        """`broken` at each node (nodes, 2): within a word, and where one ends."""
         self.most = max(map(len, phrases)) * max(phrases.values())
         """No phrases of one path are worth more."""
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}

@@ -25,7 +25,6 @@ class Repeats:
     """
 
     def __init__(self, rounds: Sequence[int]) -> None:
-        self.rounds = tuple(rounds)
         self.longest = len(rounds)
         self.history = max(n * (1 + times) for n, times in enumerate(rounds, 1))
         """How many labels must be known."""
@@ -36,6 +35,8 @@ class Repeats:
         self._asked = back < sizes * times  # (P, most)
         self._last = (self.history - back).expand(self.longest, -1).masked_fill(~self._asked, 0)
         self._before = (self._last - sizes).masked_fill(~self._asked, 0)
+        self._first = self.history + 1 - (sizes * (1 + times))[:, 0]  # (P,) of all the rounds
+        self._tables: dict[torch.device, tuple[Tensor, ...]] = {}
 
     def start(self, rows: int, device: torch.device) -> Tensor:
         """The history (rows, `history`) of nothing said."""
@@ -58,15 +59,18 @@ class Repeats:
             labels (N, P), of n = 1 ... P the one that was said n labels ago (0 where none was), and
             whether it would complete its rounds (N, P).
         """
-        device = history.device
-        last, before = self._last.to(device), self._before.to(device)
-        same = (history[:, last] == history[:, before]) | ~self._asked.to(device)
+        last, before, not_asked, first = self._on(history.device)
+        same = (history[:, last] == history[:, before]) | not_asked
         labels = history.flip(1)[:, : self.longest]
-        reach = torch.tensor(
-            [n * (1 + times) - 1 for n, times in enumerate(self.rounds, 1)], device=device
-        )
-        said = history.gather(1, (self.history - reach).expand(len(history), -1)) != NONE
+        said = history.gather(1, first.expand(len(history), -1)) != NONE
         return labels.clamp(min=0), same.all(2) & said
+
+    def _on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """The tables of places, there once and not copied in each step."""
+        if device not in self._tables:
+            tables = self._last, self._before, ~self._asked, self._first
+            self._tables[device] = tuple(table.to(device) for table in tables)
+        return self._tables[device]
 
 
 def denied(scores: Tensor, candidates: Tensor | None, labels: Tensor, bad: Tensor) -> Tensor:

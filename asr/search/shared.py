@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from asr.search.ctc import CTCPrefixScorer, PrefixState
@@ -44,15 +43,7 @@ class SharedCTC(CTCPrefixScorer):
 
     def _once(self, name: str, compute: Callable[..., Any], *asked: Any) -> Any:
         before, answer = self._last.get(name, ((), None))
-        if len(before) != len(asked) or not all(map(_same, before, asked)):
+        if not before or any(one is not other for one, other in zip(before, asked, strict=True)):
             answer = compute(*asked)
             self._last[name] = (asked, answer)
         return answer
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether both are one object, or equal labels."""
-    if one is other:
-        return True
-    labels = isinstance(one, Tensor) and isinstance(other, Tensor) and not one.is_floating_point()
-    return labels and one.shape == other.shape and torch.equal(one, other)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_score
 from asr.search.hotwords import HotwordScorer
 from asr.search.phrases import PhraseTree
 from asr.search.prefix import rows_of, start_after
+from asr.search.searching import search_on
 from asr.search.shared import SharedCTC
 from asr.search.support import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
 from tests.search.models import GRUDecoder, Head, LoopingDecoder, TableDecoder, memory_of, written
@@ -173,16 +177,46 @@ def test_shared_ctc_computes_once_and_says_the_same():
     first, again = (shared.score(one, candidates) for one in states)
     assert first is again
     assert torch.equal(first, plain.score(plain.start(memory, lengths), candidates))
-    longer = [shared.advance(one, parents, candidates[:, 0]) for one in states]
+    labels = candidates[:, 0]
+    longer = [shared.advance(one, parents, labels) for one in states]
     assert longer[0] is longer[1]
-    other = shared.advance(states[0], parents.flip(0), candidates[:, 0])  # another question
+    other = shared.advance(states[0], parents.flip(0), labels)  # another question
     assert not torch.equal(other.psi, longer[0].psi)
     tokens, counts = torch.tensor([[3, 4], [5, 0]]), torch.tensor([2, 1])
     psi, state = shared.trace(memory, lengths, tokens, counts)
-    assert shared.trace(memory, lengths, tokens.clone(), counts)[1] is state
+    assert shared.trace(memory, lengths, tokens, counts)[1] is state
+    assert torch.equal(shared.trace(memory, lengths, tokens.clone(), counts)[0], psi)
     torch.testing.assert_close(
         plain.start_after(memory, lengths, tokens, counts)[0], psi.gather(1, counts[:, None])[:, 0]
     )
+
+
+@pytest.mark.parametrize("begun", [(), (3,)])
+def test_in_a_search_all_ask_ctc_with_the_same_objects(
+    begun: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """What was asked is told by identity, which waits for no device: a copy would cost twice."""
+    computed: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    for kind, counts in ((CTCPrefixScorer, computed), (SharedCTC, asked)):
+        for name in ("trace", "score"):
+            monkeypatch.setattr(kind, name, counted(getattr(kind, name), counts))
+    tree = PhraseTree({"b": 1.0}, ["", "", "", *"▁ab▁cdefghi"])
+    config = SearchConfig(beam=4, ctc_weight=0.3)
+    scorers = all_scorers(made(LoopingDecoder(CYCLE, V)), config, hotwords=tree)
+    memory, lengths = written([[0, 3, 0, 4, 0, 5], [0, 3, 3, 0]], V)
+    search_on(scorers, memory, lengths, config, [[begun]] * 2)
+    assert computed["score"] > 1
+    assert computed["trace"] == len(begun)
+    assert asked == {name: 2 * count for name, count in computed.items()}
+
+
+def counted(method: Callable[..., Any], counts: Counter[str]) -> Callable[..., Any]:
+    def count(*args: Any) -> Any:
+        counts[method.__name__] += 1
+        return method(*args)
+
+    return count
 
 
 def test_several_beginnings_of_an_utterance_are_several_rows():
