@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -17,7 +18,7 @@ class Word:
     start: float
     end: float
     confidence: float | None = None
-    evidence: dict[str, float] = field(default_factory=dict, repr=False)
+    evidence: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ def reliability(confidences: Sequence[float], right: Sequence[bool]) -> Reliabil
     return Reliability(len(sure), float(hits.mean()), ece, _auc(sure, hits), tuple(bins))
 
 
-def judged_words(scored: Iterable[Scored]) -> list[tuple[float | None, dict[str, float], bool]]:
+def judged_words(scored: Iterable[Scored]) -> list[tuple[float | None, Mapping[str, float], bool]]:
     """(confidence, evidence, whether it is right) of each word that was heard, where known."""
     found = []
     for one in scored:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -26,10 +26,8 @@ VERSION = 1
 RIDGE = 1.0
 _STEPS = 50
 
-Evidence: TypeAlias = Mapping[str, float]
-
 #: What the map adds up: probabilities are for what is nearly sure, their logs for what is not.
-FEATURES: dict[str, Callable[[Evidence], float]] = {
+FEATURES: dict[str, Callable[[Mapping[str, float]], float]] = {
     "ctc": lambda word: word["ctc"],
     "ctc_sum": lambda word: word["ctc_sum"],
     "ctc_least": lambda word: math.exp(word["ctc_least"]),
@@ -70,7 +68,7 @@ class ConfidenceMap(Config):
             raise ValueError("weights must be finite")
         return weights
 
-    def __call__(self, evidence: Evidence) -> float | None:
+    def __call__(self, evidence: Mapping[str, float]) -> float | None:
         """The probability (0..1) that a word is right; None where evidence is missing."""
         try:
             odds = sum(weight * FEATURES[name](evidence) for name, weight in self.weights.items())
@@ -95,7 +93,7 @@ class ConfidenceMaps(Config):
         return self.with_lm if lm else self.without_lm
 
 
-def fit_map(evidence: Sequence[Evidence], right: Sequence[bool]) -> ConfidenceMap | None:
+def fit_map(evidence: Sequence[Mapping[str, float]], right: Sequence[bool]) -> ConfidenceMap | None:
     """The likeliest map (Newton's method), of the features that all words have.
 
     None where there is nothing to learn from: no words, or all of them right, or all wrong.
@@ -126,7 +124,7 @@ def fit_map(evidence: Sequence[Evidence], right: Sequence[bool]) -> ConfidenceMa
     return ConfidenceMap(bias=float(f"{found[0] - weights @ middle:.7g}"), weights=short)
 
 
-def _has(name: str, word: Evidence) -> bool:
+def _has(name: str, word: Mapping[str, float]) -> bool:
     try:
         FEATURES[name](word)
     except KeyError:

@@ -6,8 +6,10 @@ and what decoder and language model say of each label, given those before it, in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from asr.types import Hypothesis
 
 #: What a probability of 0 counts as: the log of it would be infinite.
 LEAST = -30.0
+#: What is known of a word from each scorer; see `word_evidence`.
+_OF_A_SCORER = ("", "_sum", "_before", "_least", "_after", "_segment")
 
 
 @torch.inference_mode()
@@ -84,23 +88,52 @@ class Place:
 
 def word_evidence(
     text: Sequence[str], places: Sequence[Place], scores: dict[str, tuple[float, ...]]
-) -> list[dict[str, float]]:
+) -> list[Evidence]:
     """What speaks for each word, by name; `asr.transcribe.confidence.FEATURES` reads it.
 
     `ctc` and `attention` are means of the log probabilities of its labels, `_sum` and `_least`
     their sums and least values, `_before` and `_after` the least of the words beside it (0 where
     there is none), `_segment` the mean of the whole segment.
     """
-    found: list[dict[str, float]] = [
-        {"characters": len(word), "seconds": place.seconds, "level": place.level}
+    found = [
+        array("d", (len(word), place.seconds, place.level))
         for word, place in zip(text, places, strict=True)
     ]
-    for name, said in scores.items():
+    for said in scores.values():
         whole = float(np.mean(said)) if said else 0.0
         parts = [said[place.first : place.last + 1] for place in places]
         least = [0.0, *(min(part) for part in parts), 0.0]
-        for n, (word, part) in enumerate(zip(found, parts, strict=True)):
-            word |= {name: sum(part) / len(part), f"{name}_sum": sum(part)}
-            word |= {f"{name}_before": least[n], f"{name}_least": least[n + 1]}
-            word |= {f"{name}_after": least[n + 2], f"{name}_segment": whole}
-    return found
+        for n, (values, part) in enumerate(zip(found, parts, strict=True)):
+            values.extend((sum(part) / len(part), sum(part), *least[n : n + 3], whole))
+    names = evidence_names(tuple(scores))
+    return [Evidence(names, values) for values in found]
+
+
+@cache
+def evidence_names(scorers: tuple[str, ...]) -> Mapping[str, int]:
+    """What the evidence of words is called, and the place of each."""
+    names = ["characters", "seconds", "level"]
+    names += [f"{scorer}{what}" for scorer in scorers for what in _OF_A_SCORER]
+    return {name: place for place, name in enumerate(names)}
+
+
+class Evidence(Mapping[str, float]):
+    """A mapping that takes a tenth of the room of a dictionary: hours of speech keep one a word."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, names: Mapping[str, int], values: array[float]) -> None:
+        self._names = names
+        self._values = values
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"Evidence({dict(self)})"
