@@ -37,7 +37,7 @@ def need(module: str, extra: str) -> ModuleType:
         ) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise DependencyError(
-            f"{library} {installed(library)} does not load: {_first_line(error)}. {_advice(extra)}"
+            f"{library} {installed(library)} does not load: {first_line(error)}. {_advice(extra)}"
         ) from error
 
 
@@ -68,6 +68,7 @@ def _advice(extra: str) -> str:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a library says of an error, in one line."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

@@ -49,3 +49,8 @@ class DependencyError(AsrError):
 
 class OutputError(AsrError):
     """A result cannot be written where it was asked for."""
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` for a message: at most `most` characters of it."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."

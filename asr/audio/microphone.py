@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asr.dependencies import need
+from asr.dependencies import first_line, need
 from asr.errors import AudioError, ConfigError, DependencyError
 
 #: A device that gives nothing for so long is gone: unplugged, or taken by another program.
@@ -28,7 +28,7 @@ def input_devices() -> list[str]:
     try:
         devices, usual = sounddevice.query_devices(), _usual(sounddevice)
     except sounddevice.PortAudioError as error:
-        raise AudioError(f"the sound devices cannot be listed: {_reason(error)}") from error
+        raise AudioError(f"the sound devices cannot be listed: {first_line(error)}") from error
     return [
         f"{number}: {one['name']} ({one['max_input_channels']} channels, "
         f"{one['default_samplerate']:.0f} Hz{', default' if number == usual else ''})"
@@ -90,7 +90,7 @@ class Microphone:
         except (sounddevice.PortAudioError, ValueError) as error:
             asked = "the default microphone" if device is None else f"microphone '{device}'"
             raise AudioError(
-                f"{asked}: cannot be opened: {_reason(error)}; {_there_are()}"
+                f"{asked}: cannot be opened: {first_line(error)}; {_there_are()}"
             ) from error
         self._most = int(MOST_WAITING_SECONDS / block_seconds)
 
@@ -170,9 +170,3 @@ def _there_are() -> str:
     if not devices:
         return "there is no device to record with here; plug one in, or check its permissions"
     return f"devices: {'; '.join(devices)}"
-
-
-def _reason(error: Exception) -> str:
-    """What PortAudio says, in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

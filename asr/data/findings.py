@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 from asr.data.hearing import Heard
+from asr.errors import shortened
 from asr.text import Tokenizer
+from asr.text.tokenizer import frames_needed
 
 #: Seconds by which the manifest's duration may differ from the audio's.
 DURATION_TOLERANCE = 0.1
@@ -49,11 +50,6 @@ class Finding:
     detail: str
 
 
-def frames_needed(labels: Sequence[int]) -> int:
-    """Frames that CTC needs to write `labels`: one each, and a blank between equal neighbours."""
-    return len(labels) + sum(one == other for one, other in pairwise(labels))
-
-
 def single_findings(
     heard: Heard,
     normalise: Callable[[str], str],
@@ -73,7 +69,9 @@ def single_findings(
         detail = f"manifest {heard.declared:.3f} s, audio {heard.seconds:.3f} s"
         yield Finding("duration", heard.id, detail)
     if spoken and heard.peak < SILENT_PEAK:
-        yield Finding("silent", heard.id, f"{heard.seconds:.2f} s, text is {_short(heard.text)!r}")
+        yield Finding(
+            "silent", heard.id, f"{heard.seconds:.2f} s, text is {shortened(heard.text, 40)!r}"
+        )
     if heard.clipped > CLIPPED_SHARE:
         yield Finding("clipped", heard.id, f"{heard.clipped:.2%} of {heard.seconds:.2f} s")
     if tokenizer is not None:
@@ -149,7 +147,3 @@ def unusual_rates(rates: Mapping[str, float]) -> Iterator[Finding]:
             usual = math.exp(middle)
             detail = f"{rates[name]:.1f} characters a second, usual are {usual:.1f}"
             yield Finding("rate", name, detail)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."

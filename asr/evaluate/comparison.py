@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from asr.errors import ManifestError
+from asr.errors import ManifestError, shortened
 from asr.evaluate.error_rate import Counts, Scored, total
 from asr.evaluate.interval import Interval, difference_interval, rate_interval
 from asr.evaluate.results import Results, alike, difference_of
@@ -149,10 +149,11 @@ def compare(first: Results, second: Results) -> Comparison:
     for pair in pairs:
         if pair.first.reference != pair.second.reference:
             differ = difference_of(first.normalizer, second.normalizer)
+            said, other = (shortened(one.reference, 60) for one in (pair.first, pair.second))
             raise ManifestError(
-                f"'{pair.first.id}' has different references: '{_short(pair.first.reference)}' and "
-                f"'{_short(pair.second.reference)}'; evaluate both systems on the same manifest, "
-                f"with models that normalise texts alike{differ and f' (here {differ})'}"
+                f"'{pair.first.id}' has different references: '{said}' and '{other}'; evaluate "
+                "both systems on the same manifest, with models that normalise texts alike"
+                f"{differ and f' (here {differ})'}"
             )
     spread = difference_interval(
         [one.second.words for one in pairs],
@@ -217,10 +218,6 @@ def _changed(pair: Pair) -> dict[str, Any]:
         "reference": pair.first.reference,
         "hypotheses": [pair.first.hypothesis, pair.second.hypothesis],
     }
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def side_by_side(pair: Pair) -> list[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from asr.output.options import OutputOptions
-from asr.output.times import milliseconds_apart, one_line, words_of
+from asr.output.times import milliseconds_apart, one_line, words_with_times
 from asr.types import Transcript, Word
 
 #: Where a model gives no word times; lines that begin so are comments.
@@ -18,7 +18,7 @@ def as_ctm(transcript: Transcript, options: OutputOptions) -> str:
     The name is that of the input, without folders and ending; white space in it becomes `_`, as
     the format knows no quotes. All channels were mixed to one, channel 1.
     """
-    timed = [word for segment in transcript.segments for word in words_of(segment)]
+    timed = [word for segment in transcript.segments for word in words_with_times(segment)]
     times = milliseconds_apart([(word.start, word.end) for word in timed])
     name = name_of(transcript.source)
     lines = [

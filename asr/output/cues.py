@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from asr.output.options import SubtitleConfig
-from asr.output.times import milliseconds_apart, one_line, words_of
+from asr.output.times import milliseconds_apart, one_line, words_with_times
 from asr.types import Segment, Transcript, Word
 
 #: What a cut costs where nobody pauses and no sentence ends; a cue costs 1.
@@ -71,7 +71,7 @@ def _stretches(segments: Sequence[Segment], config: SubtitleConfig) -> Iterator[
     owned = [
         (number, word)
         for number, segment in enumerate(segments)
-        for whole in words_of(segment)
+        for whole in words_with_times(segment)
         for word in _short(whole, config.line_chars)
     ]
     times = milliseconds_apart([(word.start, word.end) for _, word in owned])

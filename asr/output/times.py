@@ -36,7 +36,7 @@ def clock(milliseconds: int, point: str) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}{point}{rest:03}"
 
 
-def words_of(segment: Segment) -> tuple[Word, ...]:
+def words_with_times(segment: Segment) -> tuple[Word, ...]:
     """The words of a segment. Those that nobody timed share its time by their letters."""
     if segment.words:
         return segment.words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -65,3 +66,8 @@ class Tokenizer(Protocol):
             OutputError: the file cannot be written.
         """
         ...
+
+
+def frames_needed(labels: Sequence[int]) -> int:
+    """Frames that CTC needs to write `labels`: one each, and a blank between equal neighbours."""
+    return len(labels) + sum(one == other for one, other in pairwise(labels))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.data.entry import text_of
-from asr.data.findings import frames_needed
 from asr.errors import TrainingError
 from asr.model import SpeechModel
 from asr.text import Tokenizer
+from asr.text.tokenizer import frames_needed
 from asr.train.corpora import size
 from asr.train.data import RunData
 from asr.train.recipe import Recipe

@@ -21,6 +21,7 @@ from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.consistency import widened
 from asr.train.duration import Duration
 from asr.train.mwer import MwerConfig
+from asr.train.optimizer import OptimizerConfig
 from asr.train.precision import Precision
 from asr.train.scheduled_sampling import ScheduledSamplingConfig
 from asr.train.schedules import Noam, Schedule, schedule_config
@@ -55,28 +56,6 @@ class LossConfig(Config):
     guided_attention: float = Field(default=0.0, ge=0)
     mwer: MwerConfig | None = None
     leave_out_too_long: bool = False
-
-
-class OptimizerConfig(Config):
-    """AdamW (Loshchilov and Hutter 2019).
-
-    Attributes:
-        lr: the peak of the learning rate; the schedule multiplies it.
-        betas: how slowly the means of gradients and of their squares change.
-        eps: keeps small steps finite.
-        weight_decay: how strongly weights are pulled to zero; norms, biases and embeddings are not.
-    """
-
-    lr: float = Field(default=1e-3, gt=0)
-    betas: tuple[float, float] = (0.9, 0.98)
-    eps: float = Field(default=1e-8, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-
-    @model_validator(mode="after")
-    def _betas_in_range(self) -> OptimizerConfig:
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas {self.betas} must lie in [0, 1)")
-        return self
 
 
 class ChunkConfig(Config):

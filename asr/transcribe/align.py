@@ -8,12 +8,11 @@ last label or in the blank behind it, so the same serves a segment that is still
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
-from asr.text.tokenizer import BLANK
+from asr.text.tokenizer import BLANK, frames_needed
 
 #: The frames of a label: from the first up to, not including, the second.
 Span: TypeAlias = tuple[int, int]
@@ -37,7 +36,11 @@ def align_many(
     log_probs: Sequence[np.ndarray], labels: Sequence[Sequence[int]]
 ) -> list[list[Span]]:
     """`align` for B utterances: log posteriors (T, V) and labels (U,) of each."""
-    rows = [row for row, said in enumerate(labels) if said and len(log_probs[row]) >= _least(said)]
+    rows = [
+        row
+        for row, said in enumerate(labels)
+        if said and len(log_probs[row]) >= frames_needed(said)
+    ]
     spans = [
         _shared(len(frames), len(said)) for frames, said in zip(log_probs, labels, strict=True)
     ]
@@ -47,11 +50,6 @@ def align_many(
             count = len(labels[row])
             spans[row] = list(zip(begins[:count].tolist(), ends[:count].tolist(), strict=True))
     return spans
-
-
-def _least(labels: Sequence[int]) -> int:
-    """How many frames it takes to say them: equal neighbours need a blank between them."""
-    return len(labels) + sum(one == other for one, other in pairwise(labels))
 
 
 def _shared(frames: int, count: int) -> list[Span]:

@@ -110,7 +110,7 @@ class WordClock:
             return ()
         step, middle = self.step_samples / self.rate, self.middle_samples / self.rate
         sound = Sound(levels, step, self.frame_seconds, middle)
-        labels = words_of(self.text_of, best.tokens)
+        labels = labelled_words(self.text_of, best.tokens)
         words = timed_words(labels, best.spans, sound, start, bounds)
         if not best.label_scores:
             return words
@@ -130,7 +130,7 @@ def _level(sound: Sound, word: Word, start: float) -> float:
     return float(levels.max() - sound.levels.max()) if len(levels) else 0.0
 
 
-def words_of(
+def labelled_words(
     text_of: Callable[[Sequence[int]], str], labels: Sequence[int]
 ) -> list[tuple[str, int, int]]:
     """The words that labels write: (text, first label, last label) of each.
@@ -163,7 +163,7 @@ def timed_words(
     """Words with their times.
 
     Args:
-        words: as `words_of` gives them.
+        words: as `labelled_words` gives them.
         spans: of the labels, as `align` gives them.
         sound: of the segment, from its first frame on.
         start: when the first frame begins, in seconds.

@@ -11,7 +11,7 @@ from praatio import textgrid
 
 from asr.errors import ConfigError
 from asr.output import FORMATS, render
-from asr.output.times import words_of
+from asr.output.times import words_with_times
 from asr.types import Segment, Transcript, Word
 from tests.output.transcripts import SILENT, transcripts
 
@@ -68,7 +68,7 @@ def test_ctm_names_are_one_field(source: str, name: str) -> None:
 def test_rows_are_in_order_and_hold_every_word(transcript: Transcript) -> None:
     rows = [line.split() for line in render(transcript, "ctm").splitlines() if line[:2] != ";;"]
     assert [row[4] for row in rows] == [
-        word.text for segment in transcript.segments for word in words_of(segment)
+        word.text for segment in transcript.segments for word in words_with_times(segment)
     ]
     times = [(round(float(row[2]), 3), round(float(row[3]), 3)) for row in rows]
     assert all(length > 0 for _, length in times)

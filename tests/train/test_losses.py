@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.data.findings import frames_needed
+from asr.text.tokenizer import frames_needed
 from asr.train.losses import IGNORED, attention_loss, ctc_loss, teacher_forcing
 
 

@@ -17,8 +17,8 @@ from asr.train.data import RunData
 from asr.train.ema import Ema
 from asr.train.feed import Fed
 from asr.train.module import SpeechTraining
-from asr.train.optimizer import build_optimizer
-from asr.train.recipe import OptimizerConfig, Recipe
+from asr.train.optimizer import OptimizerConfig, build_optimizer
+from asr.train.recipe import Recipe
 
 PLAIN = ("model.encoder.dropout=0", "model.decoder.dropout=0", "spec_augment=null")
 

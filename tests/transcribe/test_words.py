@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
 from asr.transcribe.recognizer import Recognizer
-from asr.transcribe.words import Sound, timed_words, words_of
+from asr.transcribe.words import Sound, labelled_words, timed_words
 from asr.types import Segment, Transcript
 from tests.conftest import RATE as MODEL_RATE
 from tests.transcribe.tones import RATE, say, tones_model
@@ -34,7 +34,7 @@ def test_each_label_belongs_to_the_word_it_writes(kind: str, size: int, tmp_path
     tokenizer = train_tokenizer(TEXTS * 3, config, tmp_path)
     for text in [*TEXTS, ""]:
         labels = tokenizer.encode(text)
-        words = words_of(tokenizer.decode, labels)
+        words = labelled_words(tokenizer.decode, labels)
         assert [word for word, _, _ in words] == text.split()
         for word, first, last in words:
             assert tokenizer.decode(labels[first : last + 1]) == word
@@ -45,7 +45,7 @@ def test_unknown_characters_are_words_too(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(TEXTS, TokenizerConfig(type="unigram", size=30), tmp_path)
     labels = tokenizer.encode("the 猫 sat")
     text = tokenizer.decode(labels)
-    assert [word for word, _, _ in words_of(tokenizer.decode, labels)] == text.split()
+    assert [word for word, _, _ in labelled_words(tokenizer.decode, labels)] == text.split()
 
 
 @given(

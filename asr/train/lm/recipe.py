@@ -10,8 +10,8 @@ from asr.config import Config
 from asr.lm.folder import LMConfig, lm_config
 from asr.text import NormalizerConfig
 from asr.train.duration import Duration
+from asr.train.optimizer import OptimizerConfig
 from asr.train.precision import Precision
-from asr.train.recipe import OptimizerConfig
 from asr.train.schedules import Cosine, Schedule, schedule_config
 
 
