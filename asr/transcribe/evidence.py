@@ -95,9 +95,8 @@ def word_evidence(
     their sums and least values, `_before` and `_after` the least of the words beside it (0 where
     there is none), `_segment` the mean of the whole segment.
     """
-    found = [
-        array("d", (len(word), place.seconds, place.level))
-        for word, place in zip(text, places, strict=True)
+    found: list[list[float]] = [
+        [len(word), place.seconds, place.level] for word, place in zip(text, places, strict=True)
     ]
     for said in scores.values():
         whole = float(np.mean(said)) if said else 0.0
@@ -106,7 +105,7 @@ def word_evidence(
         for n, (values, part) in enumerate(zip(found, parts, strict=True)):
             values.extend((sum(part) / len(part), sum(part), *least[n : n + 3], whole))
     names = evidence_names(tuple(scores))
-    return [Evidence(names, values) for values in found]
+    return [Evidence(names, array("d", values)) for values in found]
 
 
 @cache
@@ -118,7 +117,7 @@ def evidence_names(scorers: tuple[str, ...]) -> Mapping[str, int]:
 
 
 class Evidence(Mapping[str, float]):
-    """A mapping that takes a tenth of the room of a dictionary: hours of speech keep one a word."""
+    """A mapping that takes a third of the room of a dictionary: hours of speech keep one a word."""
 
     __slots__ = ("_names", "_values")
 

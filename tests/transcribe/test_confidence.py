@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from asr.model.folder import keep_confidence, read_folder_config
 from asr.output import OutputOptions, as_json_line
 from asr.text.tokenizer import EOS
 from asr.transcribe.confidence import FEATURES, ConfidenceMap
+from asr.transcribe.evidence import Place, word_evidence
 from asr.transcribe.recognizer import load_model
 from asr.types import Word
 from tests.conftest import RATE
@@ -113,6 +116,40 @@ def test_evidence_is_what_the_decoder_says_step_by_step(mapped: Path, sound: np.
     assert segment.scores["attention"] == pytest.approx(inside + ending, abs=1e-3)
     assert whole <= 0
     assert whole >= inside - 1e-3  # spaces belong to no word
+
+
+def test_evidence_is_a_mapping_that_is_small() -> None:
+    scores = {"ctc": (-0.5, -1.5, -0.25), "lm": (-2.0, -1.0, -3.0)}
+    places = [Place(0, 1, 0.5, -3.0), Place(2, 2, 0.25, 0.0)]
+    first, second = word_evidence(["ab", "c"], places, scores)
+    assert first == {
+        "characters": 2.0,
+        "seconds": 0.5,
+        "level": -3.0,
+        "ctc": -1.0,
+        "ctc_sum": -2.0,
+        "ctc_before": 0.0,
+        "ctc_least": -1.5,
+        "ctc_after": -0.25,
+        "ctc_segment": -0.75,
+        "lm": -1.5,
+        "lm_sum": -3.0,
+        "lm_before": 0.0,
+        "lm_least": -2.0,
+        "lm_after": -3.0,
+        "lm_segment": -2.0,
+    }
+    assert second["ctc_before"] == -1.5
+    assert "attention" not in second
+    assert second != first
+    assert pickle.loads(pickle.dumps(first)) == first
+    tracemalloc.start()
+    scores["attention"] = (-1.0, -1.0, -1.0)
+    many = [word_evidence(["ab", "c"], places, scores) for _ in range(100)]
+    room = tracemalloc.get_traced_memory()[0] / 200
+    tracemalloc.stop()
+    assert many
+    assert room < 400  # bytes a word: 21 numbers of 8 bytes; in a dictionary about 1500
 
 
 def test_a_map_of_the_future_is_refused(mapped: Path, tmp_path: Path) -> None:
