@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make install  .venv with this package and all that developing it needs"
+	@echo "make install  .venv with this package and all that developing it needs (6 GB)"
 	@echo "make demo     install, and transcribe samples/"
 	@echo "make test     install, and run every check: lint, types, imports, tests"
 	@echo "make lint     the checks without the tests"
@@ -18,20 +18,28 @@ install: $(INSTALLED)
 
 # The stamp is as old as the last installation: nothing is done again until a requirement changes.
 $(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, \
+	this is " + sys.version.split()[0] + ": make ... PYTHON=python3.12")'
+	@echo "Installing into .venv what asr needs: 6 GB, most of it torch and its GPU libraries."
+	@echo "The first time that takes minutes; pip tells below what it is at. It is done once."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
+	@echo "Installed: $(BIN)/asr"
 
 demo: install
+	@echo "Transcribing the recordings in samples/ (half a minute of speech):"
 	$(BIN)/asr transcribe samples/
 
 # One thread a process: on a busy machine the threads of small models mostly wait for each other.
 test: lint
+	@echo "The tests, in two processes; some train small models, so this takes a while:"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(PYTEST_OPTIONS)
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@echo "Types (the first time it takes a minute):"
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -11,6 +11,8 @@ from asr.cli.console import Console
 from asr.output import StreamEvents
 from asr.types import Segment, StreamUpdate
 
+#: What a terminal shows while nobody speaks.
+LISTENING = "listening ..."
 #: A lag that is worth telling, in seconds.
 LATE_SECONDS = 2.0
 
@@ -75,9 +77,11 @@ class TerminalView:
         from rich.text import Text
 
         text = Text(overflow="fold")
-        if update.partial:
+        if update.partial and update.partial.text:
             text.append(update.partial.text[: update.stable])
             text.append(update.partial.text[update.stable :], style="dim")
+        else:  # or an empty screen would leave it open whether anything goes on
+            text.append(LISTENING, style="dim")
         if update.lag >= LATE_SECONDS:
             text.append(f"  [{update.lag:.0f} s behind]", style="yellow")
         console = self._live.console
@@ -116,4 +120,6 @@ def view(console: Console, as_json: bool) -> Iterator[View]:
 
         screen = Terminal(file=terminal, highlight=False, markup=False, emoji=False)
         with Live(console=screen, transient=True, auto_refresh=False) as live:
-            yield TerminalView(console, live, printed)
+            shown = TerminalView(console, live, printed)
+            shown.show(StreamUpdate())
+            yield shown
