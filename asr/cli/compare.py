@@ -145,7 +145,7 @@ def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
     if values["difference"] is not None:
         change = f"{100 * values['difference']:+.2f} points"
         spread = _spread(found.difference).replace(" %, 95", " points, 95")
-        lines.append(f"{'difference':{width}}{change}{spread}")
+        lines.append(f"{'B - A':{width}}{change}{spread}")
     lines += [f"{'test':{width}}{_verdict(found)}", ""]
     better, worse = found.better, found.worse
     lines.append(

@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 
 from asr.data.dataset import Batch
-from asr.evaluate.error_rate import Counts, count_words, total
+from asr.evaluate.error_rate import Counts, count_words, number_of, total
 from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
 from asr.train.attention_check import shapes
@@ -45,7 +45,7 @@ class DevResult:
     entropy: float = float("nan")
 
     def __str__(self) -> str:
-        said = f", WER {self.wer:.1%} (greedy, of {self.decoded})"
+        said = f", WER {self.wer:.1%} (greedy, {number_of(self.decoded, 'utterance')})"
         wer = said if self.wer == self.wer else ""
         return f"loss {self.loss:.3f}, accuracy {self.accuracy:.1%}{wer}"
 

@@ -327,7 +327,7 @@ def test_a_terminal_shows_what_is_open_dimmed(
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     text = shown.decode()
-    assert "\x1b[2m" in text  # dim
+    assert "\x1b[2mlistening ..." in text  # dim
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")  # the cursor is back
     plain = "".join(text.split())
     for segment in said:
