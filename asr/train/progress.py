@@ -25,6 +25,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._shown_at = float("-inf")
+        self._begun = False
         if self.stream.isatty():
             self._open_bar()
 
@@ -49,7 +50,7 @@ class Progress:
         if self._bar is None:
             self.say(f"{text}, lr {result.lr:.2g}")
         else:
-            self._bar.update(self._task, completed=done, description=text)
+            self._draw(text, done)
 
     def line(self, text: str, done: float, more: str = "") -> None:
         """Shows how far something has come.
@@ -58,7 +59,7 @@ class Progress:
             done: the part that is done, 0 to 1. more: what follows `text` where there is no bar.
         """
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, description=text)
+            self._draw(text, done)
         elif time.monotonic() - self._shown_at >= self.every:
             self._shown_at = time.monotonic()
             self.say(text + more)
@@ -90,10 +91,15 @@ class Progress:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Ends the bar; where training has not begun, nothing is left of it."""
         if self._bar is not None:
+            self._bar.update(self._task, visible=self._begun)
             self._bar.stop()
             self._bar = None
+
+    def _draw(self, text: str, done: float) -> None:
+        self._begun = True
+        self._bar.update(self._task, completed=done, description=text)
 
     def _open_bar(self) -> None:
         from rich.console import Console

@@ -12,7 +12,7 @@ import soundfile
 from asr.evaluate.error_rate import score
 from asr.evaluate.results import Results, result_lines
 from asr.text import NormalizerConfig
-from tests.cli.conftest import Run
+from tests.cli.conftest import PROGRAM, Run, start
 from tests.conftest import RATE, SAMPLES
 
 MANIFEST = SAMPLES / "manifest.jsonl"
@@ -43,6 +43,12 @@ def test_a_better_system_is_named(run: Run, systems: tuple[Path, Path]) -> None:
         "  A     the cat in the HAD came back",
         "  B     the cat in the hat came back",
     ]
+
+
+def test_results_are_compared_without_torch(systems: tuple[Path, Path]) -> None:
+    ended = "\nexcept SystemExit: import sys; print('torch' in sys.modules)"
+    done = start(f"try: {PROGRAM}{ended}", "compare", *systems, "--show", 0)
+    assert done.communicate(timeout=120)[0].endswith("\nFalse\n")
 
 
 def test_json(run: Run, systems: tuple[Path, Path]) -> None:

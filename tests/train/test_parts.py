@@ -166,6 +166,24 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "left" not in stream.getvalue()
 
 
+def test_nothing_is_left_of_a_bar_where_training_has_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    progress = Progress(every=1000, stream=stream)
+    progress.preparing("decoding audio")(1, 2)
+    progress.close()
+    *drawn, last = stream.getvalue().split("\x1b[2K")  # which erases a line
+    assert any("starting" in one or "decoding" in one for one in drawn)
+    assert "starting" not in last
+    assert "decoding" not in last
+
+
 def test_reference_and_hypothesis_stand_under_each_other() -> None:
     sample = (Decoded("u1", "a b", "a c"), Decoded("u2", "x", ""))
     assert side_by_side(sample, 1).splitlines() == ["  u1", "    said:  a b", "    heard: a c"]
