@@ -116,7 +116,8 @@ def _written(facts: Mapping[str, Any]) -> str:
             width = max(len(name) for name, _ in rows) + 2
             name = values.get("name")
             title = f"{kind.replace('_', ' ')} {name}" if name else kind.replace("_", " ")
-            parts.append("\n".join([title, *(f"  {one:{width}}{told}" for one, told in rows), ""]))
+            lines = [f"  {one:{width}}{told}".rstrip() for one, told in rows]
+            parts.append("\n".join([title, *lines, ""]))
     return "\n".join(parts)
 
 

@@ -18,7 +18,8 @@ def interruptible() -> Iterator[None]:
     """SIGTERM ends the program the way Ctrl-C does: what is finished stays, nothing is half.
 
     An interrupt that comes while Python finalises an object, or a library calls back, cannot be
-    raised there: Python would print it and forget it, and the run would go on. It comes again.
+    raised there: Python would print it and forget it, and the run would go on. It comes again, as
+    SIGTERM: shells have what they start in the background ignore SIGINT.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -53,6 +54,6 @@ def _interrupt_main_thread() -> None:
     """Not `_thread.interrupt_main`, which does not wake a thread that waits."""
     main = threading.main_thread().ident
     if main is not None and hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGTERM)
     else:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)

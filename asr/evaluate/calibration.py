@@ -102,7 +102,7 @@ def calibrate_model(
         options: as `evaluate` takes them.
 
     Raises:
-        ManifestError: as `calibrate`.
+        ManifestError: as `calibrate`, or no audio can be used.
         ModelError, ConfigError: the model cannot be opened, or has no CTC.
         OutputError: the folder cannot be written to.
     """
@@ -119,6 +119,9 @@ def calibrate_model(
             )
         check_writable(folder, "calibrate a copy of the model")
         result = evaluate(recognizer, utterances, **options)
+        if not result.scored:
+            for name, problem in result.failed.items():
+                raise ManifestError(f"no recording can be used: {name}: {problem}")
         found.failed.update(result.failed)
         found.maps[name] = calibrate(result.scored)
     return found

@@ -133,9 +133,11 @@ def compare(first: Results, second: Results) -> Comparison:
     Texts that are not told to be normalised already are written by the other's normaliser.
 
     Raises:
-        ManifestError: they are not of the same utterances or not of one language, or the
+        ManifestError: they are of no utterances, not of the same or not of one language, or the
             references differ.
     """
+    if not first.scored and not second.scored:
+        raise ManifestError("there is no utterance to compare by; measure both on some recordings")
     first, second = alike(first, second)
     others = {one.id: one for one in second.scored}
     lone = [one.id for one in first.scored if one.id not in others]

@@ -145,9 +145,11 @@ def _is_saint(found: re.Match[str]) -> bool:
 
 
 def _street_without_stop(found: re.Match[str]) -> str:
-    if _names(_following(found, _NEXT_OVER_MARKS)):
+    behind_a_name = _names(_before(found, _LAST_OVER_MARKS))
+    ends = found.string.startswith(",", found.end())  # Main St, Boston
+    if not (behind_a_name and ends) and _names(_following(found, _NEXT_OVER_MARKS)):
         return _apart(found, "saint")
-    return _apart(found, "street") if _names(_before(found, _LAST_OVER_MARKS)) else found[0]
+    return _apart(found, "street") if behind_a_name else found[0]
 
 
 def _behind_a_name(found: re.Match[str]) -> bool:

@@ -27,7 +27,8 @@ LOADED, NEW, LEFT_OUT, LABELS = "loaded", "new", "left out", "other labels"
 class Init:
     """Takes over the weights of a model folder, as far as they are called and shaped alike.
 
-    Rows that stand for labels are taken over where both tokenizers spell the label the same.
+    Rows that stand for labels are taken over where both tokenizers spell the label the same. An
+    encoder with more layers begins as the one there: see `SelfAttendingEncoder.deepen`.
 
     Args:
         partial: go on where some do not fit; they stay as they were drawn.
@@ -84,8 +85,8 @@ def _deepen(theirs: SpeechModel, own: SpeechModel) -> list[str]:
     if not isinstance(encoder, SelfAttendingEncoder) or not isinstance(like, type(encoder)):
         return []
     before, layers = len(encoder.layers), len(like.layers)
-    shapes = ([one.shape for one in each.layers[0].parameters()] for each in (encoder, like))
-    if before >= layers or next(shapes) != next(shapes):
+    shapes = [[one.shape for one in each.layers[0].parameters()] for each in (encoder, like)]
+    if before >= layers or shapes[0] != shapes[1]:
         return []
     places = encoder.deepen(layers)
     new = ", ".join(

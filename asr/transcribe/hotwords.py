@@ -72,10 +72,13 @@ def phrase_tree(
 def check_hotwords(hotwords: Hotwords) -> None:
     """Refuses what no model could take; no model is needed.
 
+    A pipe can be read only once, and is left to `phrase_tree`.
+
     Raises:
         ConfigError: as `phrase_tree`, but for what depends on the model.
     """
-    _each(hotwords, lambda *_: None)
+    if not _is_pipe(hotwords):
+        _each(hotwords, lambda *_: None)
 
 
 def _each(hotwords: Hotwords, take: Callable[[str, float], None]) -> None:
@@ -153,6 +156,16 @@ def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
     except OSError:  # a long list is longer than names of files may be
+        return False
+
+
+def _is_pipe(hotwords: Hotwords) -> bool:
+    """Whether what is named is no file that stays: bash's `<(...)`, /dev/stdin."""
+    if not isinstance(hotwords, str | os.PathLike):
+        return False
+    try:
+        return Path(hotwords).is_fifo()
+    except OSError:  # a long list
         return False
 
 

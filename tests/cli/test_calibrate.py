@@ -87,6 +87,15 @@ def test_what_cannot_be_used_is_left_out_and_told(
     assert "without_lm" in read_folder_config(model).confidence
 
 
+def test_why_nothing_can_be_used_is_told(run: Run, model: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "gone.jsonl"
+    manifest.write_text('{"audio_filepath": "gone.wav", "duration": 3, "text": "a"}')
+    result = run("calibrate", manifest, "-m", model, "--device", "cpu")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("asr: no recording can be used: ")
+    assert "gone.wav: no such file" in result.stderr
+
+
 def test_what_can_be_known_before_is_told_before(
     run: Run, model: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

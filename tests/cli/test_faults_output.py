@@ -89,13 +89,15 @@ def test_a19_interrupted_in_the_middle_of_a_folder(
     assert {path.read_text() for path in out.glob("*.txt")} == {(out / "a.txt").read_text()}
 
 
-# Ctrl-C comes while Python finalises an object, where an exception is printed and forgotten.
+# It comes while Python finalises an object, where an exception is printed and forgotten.
 LOST = """
 import os, signal, time
 from asr.transcribe.decode import StretchDecoder
+if NUMBER == signal.SIGTERM:  # as in the background of a shell
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 class Swallowing:
     def __del__(self):
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), NUMBER)
         time.sleep(600)
 def stuck(*a):
     Swallowing()
@@ -105,8 +107,10 @@ from asr.cli.main import main; main()
 """
 
 
-def test_a19_no_interrupt_is_lost(tiny_model: Path, recordings: Path) -> None:
-    process = start(LOST, "transcribe", "-m", tiny_model, recordings / "one.wav")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a19_no_interrupt_is_lost(tiny_model: Path, recordings: Path, number: int) -> None:
+    program = LOST.replace("NUMBER", str(int(number)))
+    process = start(program, "transcribe", "-m", tiny_model, recordings / "one.wav")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.splitlines()[-1] == "asr: interrupted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from tests.cli.conftest import Run
@@ -21,6 +22,18 @@ def test_hotwords_come_from_a_list_or_a_file(
         )
         assert (result.exit_code, result.stderr) == (0, "")
         assert "hotwords" in json.loads(result.stdout)["segments"][0]["scores"]
+
+
+def test_hotwords_come_through_a_pipe(transcribe: Run, recordings: Path) -> None:
+    """It can be read only once: `--hotwords <(sort words.txt)`."""
+    reading, writing = os.pipe()
+    with open(reading), open(writing, "w") as words:
+        words.write("Quilter")
+        words.close()
+        given = ("--hotwords", f"/dev/fd/{reading}")
+        result = transcribe(recordings / "one.wav", "-f", "json", *given)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "hotwords" in json.loads(result.stdout)["segments"][0]["scores"]
 
 
 def test_what_is_wrong_is_one_line_and_nothing_is_transcribed(

@@ -123,6 +123,8 @@ def test_other_utterances_and_other_references_are_refused() -> None:
         compared(first, second[:2])
     with pytest.raises(ManifestError, match="'1' has different references: 'a' and 'c'"):
         compared(first, [second[0], score("1", "c", "c"), second[2]])
+    with pytest.raises(ManifestError, match="no utterance to compare by"):
+        compared([], [])
 
 
 def test_what_changed_stands_in_columns() -> None:

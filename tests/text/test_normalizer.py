@@ -129,6 +129,7 @@ def test_abbreviations(text: str, expected: str) -> None:
         ("Main St., Paul said", "main street paul said"),
         ("Main St. bridge, 10 Baker St.", "main street bridge ten baker street"),
         ("Wall St was; from Wall St", "wall street was from wall street"),
+        ("at Main St, Boston", "at main street boston"),
         ("on 5th St. Bridge", "on fifth street bridge"),
         ("on main st. in town, the st.", "on main street in town the street"),
         ("1st. of May, the 'st' of first", "first of may the st of first"),
