@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from asr.cli.console import Console
+from asr.cli.values import KeyNumber
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -256,31 +256,6 @@ def check_search(search: Mapping[str, Any], no_lm: bool) -> None:
         )
 
 
-class KeyNumber(click.ParamType):
-    """`key=value` of a configuration of numbers, as `example`."""
-
-    name = "key=value"
-
-    def __init__(self, example: str) -> None:
-        self.example = example
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
-        """The key and its value, a number; which keys there are is checked for all together."""
-        if isinstance(value, tuple):
-            return value
-        key, equals, number = value.partition("=")
-        try:
-            return key.strip(), float(number)
-        except ValueError:
-            self.fail(
-                f"'{value}': write key=number, as {self.example}"
-                if not equals
-                else f"'{value}': '{number}' is no number",
-                param,
-                ctx,
-            )
-
-
 def endpoint_rules(context: click.Context, _: click.Parameter, values: Any) -> Any:
     """The rules that --endpoint gives; None where it is not given."""
     if not values:
@@ -347,40 +322,3 @@ def leave_cores_free() -> None:
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
-
-
-class NameList(click.ParamType):
-    """Names from a fixed set, in any case, separated by commas; `all` is all of them."""
-
-    name = "names"
-
-    def __init__(self, allowed: tuple[str, ...]) -> None:
-        self.allowed = allowed
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """The names, each once, in the order given."""
-        if isinstance(value, tuple):
-            return value
-        known = {name.casefold(): name for name in self.allowed}
-        given = [part.strip() for part in value.split(",") if part.strip()]
-        names = tuple(dict.fromkeys(known.get(name.casefold(), name) for name in given))
-        for name in names:
-            if name not in self.allowed and name.casefold() != "all":
-                near = difflib.get_close_matches(name, self.allowed, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known: {','.join(self.allowed)}"
-                self.fail(f"'{name}' is not known; {hint}", param, ctx)
-        if not names:
-            self.fail(f"no name given; known: {','.join(self.allowed)}", param, ctx)
-        return self.allowed if any(name.casefold() == "all" for name in names) else names
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The names that the last one may become, behind those before it."""
-        before, comma, begun = incomplete.rpartition(",")
-        taken = before.split(",")
-        names = [name for name in self.allowed if name not in taken]
-        names += [] if comma else ["all"]
-        return [
-            CompletionItem(f"{before}{comma}{name}") for name in names if name.startswith(begun)
-        ]

@@ -9,6 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import Console
+from asr.cli.values import KeyNumber, NameList
 from asr.output import FORMATS, SubtitleConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,7 +34,7 @@ formats = click.option(
     "-f",
     "--formats",
     "--format",
-    type=options.NameList(tuple(FORMATS)),
+    type=NameList(tuple(FORMATS)),
     default="txt",
     show_default=True,
     metavar=",".join((*FORMATS, "all")),
@@ -41,7 +42,7 @@ formats = click.option(
 )
 subtitles = click.option(
     "--subtitles",
-    type=options.KeyNumber("line_chars=42"),
+    type=KeyNumber("line_chars=42"),
     multiple=True,
     callback=_limits,
     metavar="KEY=VALUE",
