@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,22 @@ def open_model(
 
         options.leave_cores_free()
         return load_model(model, device, lm=options.language_model(lm, no_lm), **more)
+
+
+def note_confidence(console: Console, recognizer: Recognizer, search: Mapping[str, Any]) -> None:
+    """Says where the confidence of words was fitted for other weights than those that are used."""
+    from asr.transcribe.options import OWN_LM, unfitted
+
+    if not recognizer.confidence:
+        return
+    others = unfitted(recognizer.search, search)
+    if recognizer.lm is not None and recognizer.lm.folder != recognizer.folder / OWN_LM:
+        others = f"another language model{others and f', {others}'}"
+    if others:
+        console.note(
+            f"the confidence of words was not fitted for this ({others}): it may say too much or "
+            "too little (docs/evaluation.md)"
+        )
 
 
 def shown_name(model: str | Path | None) -> str:

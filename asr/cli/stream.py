@@ -18,7 +18,7 @@ from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
 from asr.cli.inputs import STDIN, missing
 from asr.cli.live_view import LATE_SECONDS, clock, view
-from asr.cli.opening import check_model, open_model
+from asr.cli.opening import check_model, note_confidence, open_model
 from asr.errors import AsrError, AudioError
 from asr.output import end_line
 from asr.types import StreamUpdate
@@ -146,6 +146,8 @@ def stream(
     from asr.transcribe.live import Live
     from asr.transcribe.live_source import open_live
 
+    if as_json:
+        note_confidence(console, recognizer, choices)
     recognizer.stream(recognizer.sample_rate, **choices)  # a wrong option is told before listening
     rate, recorder = sample_rate or RAW_RATE, None
     if simulate:

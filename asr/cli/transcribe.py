@@ -13,12 +13,12 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.delivery import Delivery
 from asr.cli.inputs import STDIN, Input, find_inputs, missing
-from asr.cli.opening import check_model, open_model
+from asr.cli.opening import check_model, note_confidence, open_model
 from asr.cli.output_options import check_nbest, output_options, subtitle_config
 from asr.cli.outputs import Job, check_folders, plan_outputs
 from asr.cli.progress import measure_in_background, progress
 from asr.errors import AsrError
-from asr.output import OutputOptions
+from asr.output import WITH_CONFIDENCE, OutputOptions
 from asr.types import Transcript
 
 
@@ -128,6 +128,9 @@ def run(
     limits = AudioLimits.for_hours(max_hours)
     recognizer = open_model(delivery.console, model, device, lm, no_lm, limits=limits)
     delivery.options = replace(delivery.options, model=recognizer.name)
+    formats = {delivery.printed}.union(*(job.files for job in jobs))
+    if formats & WITH_CONFIDENCE:
+        note_confidence(delivery.console, recognizer, search)
     sources = [job.input.source for job in jobs]
 
     def length(source: str | Path) -> float | None:

@@ -27,6 +27,8 @@ FORMATS: dict[str, Callable[[Transcript, OutputOptions], str]] = {
     "ctm": as_ctm,
     "TextGrid": as_textgrid,
 }
+#: Those that tell the confidence of words.
+WITH_CONFIDENCE = frozenset({"json", "jsonl", "ctm"})
 
 
 def render(

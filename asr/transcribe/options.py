@@ -17,6 +17,8 @@ from asr.transcribe.confidence import VERSION, ConfidenceMaps
 
 #: Where a model folder carries the language model that goes with it.
 OWN_LM = "lm"
+#: What hypotheses are chosen for; confidence is fitted with those that are saved.
+WEIGHTS = ("ctc_weight", "lm_weight", "ilm_weight", "length_reward")
 
 
 def language_model(
@@ -80,6 +82,21 @@ def default_search(loaded: LoadedModel, lm: LoadedLM | None) -> SearchConfig:
     except ConfigError as error:
         raise ModelError(str(error)) from None
     return fitting(saved, loaded.model, lm.lm if lm is not None else None)
+
+
+def unfitted(usual: SearchConfig, asked: Mapping[str, Any]) -> str:
+    """What is asked for that maps of confidence were not fitted with; "" where nothing is.
+
+    A map is fitted with the weights that are saved with the model. Weights decide what hypotheses
+    are chosen for, so with others it says too much or too little; beam, hotwords and chunks hardly
+    matter (docs/evaluation.md).
+    """
+    known = usual.model_dump(include=set(WEIGHTS))
+    return ", ".join(
+        f"{name} {asked[name]:g} instead of {known[name]:g}"
+        for name in WEIGHTS
+        if asked.get(name) is not None and asked[name] != known[name]
+    )
 
 
 def asked_search(

@@ -10,7 +10,7 @@ import soundfile
 
 from asr.errors import OutputError
 from asr.model import ModelConfig, SpeechModel
-from asr.model.folder import read_folder_config, save_model_folder
+from asr.model.folder import keep_confidence, read_folder_config, save_model_folder
 from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
@@ -63,6 +63,26 @@ def test_words_have_confidence_afterwards(
     values = json.loads(evaluated.stdout)["confidence"]
     assert 0 <= values["ece"] <= 1
     assert sum(one["words"] for one in values["bins"]) == values["words"] > 0
+
+
+def test_weights_that_confidence_was_not_fitted_for_are_told(
+    run: Run, model: Path, tmp_path: Path, sound: np.ndarray
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound, RATE)
+    call = ("transcribe", path, "-m", model, "--device", "cpu", "-f", "json")
+    others = ("--ctc-weight", 0.9)
+    assert run(*call, *others).stderr == ""  # there is no confidence
+    keep_confidence(model, {"without_lm": {"bias": 0.0, "weights": {"ctc": 1.0}}})
+    told = "asr: the confidence of words was not fitted for this (ctc_weight 0.9 instead of 0.3)"
+    assert run(*call, *others).stderr.startswith(told)
+    assert run(*call, *others).stderr.count("\n") == 1
+    for usual in (("--ctc-weight", 0.3), ("--beam", 3), ("--hotwords", "quilter")):
+        assert run(*call, *usual).stderr == ""
+    assert run(*call[:-1], "txt", *others).stderr == ""  # tells none
+    streamed = ("stream", "--simulate", path, "--pace", 0, *call[2:6], *others)
+    assert told in run(*streamed, "--json").stderr
+    assert told not in run(*streamed).stderr
 
 
 def test_json(run: Run, model: Path, manifest: Path) -> None:
