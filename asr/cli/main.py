@@ -159,7 +159,9 @@ def _say_usage(error: click.UsageError, console: Console) -> None:
         return
     path = error.ctx.command_path if error.ctx else "asr"
     joint = " " if told.endswith("?") else "; "
-    console.say(f"{told[:1].lower()}{told[1:]}{joint}see '{path} --help'")
+    if not told[1:2].isupper():  # not FOLDER
+        told = f"{told[:1].lower()}{told[1:]}"
+    console.say(f"{told}{joint}see '{path} --help'")
 
 
 def _reader_has_gone() -> int:

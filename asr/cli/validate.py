@@ -12,6 +12,7 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, WRONG_CALL, Console, shown
 from asr.cli.progress import progress
 from asr.dependencies import need
+from asr.evaluate.error_rate import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +161,8 @@ def _findings(report: Report, limit: int | None) -> list[str]:
     if not lines:
         return ["nothing wrong"]
     bad = sum(counts[kind] for kind, (_, unfit) in KINDS.items() if unfit)
-    return [*lines, f"{bad} problems, {sum(counts.values()) - bad} things to look at"]
+    others = number_of(sum(counts.values()) - bad, "thing")
+    return [*lines, f"{number_of(bad, 'problem')}, {others} to look at"]
 
 
 def _rows(found: list[Finding], limit: int | None) -> list[str]:

@@ -177,7 +177,7 @@ class TestCommand:
         assert status == 1
         assert "problem: audio missing or unreadable: 3\n" in out
         assert "\n  punct  text is '?!'\n" in out
-        assert out.rstrip().endswith("things to look at")
+        assert out.rstrip().endswith(" to look at")
         assert err == ""
 
     def test_long_lists_are_cut_unless_all(self, run, tmp_path):
