@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,3 +137,7 @@ class Evidence(Mapping[str, float]):
 
     def __repr__(self) -> str:
         return f"Evidence({dict(self)})"
+
+    def __deepcopy__(self, _: Any) -> dict[str, float]:
+        """A dictionary: so `dataclasses.asdict` of a transcript gives what JSON can hold."""
+        return dict(self)

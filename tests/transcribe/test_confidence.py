@@ -7,6 +7,7 @@ import math
 import pickle
 import shutil
 import tracemalloc
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,8 @@ def test_evidence_is_a_mapping_that_is_small() -> None:
     assert pickle.loads(pickle.dumps(first)) == first
     tracemalloc.start()
     scores["attention"] = (-1.0, -1.0, -1.0)
+    told = asdict(Word("ab", 0.0, 0.5, None, first))["evidence"]
+    assert json.loads(json.dumps(told)) == first
     many = [word_evidence(["ab", "c"], places, scores) for _ in range(100)]
     room = tracemalloc.get_traced_memory()[0] / 200
     tracemalloc.stop()
