@@ -27,8 +27,8 @@ def environment(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     """Programs load the model that ships; here that is the tiny one."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(
-        "import pathlib, asr.transcribe.recognizer as recognizer\n"
-        f"recognizer.SHIPPED = pathlib.Path({str(tiny_model)!r})\n"
+        "import pathlib, asr.folders as folders\n"
+        f"folders.SHIPPED = pathlib.Path({str(tiny_model)!r})\n"
     )
     paths = os.pathsep.join([str(folder), str(REPOSITORY)])
     return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}

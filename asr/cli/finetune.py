@@ -16,7 +16,7 @@ from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
 from asr.cli.inputs import check_corpora
 from asr.cli.opening import check_model
 from asr.cli.progress import progress
-from asr.cli.train import LIBRARIES
+from asr.cli.train import LIBRARIES, check_overrides
 from asr.dependencies import need
 from asr.folders import model_folder
 
@@ -84,6 +84,7 @@ def finetune(
     """
     check_corpora(data, *(asked[name] for name in ("dev", "keep", "old")))
     check_model(model)
+    check_overrides(overrides)
     with console.working("loading libraries"):
         # before torch is loaded: what its C++ side warns about is decided here, not by the user
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

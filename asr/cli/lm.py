@@ -126,16 +126,18 @@ def _check(
     tokenizer: Path | None,
     recipe: Path | None,
     init: Path | None,
+    overrides: tuple[str, ...],
     **_: Any,
 ) -> None:
     """Refuses what can be told before torch is loaded."""
-    from asr.config import read_yaml
+    from asr.config import override, read_yaml
     from asr.text import load_tokenizer
 
     check_corpora(*texts, *dev, *without)
     load_tokenizer(model_folder(tokenizer))
-    if recipe is not None:
-        read_yaml(recipe)
+    values = read_yaml(recipe) if recipe is not None else {}
+    for one in overrides:
+        override(values, one)
     if init is not None:
         check_lm_folder(init)
 
@@ -160,6 +162,7 @@ def _train(
     **settings: Any,
 ) -> int:
     with console.working("loading libraries"):
+        wanted = _recipe(**settings)
         from asr.train.duration import seconds_of
         from asr.train.lm.run import LMStart, train_lm
         from asr.train.lm.texts import Sources
@@ -170,7 +173,7 @@ def _train(
     outcome = train_lm(
         Sources(texts, dev, without),
         model_folder(tokenizer),
-        _recipe(**settings),
+        wanted,
         output,
         LMStart(resume, init, limit),
         chosen_device(device),
@@ -192,7 +195,7 @@ def _recipe(
     given += [f"lm.order={order}"] if order is not None else []
     for one in (*given, *overrides):
         override(values, one)
-    return parse(LMRecipe, values, str(recipe or "asr lm"))
+    return parse(LMRecipe, values, str(recipe or "settings"))
 
 
 def _measured(folder: Path, texts: tuple[Path, ...]) -> str:

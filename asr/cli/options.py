@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from asr.cli.console import Console
 from asr.cli.values import KeyNumber
+from asr.errors import TrainingError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +65,14 @@ def _readable_hotwords(
 
 def _quiet(context: click.Context, _: click.Parameter, value: bool) -> None:
     context.ensure_object(Console).quiet = value
+
+
+def _a_checkpoint(context: click.Context, _: click.Parameter, value: str) -> str:
+    if value not in ("auto", "never") and not os.path.exists(value):
+        raise TrainingError(
+            f"--resume {value}: no such file or folder; name a checkpoint or a run's folder"
+        )
+    return value
 
 
 def _a_time(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
@@ -196,6 +205,7 @@ max_time = click.option(
 )
 resume = click.option(
     "--resume",
+    callback=_a_checkpoint,
     default="auto",
     show_default=True,
     metavar="auto|never|PATH",

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +14,11 @@ from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
 from asr.cli.inputs import check_corpora
 from asr.dependencies import need
+from asr.errors import ManifestError
 from asr.folders import check_model_folder
+
+if TYPE_CHECKING:
+    from asr.train.recipe import Recipe
 
 #: What training needs besides what transcribing does.
 LIBRARIES = ("lightning.pytorch", "lhotse", "matplotlib", "tensorboard")
@@ -97,7 +102,7 @@ def train(
         from asr.train.recipe import load_recipe
 
         loaded = load_recipe(recipe, [*overrides, *extra], init)
-        check_corpora(*(Path(one.manifest) for one in (*loaded.data.train, *loaded.data.dev)))
+        _check_corpora(loaded, recipe)
         for library in LIBRARIES:
             need(library, "train")
         from asr.train.run import Start, train
@@ -112,15 +117,37 @@ def train(
 
 def _check(recipe: Path, overrides: Sequence[str], init: Path | None, init_partial: bool) -> None:
     """Refuses what can be told before torch and Lightning are loaded, which takes its time."""
-    from asr.config import override, read_yaml
+    from asr.config import read_yaml
 
     if init_partial and init is None:
         raise click.UsageError("--init-partial needs --init: name a model folder, or leave it out")
-    values = read_yaml(recipe)
-    for one in overrides:
-        override(values, one)
+    check_overrides(overrides, read_yaml(recipe))
     if init is not None:
         check_model_folder(init)
+
+
+def check_overrides(overrides: Sequence[str], values: dict[str, Any] | None = None) -> None:
+    """Refuses what cannot be laid over the plain values of a recipe.
+
+    Raises:
+        ConfigError: one is not written as key.sub=value.
+    """
+    from asr.config import override
+
+    values = {} if values is None else values
+    for one in overrides:
+        override(values, one)
+
+
+def _check_corpora(loaded: Recipe, recipe: Path) -> None:
+    """Refuses corpora that are not there, and says what makes those of a recipe that ships."""
+    try:
+        check_corpora(*(Path(one.manifest) for one in (*loaded.data.train, *loaded.data.dev)))
+    except ManifestError as error:
+        maker = recipe.parent / "prepare.py"
+        if not maker.is_file():
+            raise
+        raise ManifestError(f"{error}, or make it with: python {maker}") from None
 
 
 def _command(

@@ -112,7 +112,7 @@ def plan(request: Request) -> Plan:
     values["data"]["dev"] = [str(dev)] if parts.dev else []
     if not parts.dev:
         values["checkpoint"]["average"] = "none"
-    recipe = make_recipe(values, request.overrides, "asr finetune", Path.cwd())
+    recipe = make_recipe(values, request.overrides, "settings", Path.cwd())
     kept: list[Cut] = []
     if request.keep is not None:
         kept = _keep(request, request.keep, recipe, new)

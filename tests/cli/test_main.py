@@ -61,11 +61,14 @@ WRONG_CALLS = (
     "train RECIPE --max-time soon",
     "train RECIPE --init nosuch",
     "train RECIPE --init-partial",
+    "train RECIPE --resume nosuch",
     "finetune nosuch -o exp",
     "finetune RECIPE -o exp -m nosuch",
+    "finetune RECIPE -o exp nonsense",
     "lm nosuch.txt -o exp",
     "lm RECIPE --type huge -o exp",
     "lm RECIPE --measure nosuch",
+    "lm RECIPE -o exp --set nonsense",
     "validate nosuch.jsonl",
     "tokenizer nosuch.txt -o exp",
 )
@@ -85,6 +88,17 @@ def test_a_wrong_call_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
     for line, call in zip(out.splitlines(), WRONG_CALLS, strict=True):
         assert line in (f"1 False {call}", f"2 False {call}")
     assert err.count("asr: ") == err.count("\n") == len(WRONG_CALLS)
+
+
+def test_who_has_no_data_yet_is_told_what_makes_it(run: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("{data: {train: data/a.jsonl}, training: {epochs: 1}}")
+    assert run("train", recipe).stderr.endswith(
+        "data/a.jsonl: no such file or folder; correct the path\n"
+    )
+    (tmp_path / "prepare.py").touch()
+    told = f"correct the path, or make it with: python {tmp_path / 'prepare.py'}\n"
+    assert run("train", recipe).stderr.endswith(told)
 
 
 def test_training_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
