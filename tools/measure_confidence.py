@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("-m", "--model", type=Path, default=None)
     parser.add_argument("--others", type=Path, help="a text with words that are not said")
     parser.add_argument("--utterances", type=int, default=40, help="of each manifest")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     args.manifests = [Path(one) for one in args.given if one.endswith(".jsonl")]
     args.settings = [one for one in args.given if not one.endswith(".jsonl")]
     if args.others is None and any("hotwords" in one.split(",") for one in args.settings):
