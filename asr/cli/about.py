@@ -135,7 +135,7 @@ def about_run(folder: Path) -> dict[str, Any]:
     kept = ("train_step", "train_epoch", "train_audio_hours", "train_loss", "dev_loss", "dev_wer")
     return {
         "folder": str(folder),
-        **{name.removeprefix("train_"): float(last[name]) for name in kept if name in last},
+        **{name.removeprefix("train_"): round(float(last[name]), 4) for name in kept if name in last},
     }
 
 

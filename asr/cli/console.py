@@ -73,7 +73,8 @@ class Console:
             _write(sys.stderr, f"{shown(what)} ..."[:width])
         try:
             yield
-            import_module("rich.progress")  # what mostly comes next is to be drawn at once
+            with suppress(ImportError):  # doctor tells of it
+                import_module("rich.progress")  # what mostly comes next is to be drawn at once
         finally:
             with suppress(OSError):
                 _write(sys.stderr, f"\r{' ' * width}\r")

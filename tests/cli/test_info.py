@@ -79,7 +79,7 @@ def test_a_tokenizer(run: Run, tiny_model: Path, tmp_path: Path) -> None:
 def test_a_run_that_has_made_nothing_yet(run: Run, tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "training").mkdir()
-    log = "kind,step,epoch,loss,wer\ntrain,10,1,2.5,\ndev,10,1,2.25,0.75\n"
+    log = "kind,step,epoch,loss,wer\ntrain,10,1,2.5,\ndev,10,1,2.25004321,0.75\n"
     (tmp_path / "training" / "log.csv").write_text(log)
     found = rows(run("info", tmp_path).stdout)
     assert found["run"] == "run"

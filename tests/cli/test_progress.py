@@ -43,6 +43,18 @@ def test_a_terminal_says_what_goes_on_until_it_is_done(monkeypatch: pytest.Monke
     assert terminal.getvalue().endswith(f"\r{' ' * 39}\r")
 
 
+def test_what_goes_on_needs_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`asr doctor` is to tell that it is missing."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    for name in [name for name in sys.modules if name.startswith("rich")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    done = []
+    with Console().working("looking"):
+        done.append(True)
+    assert done
+
+
 @pytest.mark.parametrize("console", [Console(quiet=True), Console(as_json=True)])
 def test_who_wants_no_notes_is_not_told_what_goes_on(
     console: Console, monkeypatch: pytest.MonkeyPatch
