@@ -45,8 +45,8 @@ ABOUT_TRICKS = """## What the tricks against exposure bias are worth
 
 Each changes one thing of the recipe of its system and is compared with the runs of the table above
 that have the same seeds: the same strings, the same weights to begin with. Differences are in
-points, with 95 % intervals; behind them stands the difference of each seed. A trick helps where its
-interval is below 0 and every seed is better.
+points, with 95 % intervals; behind them stands the difference of each seed. Better (worse) is what has
+its whole interval below (above) 0 and does so with every seed; all else is unclear.
 """
 
 
@@ -160,9 +160,15 @@ def _against(pairs: Sequence[tuple[Result, Result]], lengths: range) -> str:
         Strings.of([one], lengths).percent - Strings.of([other], lengths).percent
         for one, other in pairs
     ]
+    assert found is not None
+    verdict = "unclear"
+    if found.high < 0 and max(each) < 0:
+        verdict = "better"
+    elif found.low > 0 and min(each) > 0:
+        verdict = "worse"
     return (
-        f"{ours.percent:.1f} % | {ours.percent - base.percent:+.1f}{_between(found, '+')}; "
-        f"{', '.join(f'{one:+.1f}' for one in each)}"
+        f"{ours.percent:.1f} % | {verdict}: {ours.percent - base.percent:+.1f}"
+        f"{_between(found, '+')}; {', '.join(f'{one:+.1f}' for one in each)}"
     )
 
 
