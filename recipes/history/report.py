@@ -45,8 +45,8 @@ ABOUT_TRICKS = """## What the tricks against exposure bias are worth
 
 Each changes one thing of the recipe of its system and is compared with the runs of the table above
 that have the same seeds: the same strings, the same weights to begin with. Differences are in
-points, with 95 % intervals; behind them stands the difference of each seed. Better (worse) is what has
-its whole interval below (above) 0 and does so with every seed; all else is unclear.
+points, with 95 % intervals; behind them stands the difference of each seed. Better (worse) is what
+has its whole interval below (above) 0, and is so with every seed; all else is unclear.
 """
 
 
