@@ -133,9 +133,10 @@ def about_run(folder: Path) -> dict[str, Any]:
     for row in read_log(folder / "training" / "log.csv"):
         last |= {f"{row['kind']}_{name}": value for name, value in row.items() if value}
     kept = ("train_step", "train_epoch", "train_audio_hours", "train_loss", "dev_loss", "dev_wer")
+    found = {name: round(float(last[name]), 4) for name in kept if name in last}
     return {
         "folder": str(folder),
-        **{name.removeprefix("train_"): round(float(last[name]), 4) for name in kept if name in last},
+        **{name.removeprefix("train_"): value for name, value in found.items()},
     }
 
 
