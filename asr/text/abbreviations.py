@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 #: Never a word of their own, so the full stop may be missing.
 _BARE = {
@@ -86,6 +87,8 @@ _ORDINAL = re.compile(
     r"\w+teenth|\w+tieth|hundredth|\d+(?:st|nd|rd|th))",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(r"\s*\S")
+_AHEAD = re.compile(r"(\S)\s*$")
 #: How far to look back for the word before.
 _FAR = 40
 #: In a text of small letters without digits, what `expand_abbreviations` would change.
@@ -114,8 +117,8 @@ def _always(found: re.Match[str]) -> str:
 
 def _is_drive(found: re.Match[str]) -> bool:
     """Of `Dr.`. At the end of a text it is none: sentences are often cut behind the full stop."""
-    goes_on = found.string[found.end() :].strip()
-    return bool(goes_on) and not _names(_following(found, _NEXT)) and _behind_a_name(found)
+    goes_on = _GOES_ON.match(found.string, found.end())
+    return goes_on is not None and not _names(_following(found, _NEXT)) and _behind_a_name(found)
 
 
 def _title(found: re.Match[str]) -> str:
@@ -155,10 +158,16 @@ def _street_without_stop(found: re.Match[str]) -> str:
 def _behind_a_name(found: re.Match[str]) -> bool:
     """Whether the word before has a capital that is not that of a sentence."""
     word = _LAST.search(found.string, max(0, found.start() - _FAR), found.start())
-    if word is None or not _names(word[1]) or found.string.isupper():
+    if word is None or not _names(word[1]) or _in_capitals(found.string):
         return False
-    ahead = found.string[: word.start()].rstrip()
-    return bool(ahead) and ahead[-1] not in ".!?:"
+    ahead = _AHEAD.search(found.string, max(0, word.start() - _FAR), word.start())
+    return ahead is not None and ahead[1] not in ".!?:"
+
+
+@lru_cache(maxsize=1)
+def _in_capitals(text: str) -> bool:
+    """Kept for the next abbreviation of the same text: else time rises with the text's square."""
+    return text.isupper()
 
 
 def _before(found: re.Match[str], pattern: re.Pattern[str]) -> str:

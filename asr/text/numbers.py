@@ -113,8 +113,10 @@ def _words(digits: str, kind: str, language: str = "en") -> str:
 
 
 def _money(found: re.Match[str]) -> str:
-    amount, scale = found["amount"], found["scale"]
-    one, many, small_one, small_many = _MONEY[found["before"] or found["after"]]
+    sign, amount, scale = found["before"] or found["after"], found["amount"], found["scale"]
+    if not sign:
+        return found[0]
+    one, many, small_one, small_many = _MONEY[sign]
     if scale:
         size = scale.strip(" -")
         return f" {_number(amount)} {_SCALES.get(size.lower(), size)} {many} "
@@ -128,6 +130,10 @@ def _money(found: re.Match[str]) -> str:
         count = str(int(fraction))
         parts.append(f"{cardinal(count)} {small_one if count == '1' else small_many}")
     return f" {' and '.join(parts) or f'zero {many}'} "
+
+
+def _percent(found: re.Match[str]) -> str:
+    return f" {_number(found['number'])} percent " if found["sign"] else found[0]
 
 
 def _time(found: re.Match[str]) -> str:
@@ -151,6 +157,8 @@ def _minutes(digits: str) -> str:
 
 
 def _ordinal(found: re.Match[str]) -> str:
+    if not found["ending"]:
+        return found[0]
     digits = found["digits"].replace(",", "")
     if len(digits) > _LONGEST_CARDINAL:
         return f" {_one_by_one(digits)} {found['ending']} "
@@ -180,6 +188,8 @@ def _plain(found: re.Match[str]) -> str:
 
 
 def _spell_other(number: str, language: str) -> str:
+    if any(len(run) > _LONGEST_CARDINAL for run in re.split(r"[., ]", number)):
+        return " ".join(_words(digit, "cardinal", language) for digit in re.findall(r"\d", number))
     grouped = re.fullmatch(r"\d{1,3}(?:([., ])\d{3})(?:\1\d{3})*", number)
     if grouped:
         return _words(re.sub(r"\D", "", number), "cardinal", language)
@@ -193,6 +203,8 @@ def _rule(pattern: str, spell: Spell) -> tuple[re.Pattern[str], Spell]:
     return re.compile(pattern, re.IGNORECASE), spell
 
 
+# What makes an amount or an ordinal of a number is optional below, so that each number is read over
+# once: tried again from every digit of a long one, time would rise with the square of its length.
 _HAS_DIGIT = re.compile(r"[0-9]")
 _OTHER = re.compile(r"[0-9]{1,3}(?: [0-9]{3})+(?![0-9])|[0-9]+(?:[.,][0-9]+)*")
 _RULES = (
@@ -200,8 +212,8 @@ _RULES = (
         rf"(?P<before>{_SIGNS}) ?(?P<amount>{_NUMBER})(?P<scale>[ -]?{_SCALE}{_END})?(?P<after>)",
         _money,
     ),
-    _rule(rf"(?P<before>)(?P<amount>{_NUMBER})(?P<scale>) ?(?P<after>{_SIGNS})", _money),
-    _rule(rf"(?P<number>{_NUMBER}) ?%", lambda found: f" {_number(found['number'])} percent "),
+    _rule(rf"(?P<before>)(?P<amount>{_NUMBER})(?P<scale>)(?: ?(?P<after>{_SIGNS}))?", _money),
+    _rule(rf"(?P<number>{_NUMBER})(?P<sign> ?%)?", _percent),
     _rule(
         r"(?<![0-9:.])(?P<hour>[01]?[0-9]|2[0-4]):(?P<minute>[0-5][0-9])"
         r"(?::(?P<second>[0-5][0-9]))?(?![0-9:])"
@@ -212,7 +224,7 @@ _RULES = (
         rf"\b(?P<hour>1[0-2]|[1-9])(?P<minute>) ?(?P<half>[ap])\.? ?m{_END}\.?",
         lambda found: f" {cardinal(found['hour'])} {found['half']} m ",
     ),
-    _rule(rf"(?<![0-9.])(?P<digits>{_WHOLE})(?P<ending>st|nd|rd|th){_END}", _ordinal),
+    _rule(rf"(?<![0-9.])(?P<digits>{_WHOLE})(?:(?P<ending>st|nd|rd|th){_END})?", _ordinal),
     _rule(rf"(?<![0-9.])'?(?P<digits>(?:1[1-9]|20)[0-9]0|[2-9]0)'?s{_END}", _decade),
     _rule(
         r"(?<![0-9./])(?:(?P<whole>[0-9]+)(?: and)? +)?(?P<above>[0-9])/(?P<below>10|[2-9])"
@@ -226,6 +238,6 @@ _RULES = (
         r"(?<![0-9])[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])",
         lambda found: f" {_number(found[0])} ",
     ),
-    _rule(r"(?:[0-9]+|(?<![^\W_]))(?:\.[0-9]+)+", lambda found: f" {_points(found[0])} "),
+    _rule(r"(?:(?<![0-9])[0-9]+|(?<![^\W_]))(?:\.[0-9]+)+", lambda found: f" {_points(found[0])} "),
     _rule(r"[0-9]+", _plain),
 )

@@ -197,6 +197,12 @@ def test_normalizer_can_be_sent_to_other_processes() -> None:
     assert pickle.loads(pickle.dumps(normalize))("Mr. 5") == "mister five"
 
 
+@pytest.mark.parametrize("part", ["Main Dr. and ", "ON MAIN DR. AND ", "St. ", "'St ", "Gen. Mt. "])
+def test_each_abbreviation_looks_only_near_itself(part: str) -> None:
+    # With the square of the length this would take minutes.
+    assert normalize(part * 40_000)
+
+
 def test_training_corpora_hold_only_letters_and_apostrophes(corpora: Path) -> None:
     left = {
         character: (path.parent.name, text)

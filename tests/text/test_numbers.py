@@ -140,3 +140,15 @@ def test_money_adds_up(dollars: int, cents: int) -> None:
 )
 def test_other_languages(language: str, text: str, expected: str) -> None:
     assert TextNormalizer(NormalizerConfig(language=language))(text) == expected
+
+
+@pytest.mark.parametrize("language", ["de", "es", "fr"])
+def test_other_languages_spell_codes_digit_by_digit(language: str) -> None:
+    normalize = TextNormalizer(NormalizerConfig(language=language))
+    assert normalize("1" * 400).split() == [normalize("1")] * 400  # past what num2words has
+
+
+@pytest.mark.parametrize("part", ["1", "1,", "000,", "1.", "$1", "1 %", "1st", "1/"])
+def test_each_number_is_read_over_once(part: str) -> None:
+    # With the square of the length this would take an hour.
+    assert TextNormalizer()(part * 50_000)
