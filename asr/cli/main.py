@@ -18,7 +18,7 @@ import click
 
 import asr
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, WRONG_CALL, Console, status_of
-from asr.cli.interrupts import interruptible
+from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.errors import AsrError
 
 #: name: (where the command is, what the list of commands says about it)
@@ -190,4 +190,7 @@ program.params.append(_debug_option())
 
 def main() -> None:
     """The console command `asr`."""
-    program.main()
+    try:
+        program.main()
+    finally:
+        no_more_interrupts()

@@ -117,6 +117,36 @@ def test_a19_no_interrupt_is_lost(tiny_model: Path, recordings: Path, number: in
     assert "KeyboardInterrupt" not in err
 
 
+# A second signal comes while the first one is being cleaned up after, a third while Python leaves.
+TWICE = """
+import atexit, os, signal, time
+from asr.transcribe.decode import StretchDecoder
+def stuck(*a):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(600)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+        print("cleaned up", flush=True)
+StretchDecoder.__call__ = stuck
+def leave():
+    time.sleep(0.6)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+atexit.register(leave)
+from asr.cli.main import main; main()
+"""
+
+
+def test_a19_interrupted_twice_is_interrupted_once(tiny_model: Path, recordings: Path) -> None:
+    process = start(TWICE, "transcribe", "-q", "-m", tiny_model, recordings / "one.wav")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert out == "cleaned up\n"
+    assert err.splitlines() == ["asr: stopped: 0 of 1 inputs are done", "asr: interrupted"]
+
+
 def test_a19_two_runs_that_write_to_one_folder(
     tiny_model: Path, transcribe: Run, tmp_path: Path, sound: np.ndarray
 ) -> None:
