@@ -97,6 +97,8 @@ def entry_of(
     audio = _text_field(values, "audio_filepath", where)
     if not audio:
         raise ManifestError(f"{where}: field 'audio_filepath' is empty; name the audio file")
+    if "\0" in audio:
+        raise ManifestError(f"{where}: field 'audio_filepath' holds a zero byte; correct the line")
     offset = _seconds_field(values, "offset", where) if values.get("offset") is not None else None
     if offset is not None and offset < 0:
         raise ManifestError(f"{where}: field 'offset' must not be negative, it is {offset}")

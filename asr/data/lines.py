@@ -77,13 +77,24 @@ def table_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
     yield from broken
     numbered = ((n, line) for n, line in text_lines(path) if isinstance(line, str))
     lines = [(number, line) for number, line in numbered]
-    header = lines[0][1]
-    rows = csv.reader((line + "\n" for _, line in lines), delimiter=delimiter_of(header))
+    separator = delimiter_of(lines[0][1])
+    rows = csv.reader((line + "\n" for _, line in lines), delimiter=separator)
     names = [name.strip() for name in next(rows)]
 
     def found() -> Iterator[_Row | ManifestError]:
-        for row in rows:
+        begins = rows.line_num
+        for row in _read(rows, path):
+            if isinstance(row, ManifestError):
+                yield row
+                return
             where = f"{path}, line {lines[rows.line_num - 1][0]}"
+            if rows.line_num == len(lines) and _open_quote(lines[begins:], separator):
+                yield ManifestError(
+                    f"{path}, line {lines[begins][0]}: a double quote is not closed, so that all "
+                    f"lines below belong to it; close it, or write two where it is part of a text"
+                )
+                return
+            begins = rows.line_num
             if len(row) != len(names):
                 yield ManifestError(
                     f"{where}: {len(row)} columns, the header has {len(names)}; put fields that "
@@ -98,6 +109,24 @@ def table_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
     yield from _entries(found(), path, texts)
 
 
+def _read(rows: Iterator[list[str]], path: Path) -> Iterator[list[str] | ManifestError]:
+    try:
+        yield from rows
+    except csv.Error as error:  # mostly a quote that nothing closes: all below is one field
+        yield ManifestError(
+            f"{path}: cannot be read as a table: {error}; look for a double quote that is not "
+            f"closed, or write lines of JSON"
+        )
+
+
+def _open_quote(lines: list[tuple[int, str]], separator: str) -> bool:
+    try:
+        list(csv.reader((line for _, line in lines), delimiter=separator, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
 def delimiter_of(header: str) -> str:
     """The separator of a table: the one of tab, comma and semicolon that its header has most."""
     return max("\t,;", key=header.count)
@@ -109,9 +138,11 @@ def _entries(
     """An entry of each row; what does not say how long its sound is, is looked at."""
     rows = list(rows)
     silent = [
-        str(path.parent / values["audio_filepath"])
+        str(path.parent / audio)
         for _, values in (row for row in rows if not isinstance(row, ManifestError))
-        if values.get("duration") is None and isinstance(values.get("audio_filepath"), str)
+        if values.get("duration") is None
+        and isinstance(audio := values.get("audio_filepath"), str)
+        and "\0" not in audio
     ]
     lengths = all_seconds(silent)
     for row in rows:

@@ -68,6 +68,11 @@ def test_gzipped_json_lines(tmp_path):
         ({"audio_filepath": ..., "path": "a"}, "is missing; 'path' must be called so"),
         ({"audio_filepath": ...}, "field 'audio_filepath' is missing"),
         ({"audio_filepath": ""}, "field 'audio_filepath' is empty"),
+        ({"audio_filepath": "a\0b.wav"}, "field 'audio_filepath' holds a zero byte"),
+        (
+            {"audio_filepath": "a\0b.wav", "duration": None},
+            "field 'audio_filepath' holds a zero byte",
+        ),
         ({"speaker": ["a"]}, "field 'speaker' must be text"),
         ({"offset": -1}, "field 'offset'"),
     ],
@@ -182,6 +187,11 @@ def test_an_offset_past_the_end_and_a_file_that_is_not_there(tmp_path):
         ("audio_filepath,duration,text\na.wav,long,hi\n", "line 2: field 'duration'"),
         ("audio_filepath,duration,text\na.wav,1,hi\nb.wav,1\n", "line 3: 2 columns"),
         ("audio_filepath,duration\na.wav,1\n", "line 2: field 'text' is missing"),
+        ('audio_filepath,text\na.wav,hi\nb.wav,"oh\nc.wav,no\n', "line 3: a double quote is not"),
+        (
+            f'audio_filepath,text\na.wav,"{"hi " * 50_000}',
+            "m.csv: cannot be read as a table: field",
+        ),
         ("path,sentence\na.wav,hi\n", "'audio_filepath' is not among the columns"),
     ],
 )
@@ -190,6 +200,15 @@ def test_wrong_tables(tmp_path, rows, said):
     path.write_text(rows)
     with pytest.raises(ManifestError, match=said):
         read_manifest(path)
+
+
+def test_a_text_of_a_table_may_have_quotes_and_several_lines(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text('audio_filepath,duration,text\na,1,so "he" said\nb,1,"""oh"" he\nsaid"\n')
+    assert [cut.supervisions[0].text for cut in read_manifest(path)] == [
+        'so "he" said',
+        '"oh" he\nsaid',
+    ]
 
 
 def kaldi(folder: Path, **files: str) -> Path:
