@@ -101,6 +101,11 @@ def compare(
         utterances = read_utterances(manifest)
         known |= {model: _measured(console, model, utterances, device, failed) for model in models}
     sides = [known[place] for place in (first, second)]
+    if all(one.normalizer is None for one in sides):
+        console.note(
+            "neither file says how its texts were written ('normalizer'): they are compared as "
+            "they stand"
+        )
     for name, error in failed.items():
         console.say(f"{name}: not counted: {error}")
     found = compared(*(one.without(failed) for one in sides))

@@ -94,8 +94,8 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "hours": lambda value: f"{value:.1f}",
 }
 _ONLY_IF_THERE = ("confidence", "torchaudio_problem")
-#: Shares, of which people think in per cent.
-_SHARES = ("wer", "accuracy", "confidence")
+#: Parts of names, between underscores, of shares: people think of those in per cent.
+_SHARES = {"wer", "accuracy", "confidence"}
 #: Options of the search that a user can give, and what they are where nothing is done.
 _OFF = {
     "beam": None,
@@ -154,7 +154,7 @@ def _value(key: str, value: Any, above: str) -> str:
         return "yes" if value else "no"
     if key in _WRITTEN:
         return _WRITTEN[key](value)
-    if isinstance(value, float) and any(share in f"{above} {key}" for share in _SHARES):
+    if isinstance(value, float) and not _SHARES.isdisjoint(f"{above}_{key}".split("_")):
         return f"{100 * value:.1f} %"
     if isinstance(value, int):
         return f"{value:,}"

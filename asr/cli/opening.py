@@ -56,7 +56,8 @@ def note_confidence(console: Console, recognizer: Recognizer, search: Mapping[st
     if not recognizer.confidence:
         return
     others = unfitted(recognizer.search, search)
-    if recognizer.lm is not None and recognizer.lm.folder != recognizer.folder / OWN_LM:
+    own = (recognizer.folder / OWN_LM).resolve()
+    if recognizer.lm is not None and recognizer.lm.folder.resolve() != own:
         others = f"another language model{others and f', {others}'}"
     if others:
         console.note(

@@ -97,27 +97,30 @@ def read_results(path: Path) -> Results:
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; write one with: asr evaluate ... -o {path}")
     found: dict[str, Scored] = {}
-    normalizers: list[NormalizerConfig | None] = []
+    told: Any = None
+    normalizer: NormalizerConfig | None = None
     for number, line in text_lines(path):
         if isinstance(line, ManifestError):
             raise line
         where = f"{path}, line {number}"
-        one, normalizer = _read(line, where)
+        one, says = _read(line, where)
         if one.id in found:
             raise ManifestError(f"{where}: id '{one.id}' is there twice; keep one")
-        if normalizers and normalizer != normalizers[0]:
+        if not found:
+            told, normalizer = says, _normalizer(says, where)
+        elif says != told and _normalizer(says, where) != normalizer:
             raise ManifestError(
                 f"{where}: another 'normalizer' than in the first line; results of one model only "
                 "belong in a file"
             )
         found[one.id] = one
-        normalizers.append(normalizer)
     if not found:
         raise ManifestError(f"{path}: no utterances in it; write it with: asr evaluate ... -o")
-    return Results(tuple(found.values()), normalizers[0])
+    return Results(tuple(found.values()), normalizer)
 
 
-def _read(line: str, where: str) -> tuple[Scored, NormalizerConfig | None]:
+def _read(line: str, where: str) -> tuple[Scored, Any]:
+    """The utterance of a line, and what the line says of the normaliser."""
     try:
         values = json.loads(line)
         texts = values["id"], values["reference"], values["hypothesis"]
@@ -136,7 +139,7 @@ def _read(line: str, where: str) -> tuple[Scored, NormalizerConfig | None]:
         ) from None
     if [word.text for word in heard] != texts[2].split():
         found = replace(found, heard=())
-    return replace(found, names=names, audio=audio, start=start), _normalizer(values, where)
+    return replace(found, names=names, audio=audio, start=start), values.get("normalizer")
 
 
 def _word(
@@ -147,11 +150,11 @@ def _word(
     return Word(str(text), float(start), float(end), confidence, evidence)
 
 
-def _normalizer(values: dict[str, Any], where: str) -> NormalizerConfig | None:
-    if (told := values.get("normalizer")) is None:
+def _normalizer(says: Any, where: str) -> NormalizerConfig | None:
+    if says is None:
         return None
     try:
-        return parse(NormalizerConfig, told, f"{where}: normalizer")
+        return parse(NormalizerConfig, says, f"{where}: normalizer")
     except ConfigError as error:
         raise ManifestError(str(error)) from None
 

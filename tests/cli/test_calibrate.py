@@ -3,14 +3,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import soundfile
 
+from asr.cli.console import Console
+from asr.cli.opening import note_confidence
 from asr.errors import OutputError
 from asr.model import ModelConfig, SpeechModel
 from asr.model.folder import keep_confidence, read_folder_config, save_model_folder
+from asr.search import SearchConfig
 from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
@@ -83,6 +88,22 @@ def test_weights_that_confidence_was_not_fitted_for_are_told(
     streamed = ("stream", "--simulate", path, "--pace", 0, *call[2:6], *others)
     assert told in run(*streamed, "--json").stderr
     assert told not in run(*streamed).stderr
+
+
+def test_a_language_model_is_the_models_own_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model" / "lm").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    model = SimpleNamespace(confidence=True, search=SearchConfig(), folder=Path("model"))
+    for lm in (Path("model/lm"), tmp_path / "model" / "lm", Path("other/../model/lm")):
+        model.lm = SimpleNamespace(folder=lm)
+        note_confidence(Console(), cast(Any, model), {})
+    assert capsys.readouterr().err == ""
+    model.lm = SimpleNamespace(folder=Path("other"))
+    note_confidence(Console(), cast(Any, model), {})
+    assert "(another language model)" in capsys.readouterr().err
 
 
 def test_json(run: Run, model: Path, manifest: Path) -> None:

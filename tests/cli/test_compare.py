@@ -61,6 +61,24 @@ def test_json(run: Run, systems: tuple[Path, Path]) -> None:
     assert (len(values["better"]), values["worse"], values["rephrased"]) == (30, [], 0)
 
 
+def test_texts_of_unknown_writing_are_compared_as_they_stand_which_is_told(
+    run: Run, systems: tuple[Path, Path]
+) -> None:
+    plain = [{"id": str(n), "reference": "The hat.", "hypothesis": "the hat"} for n in range(2)]
+    text = "".join(f"{json.dumps(one)}\n" for one in plain)
+    systems[0].write_text(text)
+    told = "asr: neither file says how its texts were written ('normalizer')"
+    result = run("compare", systems[0], systems[0])
+    assert result.exit_code == 0
+    assert "WER 100.00 %" in result.stdout
+    assert result.stderr.startswith(told)
+    assert result.stderr.count("\n") == 1
+    assert run("compare", systems[0], systems[0], "--quiet").stderr == ""
+    written = Results((score("0", "the hat", "a hat"), score("1", "the hat", "the hat")))
+    systems[1].write_text(result_lines(Results(written.scored, NormalizerConfig())))
+    assert run("compare", *systems).stderr == ""  # the one knows
+
+
 def test_other_references_are_status_1(run: Run, systems: tuple[Path, Path]) -> None:
     one = Results((score("0", "another text", "another text"),), NormalizerConfig())
     systems[1].write_text(result_lines(one))

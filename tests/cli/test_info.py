@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asr.cli.info import _written
 from asr.folders import SHIPPED
 from tests.cli.conftest import Run
 
@@ -47,6 +48,13 @@ def test_people_get_words(run: Run, tiny_model: Path) -> None:
         assert "torch" in found
         assert "{" not in printed
     assert run("info", tiny_model, "-m", tiny_model).exit_code == 2
+
+
+def test_shares_are_told_in_per_cent_by_whole_parts_of_their_names() -> None:
+    facts = {"dev_wer": {"an4": 0.25}, "accuracy": 0.5, "power": 0.5, "inaccuracy": 0.5}
+    found = rows(_written({"model": {"name": "m", **facts}}))
+    assert (found["an4"], found["accuracy"]) == ("25.0 %", "50.0 %")
+    assert (found["power"], found["inaccuracy"]) == ("0.5", "0.5")
 
 
 def test_the_model_that_ships_tells_what_it_can_do(run: Run) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asr.errors import ManifestError
+from asr.evaluate import results as module
 from asr.evaluate.error_rate import score
 from asr.evaluate.results import Results, read_results, result_lines
 from asr.text import NormalizerConfig
@@ -39,6 +41,27 @@ def test_what_other_systems_and_earlier_versions_wrote_is_read(tmp_path: Path) -
     assert [word.confidence for word in found.scored[1].heard] == [0.75, None]
     path.write_text(json.dumps({**line, "normalizer": {"language": "de"}}))
     assert read_results(path).normalizer == NormalizerConfig(language="de")
+
+
+def test_the_normalizer_of_a_file_is_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    whole = module.parse
+
+    def counted(*told: Any) -> Any:
+        asked.append(told)
+        return whole(*told)
+
+    monkeypatch.setattr(module, "parse", counted)
+    path = tmp_path / "a.jsonl"
+    path.write_text(result_lines(results()))
+    assert read_results(path).normalizer == results().normalizer
+    assert len(asked) == 1
+    line = {"id": "a", "reference": "x", "hypothesis": "x", "normalizer": {"language": "en"}}
+    usual = {**line, "id": "b", "normalizer": NormalizerConfig().model_dump()}
+    path.write_text(f"{json.dumps(line)}\n{json.dumps(usual)}\n")
+    assert read_results(path).normalizer == NormalizerConfig()  # the same in more words
 
 
 @pytest.mark.parametrize(
