@@ -27,6 +27,7 @@ from asr.evaluate.evaluation import evaluate
 from asr.train.recipe import load_recipe
 from asr.train.run import train
 from asr.transcribe.recognizer import load_model
+from asr.whole import write_whole
 from recipes.history.report import BEAM, SYSTEMS, Result, write_results
 
 HERE = Path(__file__).parent
@@ -62,7 +63,7 @@ def main() -> None:
                 if not (folder / "result.json").exists():
                     overrides = tricks[trick].set if trick else ()
                     result = run(system, seed, folder, trick, overrides)
-                    (folder / "result.json").write_text(json.dumps(asdict(result)))
+                    write_whole(folder / "result.json", json.dumps(asdict(result)))
                     report(tricks)
     report(tricks)
 
@@ -88,7 +89,7 @@ def run(
         finally:
             spent["seconds"] += time.process_time() - began
             folder.mkdir(parents=True, exist_ok=True)
-            trained.write_text(json.dumps(spent))
+            write_whole(trained, json.dumps(spent))
         if not spent["done"]:
             raise KeyboardInterrupt
     recognizer = load_model(folder / "model", "cpu")

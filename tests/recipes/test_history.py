@@ -147,3 +147,20 @@ def test_a_system_runs_with_each_trick_and_nothing_twice(
     run.main()
     assert len(asked) == 2
     assert "| n | 1.5 min |" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_a_result_whose_writing_is_interrupted_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    result = Result("dot", 1, 1, 1, 1.0, [("anna", 1, 0, 1)])
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(run, "run", lambda *_: result)
+    monkeypatch.setattr("os.replace", interrupted)
+    monkeypatch.setattr("sys.argv", ["run.py", "--only", "dot", "--seeds", "1"])
+    (tmp_path / "tricks.yaml").write_text((HISTORY / "tricks.yaml").read_text())
+    with pytest.raises(KeyboardInterrupt):
+        run.main()
+    assert not list(tmp_path.glob("exp/*/result.json"))
