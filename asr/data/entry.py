@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.errors import ManifestError
+from asr.errors import AudioError, ManifestError
 
 if TYPE_CHECKING:
     from lhotse.cut import MonoCut
@@ -19,23 +19,22 @@ _OTHERS = {
     "audio_filepath": ("audio", "audio_path", "path", "file", "file_name", "filename", "wav"),
     "text": ("sentence", "transcript", "transcription", "transcripts", "target"),
 }
-#: Seconds of an utterance whose file cannot be read, so nobody knows: it is reported when it is.
-UNREADABLE = 1e-3
-#: Sampling rate written into recordings whose header nobody has read yet.
-NOMINAL_RATE = 16000
+#: Written into recordings whose header nobody has read yet: a sampling rate, and seconds.
+NOMINAL_RATE, NOMINAL_SECONDS = 16000, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An utterance: where its sound is, and what is said.
 
-    `where` names file and line for messages. `offset` is None when the utterance is the whole
-    file; `total` is the length of the file in seconds where an utterance is only a part of it.
+    `where` names file and line for messages. `duration` is None where the file cannot be read:
+    who opens it says why. `offset` is None when the utterance is the whole file;
+    `total` is the length of the file in seconds where an utterance is only a part of it.
     """
 
     id: str
     audio: str
-    duration: float
+    duration: float | None
     text: str
     where: str
     speaker: str | None = None
@@ -48,8 +47,8 @@ class Entry:
         """This utterance as a Lhotse cut with one recording and one supervision."""
         from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 
-        start = self.offset or 0.0
-        total = self.total or start + self.duration
+        start, seconds = self.offset or 0.0, self.duration or NOMINAL_SECONDS
+        total = self.total or start + seconds
         recording = Recording(
             id=self.id if self.offset is None else self.audio,
             sources=[AudioSource("file", [0], self.audio)],
@@ -61,7 +60,7 @@ class Entry:
             id=self.id,
             recording_id=recording.id,
             start=0.0,
-            duration=self.duration,
+            duration=seconds,
             channel=0,
             text=self.text,
             speaker=self.speaker,
@@ -70,7 +69,7 @@ class Entry:
         return MonoCut(
             id=self.id,
             start=start,
-            duration=self.duration,
+            duration=seconds,
             channel=0,
             recording=recording,
             supervisions=[supervision],
@@ -79,7 +78,10 @@ class Entry:
 
 
 def entry_of(
-    values: Mapping[str, Any], folder: Path, where: str, length: float | None = None
+    values: Mapping[str, Any],
+    folder: Path,
+    where: str,
+    length: float | AudioError | None = None,
 ) -> Entry:
     """Checks the fields of one line (of JSON, or of a table) and makes an entry of them.
 
@@ -88,8 +90,8 @@ def entry_of(
             be empty). Optional: `duration` (seconds, above 0), `speaker`, `id`, `language` (str),
             `offset` (seconds: the utterance is that part of the file), `channel` (0 only).
         where: file and line, for messages.
-        length: of the file in seconds, where somebody has looked; an utterance without duration
-            goes on to its end.
+        length: of the file in seconds, or why it has none, where somebody has looked; an utterance
+            without duration goes on to its end.
 
     Raises:
         ManifestError: a field is missing or has the wrong type.
@@ -129,14 +131,16 @@ def _name_of(audio: str, offset: float | None) -> str:
 
 
 def _duration(
-    values: Mapping[str, Any], offset: float | None, length: float | None, where: str
-) -> float:
+    values: Mapping[str, Any], offset: float | None, length: float | AudioError | None, where: str
+) -> float | None:
     if values.get("duration") is None and length is not None:
-        if offset is not None and length not in (UNREADABLE, 0) and offset >= length:
+        if isinstance(length, AudioError) or length <= 0:
+            return None
+        if (left := length - (offset or 0.0)) <= 0:
             raise ManifestError(
                 f"{where}: field 'offset' is {offset:g}, and the file ends at {length:g} s"
             )
-        return max(length - (offset or 0.0), UNREADABLE)
+        return left
     duration = _seconds_field(values, "duration", where)
     if duration <= 0:
         raise ManifestError(f"{where}: field 'duration' must be above 0 seconds, it is {duration}")
@@ -145,8 +149,9 @@ def _duration(
 
 def _text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     if name not in values:
-        other = next((f"; '{one}' must be called so" for one in _OTHERS[name] if one in values), "")
-        raise ManifestError(f"{where}: field '{name}' is missing{other}")
+        other = next((one for one in _OTHERS[name] if one in values), None)
+        todo = f"; rename '{other}' to '{name}'" if other is not None else ""
+        raise ManifestError(f"{where}: field '{name}' is missing{todo}")
     value = values[name]
     if not isinstance(value, str):
         raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.data.entry import UNREADABLE, Entry
+from asr.data.entry import Entry
 from asr.data.headers import all_seconds, audio_below
 from asr.data.lines import text_lines
 from asr.errors import AudioError, ManifestError
@@ -31,7 +31,7 @@ def folder_entries(folder: Path, texts: bool) -> Iterator[Entry | ManifestError]
             yield error
             continue
         # an unreadable file stays an entry, so that it is reported as such
-        duration = UNREADABLE if isinstance(length, AudioError) else max(length, UNREADABLE)
+        duration = None if isinstance(length, AudioError) else length or None
         yield Entry(name, str(file), duration, text, str(file))
 
 

@@ -82,7 +82,7 @@ def _utterance(
 ) -> Entry | ManifestError:
     if span is None:
         # an unreadable file stays an entry, so that it is reported as such and not as a bad line
-        return Entry(name, file, length or 1e-3, text, where, speaker)
+        return Entry(name, file, length or None, text, where, speaker)
     start, end = span
     if end < 0 and length is not None:
         end = length  # Kaldi's way of saying: to the end

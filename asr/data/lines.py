@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asr.data.entry import UNREADABLE, Entry, entry_of
+from asr.data.entry import Entry, entry_of
 from asr.data.headers import all_seconds
 from asr.errors import AudioError, ManifestError
 
@@ -17,6 +18,8 @@ from asr.errors import AudioError, ManifestError
 _Row = tuple[str, dict[str, Any]]
 #: Columns of a table that hold numbers.
 _NUMBERS = ("duration", "offset")
+#: Rows that are read ahead, so that files can be looked at side by side.
+_AHEAD = 1024
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str | ManifestError]]:
@@ -136,29 +139,32 @@ def _entries(
     rows: Iterable[_Row | ManifestError], path: Path, texts: bool
 ) -> Iterator[Entry | ManifestError]:
     """An entry of each row; what does not say how long its sound is, is looked at."""
-    rows = list(rows)
-    silent = [
-        str(path.parent / audio)
-        for _, values in (row for row in rows if not isinstance(row, ManifestError))
-        if values.get("duration") is None
-        and isinstance(audio := values.get("audio_filepath"), str)
-        and "\0" not in audio
-    ]
-    lengths = all_seconds(silent)
+    rows, lengths = iter(rows), dict[str, float | AudioError]()
+    while some := list(islice(rows, _AHEAD)):
+        if silent := [one for one in _silent(some, path.parent) if one not in lengths]:
+            lengths |= all_seconds(silent)
+        for row in some:
+            if isinstance(row, ManifestError):
+                yield row
+                continue
+            where, values = row
+            if not texts:
+                values = {"text": "", **values}
+            length = lengths.get(str(path.parent / str(values.get("audio_filepath"))))
+            try:
+                yield entry_of(values, path.parent, where, length)
+            except ManifestError as error:
+                yield error
+
+
+def _silent(rows: Sequence[_Row | ManifestError], folder: Path) -> Iterator[str]:
+    """The files of rows that do not say how long they are."""
     for row in rows:
-        if isinstance(row, ManifestError):
-            yield row
+        if isinstance(row, ManifestError) or row[1].get("duration") is not None:
             continue
-        where, values = row
-        if not texts:
-            values = {"text": "", **values}
-        length = lengths.get(str(path.parent / str(values.get("audio_filepath"))))
-        # an unreadable file stays an entry, so that it is reported as such
-        known = UNREADABLE if isinstance(length, AudioError) else length
-        try:
-            yield entry_of(values, path.parent, where, known)
-        except ManifestError as error:
-            yield error
+        audio = row[1].get("audio_filepath")
+        if isinstance(audio, str) and "\0" not in audio:
+            yield str(folder / audio)
 
 
 def _with_number(values: dict[str, Any], name: str) -> dict[str, Any]:

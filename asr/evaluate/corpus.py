@@ -78,7 +78,8 @@ def _usable(entry: Entry | ManifestError) -> Entry:
 
 
 def _of_entry(entry: Entry) -> Utterance:
-    told: dict[str, Any] = {"speaker": entry.speaker, "length": entry.duration}
+    # a file that cannot be read adds nothing to what is to be heard
+    told: dict[str, Any] = {"speaker": entry.speaker, "length": entry.duration or 0.0}
     if entry.offset is None:
         return Utterance(entry.id, entry.text, entry.audio, **told)
     return Utterance(entry.id, entry.text, entry.audio, entry.offset, entry.duration, **told)
