@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +21,8 @@ from asr.whole import write_whole
 #: In a run's `training/` folder: what became of each tensor.
 LISTING = "initialised.txt"
 LOADED, NEW, LEFT_OUT, LABELS = "loaded", "new", "left out", "other labels"
+#: What the names of tensors in the encoder's layers begin with; the first layer there is 0.
+LAYERS = "encoder.layers."
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,12 @@ class Init:
             OutputError: the listing cannot be written.
         """
         loaded = load_model_folder(self.folder)
-        grown = _deepen(loaded.model, model)
+        copies = _deepen(loaded.model, model)
         theirs, own = unique_weights(loaded.model), unique_weights(model)
         difference = _label_difference(tokenizer, loaded.tokenizer)
         became = _compare(own, theirs, _label_places(model) if difference else {})
         problems = [f"{what}: {where}" for what, where in _told(became).items() if what != LOADED]
+        copied = _copied(copies, became)
         if problems and not self.partial:
             raise TrainingError(
                 f"--init {self.folder}: does not fit the recipe: "
@@ -63,8 +66,14 @@ class Init:
             )
         alike = {name: theirs[name] for name, what in became.items() if what == LOADED}
         model.load_state_dict(alike, strict=False)
-        self.say(f"initialised from {self.folder}: {len(alike)} of {len(own)} tensors loaded")
-        for line in [*grown, *problems]:
+        count = f"{len(alike) - len(copied)} of {len(own)} tensors loaded"
+        self.say(f"initialised from {self.folder}: {count}")
+        if copied:
+            self.say(
+                f"  the encoder has more layers here: {', '.join(grouped(copied, own))} are new, "
+                "copies of those before them that change nothing yet"
+            )
+        for line in [*_misplaced(loaded.model, model, copies), *problems]:
             self.say(f"  {line}")
         if difference:
             rows = _same_labels(tokenizer, loaded.tokenizer)
@@ -75,29 +84,63 @@ class Init:
                 f"loaded; the rows of {tokenizer.size - len(rows)} are new"
             )
         if self.listing is not None:
-            lines = "".join(f"{name}: {what}\n" for name, what in became.items())
+            lines = "".join(f"{name}: {what}\n" for name, what in (became | copied).items())
             write_whole(self.listing / LISTING, lines)
 
 
-def _deepen(theirs: SpeechModel, own: SpeechModel) -> list[str]:
-    """Gives their encoder as many layers as the own, where it is alike but has fewer; says so."""
+def _deepen(theirs: SpeechModel, own: SpeechModel) -> dict[int, int]:
+    """Gives their encoder as many layers as the own, where it is alike but has fewer.
+
+    Returns:
+        for each layer that is new, which it is a copy of; the first layer is 0.
+    """
     encoder, like = theirs.encoder, own.encoder
     if not isinstance(encoder, SelfAttendingEncoder) or not isinstance(like, type(encoder)):
-        return []
+        return {}
     before, layers = len(encoder.layers), len(like.layers)
     shapes = [[one.shape for one in each.layers[0].parameters()] for each in (encoder, like)]
     if before >= layers or shapes[0] != shapes[1]:
-        return []
+        return {}
     places = encoder.deepen(layers)
-    new = ", ".join(
-        str(number)
-        for last, place in zip(accumulate(places), places, strict=True)
-        for number in range(last - place + 2, last + 1)
-    )
-    return [
-        f"the encoder has {before} layers there and {layers} here: layers {new} are new, copies of "
-        "those before them that change nothing yet"
-    ]
+    begins = accumulate(places, initial=0)
+    return {
+        begin + more: begin
+        for begin, place in zip(begins, places, strict=False)  # behind the last one is the end
+        for more in range(1, place)
+    }
+
+
+def _copied(copies: Mapping[int, int], names: Iterable[str]) -> dict[str, str]:
+    """What became of the tensors of layers that are copies."""
+    return {
+        name: f"copy of {LAYERS}{copies[layer]}"
+        for name in names
+        if name.startswith(LAYERS) and (layer := int(name.split(".")[2])) in copies
+    }
+
+
+def _misplaced(theirs: SpeechModel, own: SpeechModel, copies: Mapping[int, int]) -> list[str]:
+    """Says where CTC inside a deepened encoder does not hear what a layer there gave on.
+
+    That is what the last copy of the layer gives on: in a Conformer it has the scale of the norm.
+    """
+    there, here = theirs.config.intermediate_ctc, own.config.intermediate_ctc
+    if not copies or not here:
+        return []
+    layers = len(own.encoder.layers)  # type: ignore[arg-type]
+    # numbers, as in recipes, begin with 1: behind a layer's place that is where the next one begins
+    ends = [*(n for n in range(1, layers) if n not in copies), layers]
+    moved = [ends[number - 1] for number in there]
+    if there and sorted(here) != sorted(moved):
+        return [
+            f"model.intermediate_ctc {list(there)} there is {moved} here; the recipe says "
+            f"{list(here)}"
+        ]
+    if not set(here) <= set(ends):
+        return [
+            f"model.intermediate_ctc {list(here)}: what layers there gave on is at {ends[:-1]} here"
+        ]
+    return []
 
 
 def freeze(model: SpeechModel, names: Sequence[str]) -> None:

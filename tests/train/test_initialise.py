@@ -13,9 +13,11 @@ import torch
 import yaml
 from torch import Tensor
 
+from asr.config import parse
 from asr.errors import AsrError, TrainingError
-from asr.model import SpeechModel
+from asr.model import ChunkContext, ModelConfig, SpeechModel
 from asr.model.folder import load_model_folder
+from asr.train.initialise import _deepen, _misplaced
 from asr.train.recipe import Recipe, load_recipe
 from asr.train.run import Start, train
 from tests.train.conftest import RECIPE, write_corpus
@@ -74,7 +76,15 @@ def test_an_encoder_with_more_layers_goes_on_from_one_with_fewer(
     gentle = ("training.max_steps=1", "optimizer.lr=1.0e-9", "training.ema=0")
     outcome = train(recipe("model.encoder.layers=5", *gentle), tmp_path / "run", Start(init=model))
     told = capsys.readouterr().err
-    assert "  the encoder has 2 layers there and 5 here: layers 2, 4, 5 are new, copies" in told
+    assert "here: encoder.layers.1,3-4 (32 tensors each) are new, copies of those before" in told
+    assert "intermediate_ctc" not in told
+    listed = (tmp_path / "run" / "training" / "initialised.txt").read_text().splitlines()
+    layers = [line for line in listed if line.endswith("ff_after.widen.bias: loaded")]
+    assert len(layers) == 2
+    for layer, of in ((1, 0), (3, 2), (4, 2)):
+        assert f"encoder.layers.{layer}.norm.weight: copy of encoder.layers.{of}" in listed
+    count = len([line for line in listed if line.endswith(": loaded")])
+    assert f": {count} of {len(listed)} tensors loaded\n" in told
     assert outcome.model is not None
     before, after = (load_model_folder(one).model.encoder for one in (model, outcome.model))
     features, lengths = torch.randn(1, 120, 40), torch.tensor([120])
@@ -82,6 +92,35 @@ def test_an_encoder_with_more_layers_goes_on_from_one_with_fewer(
         expected, found = before(features, lengths)[0], after(features, lengths)[0]
     # the step was no step; what differs is the epsilon of norms of what is normed already
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "there", "here", "said"),
+    [
+        (5, [1], [1], ["model.intermediate_ctc [1] there is [2] here; the recipe says [1]"]),
+        (5, [1], [2], []),
+        (5, [], [1], ["model.intermediate_ctc [1]: what layers there gave on is at [2] here"]),
+        (5, [], [2], []),
+        (5, [1], [], []),
+        (2, [1], [1], []),
+    ],
+)
+def test_where_ctc_inside_a_deeper_encoder_belongs_is_told(
+    layers: int, there: list[int], here: list[int], said: list[str]
+) -> None:
+    def made(layers: int, taps: list[int]) -> SpeechModel:
+        encoder = {**RECIPE["model"]["encoder"], "layers": layers}
+        values = {**RECIPE["model"], "encoder": encoder, "intermediate_ctc": tuple(taps)}
+        return SpeechModel(parse(ModelConfig, values, "test"), 7).eval()
+
+    theirs, own = made(2, there), made(layers, here)
+    context, sound = ChunkContext(), (torch.randn(1, 120, 40), torch.tensor([120]))
+    with torch.no_grad():
+        before = theirs.encoder.forward_tapped(*sound, context, (1,))[2]
+        copies = _deepen(theirs, own)
+        assert _misplaced(theirs, own, copies) == said
+        after = theirs.encoder.forward_tapped(*sound, context, (2 if copies else 1,))[2]
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-3)  # the number is right
 
 
 def test_another_tokenizer(recipe: Load, tmp_path: Path, model: Path) -> None:
