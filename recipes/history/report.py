@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from asr.evaluate.error_rate import Counts, total
@@ -41,7 +42,7 @@ behind them stands what each seed came to. Time is that of one CPU core, with pr
 
 ABOUT_TRICKS = """## What the tricks against exposure bias are worth
 
-    python recipes/history/run.py --tricks --only location --seeds 2
+{commands}
 
 Each changes one thing of the recipe of its system and is compared with the runs of the table above
 that have the same seeds: the same strings, the same weights to begin with. Differences are in
@@ -101,9 +102,11 @@ def write_results(results: Sequence[Result], tricks: Mapping[str, str], folder: 
         "![word error rate by number of digits](by_length.png)",
         "",
     ]
-    tables = [_tricks_table(name, results, tricks) for name in runs]
-    if any(tables):
-        lines += [*ABOUT_TRICKS.splitlines(), "", *(line for table in tables for line in table)]
+    tables = {name: _tricks_table(name, results, tricks) for name in runs}
+    tried = [name for name, table in tables.items() if table]
+    if tried:
+        about = ABOUT_TRICKS.format(commands=_commands(tried, results))
+        lines += [*about.splitlines(), "", *(line for name in tried for line in tables[name])]
     (folder / "RESULTS.md").write_text("\n".join(lines), encoding="utf-8")
     draw(runs, folder / "by_length.png")
 
@@ -111,6 +114,19 @@ def write_results(results: Sequence[Result], tricks: Mapping[str, str], folder: 
 def _of(results: Sequence[Result], system: str, trick: str = "") -> list[Result]:
     found = [one for one in results if (one.system, one.trick) == (system, trick)]
     return sorted(found, key=lambda one: one.seed)
+
+
+def _commands(systems: Sequence[str], results: Sequence[Result]) -> str:
+    """What runs these systems with tricks, and as many seeds as they were run with."""
+    seeds = {
+        name: max(one.seed for one in results if one.system == name and one.trick)
+        for name in systems
+    }
+    return "\n".join(
+        f"    python recipes/history/run.py --tricks --only "
+        f"{' '.join(name for name in systems if seeds[name] == count)} --seeds {count}"
+        for count in sorted(set(seeds.values()))
+    )
 
 
 def _row(name: str, runs: Sequence[Result]) -> str:
@@ -188,7 +204,7 @@ def draw(runs: Mapping[str, Sequence[Result]], picture: Path) -> None:
 
     figure = Figure(figsize=(9, 6), layout="constrained")
     axis = figure.subplots()
-    for (name, found), marker in zip(runs.items(), "osD^vP*", strict=False):
+    for (name, found), marker in zip(runs.items(), cycle("osD^vP*"), strict=False):
         lengths = sorted({digits for result in found for _, digits, *_ in result.strings})
         rates = [Strings.of(found, range(one, one + 1)).percent for one in lengths]
         axis.plot(lengths, rates, marker=marker, markersize=4, linewidth=1.2, label=SYSTEMS[name])

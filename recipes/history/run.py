@@ -8,12 +8,15 @@ Needs the data of prepare.py. The last line trains a system with each of the tri
 and without. Each run ends in exp/SYSTEM-SEED or exp/SYSTEM-TRICK-SEED with `result.json`; those
 that are there are not made again, and a training that was interrupted goes on. Writes RESULTS.md
 and by_length.png of what has been measured so far.
+
+Ctrl-C, SIGINT or SIGTERM stop it, in the background too: exit status 130.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -21,12 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from asr.cli.console import DONE, INTERRUPTED
+from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.config import Config, parse, read_yaml
-from asr.evaluate.corpus import read_utterances
-from asr.evaluate.evaluation import evaluate
-from asr.train.recipe import load_recipe
-from asr.train.run import train
-from asr.transcribe.recognizer import load_model
 from asr.whole import write_whole
 from recipes.history.report import BEAM, SYSTEMS, Result, write_results
 
@@ -46,7 +46,20 @@ class Tricks(Config):
     tricks: dict[str, Trick]
 
 
-def main() -> None:
+def main() -> int:
+    """Does what the command line asks for, or as much of it as there is time for; exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for what scripts leave behind
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interruptible():
+            run_missing()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    return DONE
+
+
+def run_missing() -> None:
     """Reads the command line, runs what is missing, and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
@@ -79,6 +92,13 @@ def run(
     system: str, seed: int, folder: Path, trick: str = "", overrides: tuple[str, ...] = ()
 ) -> Result:
     """Trains one system, or goes on with it, and measures it on the test strings."""
+    # here, since loading torch takes seconds, in which the program is to be stopped in peace
+    from asr.evaluate.corpus import read_utterances
+    from asr.evaluate.evaluation import evaluate
+    from asr.train.recipe import load_recipe
+    from asr.train.run import train
+    from asr.transcribe.recognizer import load_model
+
     trained = folder / "trained.json"
     spent = json.loads(trained.read_text()) if trained.exists() else {"seconds": 0.0, "done": False}
     if not spent["done"]:
@@ -109,4 +129,6 @@ def run(
 
 
 if __name__ == "__main__":
-    main()
+    status = main()
+    no_more_interrupts()
+    sys.exit(status)
