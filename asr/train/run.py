@@ -27,6 +27,7 @@ from asr.train.lock import alone_in
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.opening import Opening
+from asr.train.parent import end_with_parent, known_to_children
 from asr.train.profiling import StepProfile
 from asr.train.progress import Progress
 from asr.train.recipe import Recipe, write_recipe
@@ -67,6 +68,7 @@ def train(
     Raises:
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
+    end_with_parent()
     _keep_quiet()
     prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
@@ -101,7 +103,7 @@ def train(
         module = SpeechTraining(recipe, data, state, init)
         opening = Opening(loop, devices, folder, notes, say)
         trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
-        with loop.interruptible(module):
+        with known_to_children(), loop.interruptible(module):
             trainer.fit(module, datamodule=data)
     except BaseException as error:
         _end_children(trainer)
