@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
-from asr.evaluate.corpus import read_utterances, total_seconds
+from asr.evaluate.corpus import Utterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
@@ -25,6 +25,8 @@ from asr.whole import write_whole
 
 #: Of the steps, the part that fresh labels are trained alone before.
 LABELS_SHARE = 0.3
+#: Error rate that a language model may cost on held-out speech: less may be chance.
+LM_HARM = 0.02
 HELD_OUT, OLD = "new domain", "old domain"
 
 #: Shows progress while it is entered: it is told how many seconds there are (None: not known), and
@@ -86,6 +88,8 @@ def finetune(
     _take_along(request.model, outcome.model, chosen, say)
     if outcome.ended == "interrupted":
         return Adapted(outcome.model, outcome.ended)
+    if HELD_OUT in corpora:
+        _judge_lm(outcome.model, request.model, corpora[HELD_OUT][1], measuring, say)
     compared = []
     for name, (place, utterances) in corpora.items():
         say(f"measuring both models on {place}")
@@ -128,6 +132,31 @@ def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], N
         return
     with whole_folder(adapted / OWN_LM) as fresh:
         shutil.copytree(model / OWN_LM, fresh, dirs_exist_ok=True)
+
+
+def _judge_lm(
+    adapted: Path,
+    model: Path,
+    held_out: list[Utterance],
+    measuring: Shown,
+    say: Callable[[str], None],
+) -> None:
+    """Leaves the language model out where it does not fit what the new domain says."""
+    if not (adapted / OWN_LM).is_dir():
+        return
+    say("measuring whether the language model fits the new domain")
+    seconds = total_seconds(held_out)
+    with measuring(None if seconds is None else 2 * seconds) as heard:
+        fused, alone = (
+            evaluate(load_model(adapted, lm=lm), held_out, progress=heard).words.rate or 0.0
+            for lm in (None, False)
+        )
+    told = f"{percent(fused)} of the words wrong with the language model, {percent(alone)} without"
+    if fused - alone <= LM_HARM:
+        say(f"{told}: it is taken along")
+        return
+    shutil.rmtree(adapted / OWN_LM)
+    say(f"{told}: it is left out (--lm {model / OWN_LM} takes it nevertheless)")
 
 
 def _train(request: Request, chosen: Plan, say: Callable[[str], None], command: str) -> Outcome:

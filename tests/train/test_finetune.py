@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,12 +19,14 @@ from hypothesis import strategies as st
 from asr.cli.main import program
 from asr.config import parse
 from asr.errors import ManifestError, TrainingError
+from asr.evaluate.error_rate import Counts
 from asr.lm.folder import LMFolderConfig, build_lm, load_lm_folder, save_lm_folder
 from asr.lm.lstm import LSTMConfig
 from asr.model.folder import CONFIG, load_model_folder, read_folder_config
 from asr.text import TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.text.characters import CharacterTokenizer
 from asr.train.adaptation import Request, plan
+from asr.train.finetune import _judge_lm, _unseen
 from asr.train.labels import new_labels
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, load_recipe
@@ -112,6 +115,26 @@ def test_the_model_keeps_what_it_was(adapted: tuple[Path, Result], model: Path) 
     assert ours.tokenizer.size == theirs.tokenizer.size
     recipe = load_recipe(adapted[0] / "training" / "recipe.yaml")
     assert (recipe.chunks.full, recipe.chunks.smallest) == (0.5, 3)
+
+
+@pytest.mark.parametrize(("wrong", "kept"), [(2, True), (3, False)])
+def test_a_language_model_that_harms_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int, kept: bool
+) -> None:
+    """Of a hundred words that were held out, none is wrong without it."""
+
+    def measured(lm: bool | None, *_: Any, **__: Any) -> SimpleNamespace:
+        return SimpleNamespace(words=Counts(0 if lm is False else wrong, 0, 0, 100))
+
+    monkeypatch.setattr("asr.train.finetune.load_model", lambda _, lm: lm)
+    monkeypatch.setattr("asr.train.finetune.evaluate", measured)
+    (tmp_path / "lm").mkdir()
+    told: list[str] = []
+    _judge_lm(tmp_path, Path("base"), [], _unseen, told.append)
+    assert (tmp_path / "lm").exists() == kept
+    rates = f"{wrong}.00 % of the words wrong with the language model, 0.00 % without: it is "
+    end = "taken along" if kept else f"left out (--lm {Path('base') / 'lm'} takes it nevertheless)"
+    assert told[-1] == rates + end
 
 
 def test_the_recipe_repeats_it(adapted: tuple[Path, Result], model: Path, tmp_path: Path) -> None:
