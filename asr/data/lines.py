@@ -78,38 +78,38 @@ def table_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
     """One utterance, or what is wrong with it, for each row of a table with a header."""
     broken = [line for _, line in text_lines(path) if isinstance(line, ManifestError)]
     yield from broken
-    numbered = ((n, line) for n, line in text_lines(path) if isinstance(line, str))
-    lines = [(number, line) for number, line in numbered]
+    lines = [(number, line) for number, line in text_lines(path) if isinstance(line, str)]
+    yield from _entries(_rows(lines, path), path, texts)
+
+
+def _rows(lines: list[tuple[int, str]], path: Path) -> Iterator[_Row | ManifestError]:
+    """The rows below the header, by its names; of a quote that is not closed it ends with that."""
     separator = delimiter_of(lines[0][1])
     rows = csv.reader((line + "\n" for _, line in lines), delimiter=separator)
     names = [name.strip() for name in next(rows)]
-
-    def found() -> Iterator[_Row | ManifestError]:
+    begins = rows.line_num
+    for row in _read(rows, path):
+        if isinstance(row, ManifestError):
+            yield row
+            return
+        where = f"{path}, line {lines[rows.line_num - 1][0]}"
+        if rows.line_num == len(lines) and _open_quote(lines[begins:], separator):
+            yield ManifestError(
+                f"{path}, line {lines[begins][0]}: a double quote is not closed, so that all "
+                f"lines below belong to it; close it, or write two where it is part of a text"
+            )
+            return
         begins = rows.line_num
-        for row in _read(rows, path):
-            if isinstance(row, ManifestError):
-                yield row
-                return
-            where = f"{path}, line {lines[rows.line_num - 1][0]}"
-            if rows.line_num == len(lines) and _open_quote(lines[begins:], separator):
-                yield ManifestError(
-                    f"{path}, line {lines[begins][0]}: a double quote is not closed, so that all "
-                    f"lines below belong to it; close it, or write two where it is part of a text"
-                )
-                return
-            begins = rows.line_num
-            if len(row) != len(names):
-                yield ManifestError(
-                    f"{where}: {len(row)} columns, the header has {len(names)}; put fields that "
-                    f"contain the separator in double quotes"
-                )
-                continue
-            values: dict[str, Any] = dict(zip(names, row, strict=True))
-            for name in _NUMBERS:
-                values = _with_number(values, name)
-            yield where, values
-
-    yield from _entries(found(), path, texts)
+        if len(row) != len(names):
+            yield ManifestError(
+                f"{where}: {len(row)} columns, the header has {len(names)}; put fields that "
+                f"contain the separator in double quotes"
+            )
+            continue
+        values: dict[str, Any] = dict(zip(names, row, strict=True))
+        for name in _NUMBERS:
+            values = _with_number(values, name)
+        yield where, values
 
 
 def _read(rows: Iterator[list[str]], path: Path) -> Iterator[list[str] | ManifestError]:
