@@ -26,11 +26,11 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from asr.output import SubtitleConfig, render
-    from asr.transcribe.asynchronous import stream
-    from asr.transcribe.endpoint import EndpointConfig
-    from asr.transcribe.listener import Listener, listen
+    from asr.transcribe.listen.asynchronous import stream
+    from asr.transcribe.listen.listener import Listener, listen
     from asr.transcribe.recognizer import Recognizer, load_model
-    from asr.transcribe.stream import Stream, feed_many, flush_many
+    from asr.transcribe.streams.endpoint import EndpointConfig
+    from asr.transcribe.streams.stream import Stream, feed_many, flush_many
     from asr.types import Hypothesis, Segment, StreamUpdate, Transcript, Word
 
 __version__ = "0.1.0"
@@ -50,11 +50,11 @@ _HOME = {
     "asr.types": ("Hypothesis", "Segment", "StreamUpdate", "Transcript", "Word"),
     "asr.audio.microphone": ("Microphone",),
     "asr.output": ("SubtitleConfig", "render"),
-    "asr.transcribe.asynchronous": ("stream",),
-    "asr.transcribe.endpoint": ("EndpointConfig",),
-    "asr.transcribe.listener": ("Listener", "listen"),
+    "asr.transcribe.listen.asynchronous": ("stream",),
+    "asr.transcribe.streams.endpoint": ("EndpointConfig",),
+    "asr.transcribe.listen.listener": ("Listener", "listen"),
     "asr.transcribe.recognizer": ("Recognizer", "load_model"),
-    "asr.transcribe.stream": ("Stream", "feed_many", "flush_many"),
+    "asr.transcribe.streams.stream": ("Stream", "feed_many", "flush_many"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

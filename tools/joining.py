@@ -13,7 +13,7 @@ from asr.audio import Audio, load_audio
 from asr.evaluate.corpus import SoundReader, Utterance
 from asr.model import FULL_CONTEXT, ChunkContext
 from asr.transcribe.context import LEFT_MS
-from asr.transcribe.endpoint import level_db
+from asr.transcribe.streams.endpoint import level_db
 
 #: Where sound begins and ends: this much below its loudest 10 ms.
 EDGE_DB = 25.0

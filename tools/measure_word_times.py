@@ -29,8 +29,8 @@ from joining import levelled, load, matches, posteriors, trimmed
 
 from asr import AsrError, Hypothesis, Recognizer, Word, load_model
 from asr.evaluate.corpus import Utterance, read_utterances
-from asr.transcribe.align import align
-from asr.transcribe.words import WordClock
+from asr.transcribe.words.align import align
+from asr.transcribe.words.timing import WordClock
 
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 ROW = 6

@@ -40,9 +40,9 @@ from asr.config import parse
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
 from asr.text import TextNormalizer
-from asr.transcribe import track
-from asr.transcribe.align import align
-from asr.transcribe.words import WordClock
+from asr.transcribe.streams import state as track
+from asr.transcribe.words.align import align
+from asr.transcribe.words.timing import WordClock
 
 TAIL_SECONDS = 1.5
 COLUMNS = (

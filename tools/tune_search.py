@@ -30,7 +30,7 @@ from asr.evaluate.error_rate import Counts, score, total
 from asr.lm.folder import set_search
 from asr.search import SearchConfig, all_scorers, search
 from asr.text import TextNormalizer
-from asr.transcribe.decode import padded
+from asr.transcribe.files.segment_decoder import padded
 from asr.transcribe.options import asked_search
 from asr.transcribe.recognizer import Recognizer, load_model
 

@@ -15,7 +15,7 @@ from asr.types import Transcript
 from asr.whole import write_whole
 
 if TYPE_CHECKING:
-    from asr.transcribe.source import Source
+    from asr.transcribe.files.source import Source
 
 
 @dataclass

@@ -271,7 +271,7 @@ def endpoint_rules(context: click.Context, _: click.Parameter, values: Any) -> A
     if not values:
         return None
     from asr.config import parse
-    from asr.transcribe.endpoint import EndpointConfig
+    from asr.transcribe.streams.endpoint import EndpointConfig
 
     return parse(EndpointConfig, dict(values), "--endpoint")
 

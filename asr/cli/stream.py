@@ -25,8 +25,8 @@ from asr.types import StreamUpdate
 
 if TYPE_CHECKING:
     from asr.audio import Microphone
-    from asr.transcribe.live import Live
-    from asr.transcribe.live_source import LiveBlocks
+    from asr.transcribe.listen.live import Live
+    from asr.transcribe.listen.source import LiveBlocks
 
 #: Samples a second of raw sound where nothing else is said.
 RAW_RATE = 16000
@@ -143,8 +143,8 @@ def stream(
     _check_sound(source, simulate)
     recognizer = open_model(console, model, device, lm, no_lm)
     from asr.audio import Microphone
-    from asr.transcribe.live import Live
-    from asr.transcribe.live_source import open_live
+    from asr.transcribe.listen.live import Live
+    from asr.transcribe.listen.source import open_live
 
     if as_json:
         note_confidence(console, recognizer, choices)
@@ -196,7 +196,7 @@ def _check_sound(source: str | None, simulate: str | None) -> None:
 
 def _simulated(path: str, rate: int, pace: float) -> LiveBlocks:
     from asr.audio import open_audio, paced
-    from asr.transcribe.live_source import LiveBlocks
+    from asr.transcribe.listen.source import LiveBlocks
 
     opened = open_audio(path, rate)
     return LiveBlocks(rate, paced(opened, rate, pace), close=opened.close)

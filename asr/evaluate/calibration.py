@@ -18,8 +18,8 @@ from asr.evaluate.error_rate import Scored, number_of
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.reliability import Reliability, judged_words, reliability
 from asr.model.folder import keep_confidence
-from asr.transcribe.confidence import ConfidenceMap, ConfidenceMaps, fit_map
 from asr.transcribe.recognizer import Recognizer, load_model
+from asr.transcribe.words.confidence import ConfidenceMap, ConfidenceMaps, fit_map
 from asr.whole import check_writable
 
 #: Fewer words than this, or fewer that are right or wrong than `FEWEST`, tell too little.

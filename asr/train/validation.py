@@ -14,7 +14,7 @@ from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
 from asr.train.attention_check import shapes
 from asr.train.module import SUMS, SpeechTraining
-from asr.transcribe.decode import StretchDecoder
+from asr.transcribe.files.segment_decoder import StretchDecoder
 
 
 @dataclass(frozen=True)

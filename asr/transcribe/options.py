@@ -13,7 +13,7 @@ from asr.folders import CONFIG
 from asr.lm import LoadedLM, check_same_labels, load_lm_folder
 from asr.model.folder import LoadedModel
 from asr.search import SearchConfig, fitting
-from asr.transcribe.confidence import VERSION, ConfidenceMaps
+from asr.transcribe.words.confidence import VERSION, ConfidenceMaps
 
 #: Where a model folder carries the language model that goes with it.
 OWN_LM = "lm"

@@ -17,13 +17,13 @@ from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.search import PhraseTree, SearchConfig
-from asr.transcribe.batch import Sound, Work, transcribe_all
-from asr.transcribe.chunked import transcribe_chunked
 from asr.transcribe.context import chunk_context
-from asr.transcribe.decode import StretchDecoder
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
-from asr.transcribe.endpoint import EndpointConfig
-from asr.transcribe.hearing import Hearing
+from asr.transcribe.files.batch import Sound, Work, transcribe_all
+from asr.transcribe.files.chunked import transcribe_chunked
+from asr.transcribe.files.segment_decoder import StretchDecoder
+from asr.transcribe.files.segmenter import cut_segments
+from asr.transcribe.files.source import Source, open_source
 from asr.transcribe.hotwords import Hotwords, phrase_tree
 from asr.transcribe.options import (
     asked_search,
@@ -31,10 +31,10 @@ from asr.transcribe.options import (
     default_search,
     language_model,
 )
-from asr.transcribe.segmenter import cut_segments
-from asr.transcribe.source import Source, open_source
-from asr.transcribe.stream import Stream
-from asr.transcribe.words import WordClock
+from asr.transcribe.streams.endpoint import EndpointConfig
+from asr.transcribe.streams.stream import Stream
+from asr.transcribe.streams.stream_decoder import Hearing
+from asr.transcribe.words.timing import WordClock
 from asr.types import Transcript
 
 #: How much of a stream the encoder hears at once where nothing else is asked for.
@@ -137,7 +137,7 @@ class Recognizer:
                 stream that is fed by itself: see `stream`.
             left_ms: how much a chunk sees of the past; None is about five seconds.
             endpoint: where segments end; None takes the recogniser's rules. Without chunks pauses
-                are told by loudness alone: see `asr.transcribe.segmenter`.
+                are told by loudness alone: see `asr.transcribe.files.segmenter`.
             beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward, hotword_weight: as in
                 `SearchConfig`; None takes the model's own.
             hotwords: phrases that are likely to be said: a file with one a line, a list of them,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.transcribe import recognizer, segmenter
+from asr.transcribe import recognizer
+from asr.transcribe.files import segmenter
 from tests.cli.conftest import Run, fails, text_of
 from tests.conftest import RATE
 

@@ -269,7 +269,7 @@ def test_interrupted_what_was_heard_is_printed(
 # Hearing never comes back.
 STUCK = """
 import time
-from asr.transcribe.stream import Stream
+from asr.transcribe.streams.stream import Stream
 Stream.feed = lambda *_: (print("stuck", flush=True), time.sleep(600))
 from asr.cli.main import main; main()
 """

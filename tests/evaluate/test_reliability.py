@@ -12,7 +12,7 @@ from asr.errors import ConfigError, ManifestError
 from asr.evaluate.calibration import calibrate, halved
 from asr.evaluate.error_rate import Scored, score
 from asr.evaluate.reliability import reliability, reliability_of
-from asr.transcribe.confidence import ConfidenceMap, fit_map
+from asr.transcribe.words.confidence import ConfidenceMap, fit_map
 from asr.types import Word
 
 

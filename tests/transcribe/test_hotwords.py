@@ -9,9 +9,9 @@ import pytest
 
 from asr import load_model
 from asr.errors import ConfigError
-from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.hotwords import phrase_tree
 from asr.transcribe.recognizer import Recognizer
+from asr.transcribe.streams.endpoint import EndpointConfig
 from tests.conftest import RATE
 from tests.transcribe.tones import say, tones_model
 

@@ -13,8 +13,8 @@ from asr.lm import load_lm_folder, save_lm_folder
 from asr.lm.folder import LMFolderConfig, lm_config
 from asr.text import load_tokenizer
 from asr.text.characters import CharacterTokenizer
-from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.recognizer import Recognizer, load_model
+from asr.transcribe.streams.endpoint import EndpointConfig
 from tests.conftest import RATE
 from tests.lm.made import SMALL, small
 

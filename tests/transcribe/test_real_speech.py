@@ -13,7 +13,7 @@ import pytest
 from asr.audio import load_audio
 from asr.folders import SHIPPED
 from asr.transcribe.recognizer import Recognizer, load_model
-from asr.transcribe.stream import feed_many, flush_many
+from asr.transcribe.streams.stream import feed_many, flush_many
 from asr.types import Segment
 from tests.conftest import REPOSITORY
 

@@ -17,8 +17,8 @@ from asr.errors import AudioError, ConfigError, ModelError
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel
 from asr.transcribe import recognizer as module
-from asr.transcribe.endpoint import EndpointConfig
 from asr.transcribe.recognizer import Recognizer, load_model
+from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.types import Segment, Transcript
 from tests.conftest import RATE, SAMPLES
 

@@ -1,0 +1,1 @@
+"""Recordings: cut at pauses or by chunks, decoded together, in their order."""

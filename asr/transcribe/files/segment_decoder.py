@@ -1,0 +1,101 @@
+"""Decodes stretches of sound together: samples, features, memory, hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.errors import ModelError
+from asr.lm import LanguageModel
+from asr.model import SpeechModel
+from asr.search import PhraseTree, SearchConfig, all_scorers, search
+from asr.transcribe.files.batch import GRID_SECONDS
+from asr.transcribe.words.align import align_many
+from asr.transcribe.words.evidence import judged
+from asr.types import Hypothesis
+
+
+@dataclass(frozen=True)
+class StretchDecoder:
+    """A model, which sees each stretch as a whole, with the way it is searched."""
+
+    model: SpeechModel
+    search: SearchConfig
+    lm: LanguageModel | None = None
+    hotwords: PhraseTree | None = None
+
+    def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        """The best hypotheses of each stretch (N,) of float32 samples, best first.
+
+        With CTC the labels of the best one have their `spans` and `label_scores`.
+        A stretch too short for one feature frame says nothing. Where the accelerator's memory
+        does not hold the batch, its halves are decoded one after the other.
+
+        Raises:
+            ModelError: the memory does not hold a single stretch, or the model lacks what
+                the search was told to use.
+        """
+        if not stretches:
+            return []
+        try:
+            return self._decode(stretches)
+        except torch.OutOfMemoryError:
+            half = len(stretches) // 2
+        # Outside of the handler: the exception would keep the tensors that filled the memory.
+        torch.cuda.empty_cache()
+        if half == 0:
+            raise ModelError(
+                "the GPU's memory does not hold one stretch of "
+                f"{len(stretches[0]) / self.model.sample_rate:.0f} s: lower --beam, or use "
+                "--device cpu"
+            )
+        return self(stretches[:half]) + self(stretches[half:])
+
+    @torch.inference_mode()
+    def _decode(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        grid = round(GRID_SECONDS * self.model.sample_rate)
+        samples, lengths = padded(stretches, grid)
+        device = next(self.model.parameters()).device
+        features, frames = self.model.features(samples.to(device), lengths.to(device))
+        if features.size(1) == 0:
+            return [[Hypothesis((), 0.0)] for _ in stretches]
+        memory, memory_lengths = self.model.encode(features, frames)
+        scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
+        found = search(scorers, memory, memory_lengths, self.search)
+        return self._aligned(found, memory, memory_lengths)
+
+    @property
+    def _lm(self) -> LanguageModel | None:
+        """The language model, if it takes part."""
+        return self.lm if self.search.lm_weight else None
+
+    def _aligned(
+        self, found: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
+    ) -> list[list[Hypothesis]]:
+        """The same, with place and scores of each label of the best ones, where there is CTC."""
+        if self.model.ctc is None:
+            return found
+        log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
+        heard = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
+        spans = align_many(heard, [best.tokens for best, *_ in found])
+        placed = [
+            replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
+        ]
+        sure = judged(self.model, placed, memory, lengths, heard, self._lm)
+        return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
+
+
+def padded(stretches: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:
+    """Stretches (N,) as samples (B, N), zeros behind each, and lengths (B,).
+
+    N is a multiple of `grid`.
+    """
+    lengths = [len(stretch) for stretch in stretches]
+    samples = torch.zeros(len(stretches), grid * -(-max(lengths) // grid))
+    for row, stretch in zip(samples, stretches, strict=True):
+        row[: len(stretch)] = torch.from_numpy(np.ascontiguousarray(stretch, dtype=np.float32))
+    return samples, torch.tensor(lengths)

@@ -1,0 +1,1 @@
+"""Listening to live sources: microphone, pipe, blocks; in a thread or in asyncio."""

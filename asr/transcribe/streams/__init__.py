@@ -1,0 +1,1 @@
+"""Live streams: chunks through the encoder, endpoints, partial and final segments."""

@@ -1,0 +1,1 @@
+"""Words of a transcript: where each begins and ends, and how sure it is."""

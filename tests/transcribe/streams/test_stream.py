@@ -1,0 +1,182 @@
+"""How a stream may be used, and what it says when it is used otherwise (FAULTS S1 to S4)."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import asr
+from asr.errors import AudioError, ConfigError, StreamError
+from asr.transcribe.recognizer import Recognizer, load_model
+from asr.transcribe.streams import stream as module
+from asr.types import StreamUpdate
+from tests.conftest import RATE
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Recognizer:
+    return load_model(tiny_model, "cpu")
+
+
+def test_it_is_public() -> None:
+    assert asr.Stream is module.Stream
+    assert asr.feed_many is module.feed_many
+    assert asr.EndpointConfig().silence_seconds == 0.7
+    assert issubclass(asr.StreamError, asr.AsrError)
+
+
+def test_feeding_from_two_threads_at_once_is_an_error_and_the_stream_stays_usable(
+    model: Recognizer, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = model.stream(RATE)
+    entered, leave = threading.Event(), threading.Event()
+    original = module._hear
+
+    def slow(*args: Any) -> Any:
+        entered.set()
+        assert leave.wait(10)
+        return original(*args)
+
+    monkeypatch.setattr(module, "_hear", slow)
+    heard: list[StreamUpdate] = []
+    thread = threading.Thread(target=lambda: heard.append(stream.feed(sound)))
+    thread.start()
+    assert entered.wait(10)
+    for call in (lambda: stream.feed(sound), stream.flush, stream.reset):
+        with pytest.raises(StreamError, match="one thread at a time"):
+            call()
+    leave.set()
+    thread.join()
+    last = stream.flush()
+    expected = model.transcribe(sound, RATE, chunk_ms=640).segments
+    assert (*heard[0].final, *last.final) == expected
+
+
+def test_a_stream_may_move_to_another_thread(model: Recognizer, sound: np.ndarray) -> None:
+    stream = model.stream(RATE)
+    thread = threading.Thread(target=stream.feed, args=(sound[:RATE],))
+    thread.start()
+    thread.join()
+    stream.feed(sound[RATE:])
+    assert stream.flush().final == model.transcribe(sound, RATE, chunk_ms=640).segments
+
+
+def test_after_flush_only_reset(model: Recognizer, sound: np.ndarray) -> None:
+    stream = model.stream(RATE)
+    first = [*stream.feed(sound).final, *stream.flush().final]
+    for call in (lambda: stream.feed(sound), stream.flush):
+        with pytest.raises(StreamError, match=r"was flushed; call reset\(\)"):
+            call()
+    stream.reset()
+    assert stream.seconds == 0.0
+    assert [*stream.feed(sound).final, *stream.flush().final] == first
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (np.array([0.1, np.nan], np.float32), "a sample of nan at 1.000"),
+        (np.array([0.1, np.inf], np.float32), "a sample of inf"),
+        (np.zeros((10, 2), np.float32), r"shape \(10, 2\); a stream takes one channel"),
+        (np.zeros((), np.float32), r"shape \(\)"),
+        (np.zeros(10, np.uint8), "uint8 has no agreed full scale"),
+        (np.zeros(10, complex), "complex128"),
+        (b"\0\0\0", "3 bytes are no whole number"),
+        ("sound", "no agreed full scale"),
+        (None, "object has no agreed full scale"),
+    ],
+)
+def test_a_wrong_block_is_refused_and_nothing_of_it_taken(
+    model: Recognizer, sound: np.ndarray, block: Any, said: str
+) -> None:
+    stream = model.stream(RATE)
+    updates = [stream.feed(sound[:RATE])]
+    with pytest.raises(AudioError, match=said):
+        stream.feed(block)
+    assert stream.seconds == 1.0
+    updates += [stream.feed(sound[RATE:]), stream.flush()]
+    finals = tuple(segment for update in updates for segment in update.final)
+    assert finals == model.transcribe(sound, RATE, chunk_ms=640).segments
+
+
+def test_of_several_streams_none_is_fed_if_one_cannot_be(
+    model: Recognizer, sound: np.ndarray
+) -> None:
+    good, bad = model.stream(RATE), model.stream(RATE)
+    with pytest.raises(AudioError):
+        asr.feed_many([(good, sound), (bad, np.array([np.nan]))])
+    assert good.seconds == bad.seconds == 0.0
+    with pytest.raises(StreamError):
+        asr.feed_many([(good, sound), (good, sound)])
+    bad.flush()
+    with pytest.raises(StreamError, match="reset"):
+        asr.feed_many([(good, sound), (bad, sound)])
+    assert good.seconds == 0.0
+    assert good.feed(sound).partial is not None
+
+
+def test_streams_with_different_settings_may_be_fed_together(
+    model: Recognizer, sound: np.ndarray
+) -> None:
+    settings = [{"chunk_ms": 160}, {"chunk_ms": 640}, {"chunk_ms": 640, "beam": 1}, {}]
+    streams = [model.stream(RATE, **options) for options in settings]  # type: ignore[arg-type]
+    asr.feed_many([(stream, sound) for stream in streams])
+    for update, options in zip(asr.flush_many(streams), settings, strict=True):
+        expected = model.transcribe(sound, RATE, **{"chunk_ms": 640, **options})  # type: ignore[arg-type]
+        assert [one.text for one in update.final] == [one.text for one in expected.segments]
+
+
+def test_a_stream_that_was_interrupted_says_so(
+    model: Recognizer, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = model.stream(RATE)
+    with monkeypatch.context() as patch:
+        patch.setattr("asr.transcribe.streams.stream_decoder.search_on", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stream.feed(sound)
+    with pytest.raises(StreamError, match=r"was interrupted .* call reset\(\)"):
+        stream.feed(sound)
+    stream.reset()
+    assert stream.feed(sound).partial is not None
+
+
+def interrupted(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_the_caller_may_use_the_block_again(model: Recognizer, sound: np.ndarray) -> None:
+    stream, buffer = model.stream(RATE), np.zeros(1000, np.float32)
+    for block in np.split(sound, len(sound) // 1000):
+        buffer[:] = block
+        stream.feed(buffer)
+        buffer[:] = 7.0
+    assert stream.flush().final == model.transcribe(sound, RATE, chunk_ms=640).segments
+
+
+def test_alternatives_come_with_finals(model: Recognizer, sound: np.ndarray) -> None:
+    stream = model.stream(RATE, beam=4, nbest=3)
+    stream.feed(sound)
+    [segment] = stream.flush().final
+    assert len(segment.alternatives) == 2
+    assert segment == model.transcribe(sound, RATE, chunk_ms=640, beam=4, nbest=3).segments[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "options", "error"),
+    [
+        (0, {}, AudioError),
+        (16000.5, {}, AudioError),
+        (RATE, {"chunk_ms": 100}, ConfigError),
+        (RATE, {"left_ms": 1}, ConfigError),
+        (RATE, {"beam": 0}, ConfigError),
+    ],
+)
+def test_wrong_options_are_errors_at_once(
+    model: Recognizer, rate: Any, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        model.stream(rate, **options)

@@ -1,0 +1,67 @@
+"""Forced alignment against torchaudio's, which it must not need."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.transcribe.words.align import align, align_many
+
+utterances = st.lists(
+    st.tuples(st.integers(0, 10_000), st.integers(1, 30), st.lists(st.integers(1, 4), max_size=8)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def posteriors(seed: int, frames: int, labels: int = 5) -> np.ndarray:
+    return np.log(np.random.default_rng(seed).dirichlet(np.ones(labels), frames))
+
+
+def least(labels: list[int]) -> int:
+    return len(labels) + sum(one == other for one, other in itertools.pairwise(labels))
+
+
+def reference(log_probs: np.ndarray, labels: list[int]) -> list[tuple[int, int]]:
+    """The runs of labels on the path that torchaudio finds."""
+    functional = pytest.importorskip("torchaudio.functional")
+    path, _ = functional.forced_align(
+        torch.from_numpy(log_probs)[None], torch.tensor([labels], dtype=torch.int32)
+    )
+    runs = itertools.groupby(enumerate(path[0].tolist()), key=lambda pair: pair[1])
+    places = [[place for place, _ in run] for label, run in runs if label]
+    return [(run[0], run[-1] + 1) for run in places]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@settings(max_examples=60)
+@given(many=utterances)
+def test_a_batch_is_aligned_as_torchaudio_aligns_each(
+    many: list[tuple[int, int, list[int]]],
+) -> None:
+    log_probs = [posteriors(seed, frames) for seed, frames, _ in many]
+    labels = [said for _, _, said in many]
+    found = align_many(log_probs, labels)
+    for one, said, spans in zip(log_probs, labels, found, strict=True):
+        assert spans == align(one, said)
+        if said and least(said) <= len(one):
+            assert spans == reference(one, said)
+
+
+@given(seed=st.integers(0, 100), frames=st.integers(0, 6), count=st.integers(0, 12))
+def test_labels_without_room_share_the_frames(seed: int, frames: int, count: int) -> None:
+    spans = align(posteriors(seed, frames), [1] * count)
+    assert len(spans) == count
+    times = [time for span in spans for time in span]
+    assert times == sorted(times)
+    assert all(0 <= time <= frames for time in times)
+
+
+def test_nothing_to_align() -> None:
+    assert align_many([], []) == []
+    assert align_many([posteriors(0, 3)], [[]]) == [[]]
