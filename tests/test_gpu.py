@@ -20,7 +20,7 @@ from asr.frontend import FrontendConfig, LogMel
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
 from asr.train.compiling import compile_parts
-from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
+from asr.train.losses.joint import attention_loss, ctc_loss, teacher_forcing
 from asr.train.recipe import Recipe
 from asr.train.run import train
 from tests.train.conftest import corpus, recipe, recipe_file  # noqa: F401

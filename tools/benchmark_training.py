@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from asr.model import ModelConfig, SpeechModel
-from asr.train.losses import attention_loss, ctc_loss, teacher_forcing
+from asr.train.losses.joint import attention_loss, ctc_loss, teacher_forcing
 from asr.train.recipe import load_recipe
 
 PEERS = {

@@ -127,7 +127,7 @@ def about_tokenizer(folder: Path) -> dict[str, Any]:
 
 def about_run(folder: Path) -> dict[str, Any]:
     """How far a training run has come that has made no model yet."""
-    from asr.train.log import read_log
+    from asr.train.report.log import read_log
 
     last: dict[str, str] = {}
     for row in read_log(folder / "training" / "log.csv"):

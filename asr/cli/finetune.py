@@ -21,7 +21,7 @@ from asr.dependencies import need
 from asr.folders import model_folder
 
 if TYPE_CHECKING:
-    from asr.train.finetune import Adapted
+    from asr.train.adapt.finetune import Adapted
 
 
 @click.command()
@@ -90,8 +90,8 @@ def finetune(
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         for library in LIBRARIES:
             need(library, "train")
-        from asr.train.adaptation import Request
-        from asr.train.finetune import finetune as adapt
+        from asr.train.adapt.finetune import finetune as adapt
+        from asr.train.adapt.plan import Request
 
         options.leave_cores_free()
     limit = [] if max_time is None else [f"training.max_time={max_time}"]
@@ -113,7 +113,7 @@ def finetune(
 
 
 def _report(console: Console, adapted: Adapted) -> int:
-    from asr.train.finetune import table
+    from asr.train.adapt.finetune import table
 
     if adapted.comparisons:
         console.print(f"\n{table(adapted.comparisons)}\n")

@@ -16,17 +16,17 @@ from typing import Any
 import lightning.pytorch as pl
 
 from asr.errors import TrainingError
-from asr.train.attention_check import advice
-from asr.train.averaging import Snapshots
 from asr.train.checkpoint import save_checkpoint
-from asr.train.export import Exported, chosen_weights, export, validated
 from asr.train.feed import Fed
-from asr.train.gpu import gpu_figures
-from asr.train.log import TrainingLog
 from asr.train.module import SpeechTraining, StepResult
-from asr.train.progress import Progress
 from asr.train.recipe import Recipe
+from asr.train.report.attention_check import advice
+from asr.train.report.gpu import gpu_figures
+from asr.train.report.log import TrainingLog
+from asr.train.report.progress import Progress
 from asr.train.validation import DevResult, Validator, side_by_side
+from asr.train.weights.averaging import Snapshots
+from asr.train.weights.export import Exported, chosen_weights, export, validated
 
 #: For the speed that is shown: how much of the past it looks at, in seconds.
 SPEED_WINDOW = 60.0

@@ -14,18 +14,18 @@ from torch.nn.parallel import DistributedDataParallel
 from asr.data.dataset import Batch
 from asr.data.specaugment import SpecAugment
 from asr.model import FULL_CONTEXT, ChunkContext, SpeechModel
-from asr.train.consistency import widened
 from asr.train.data import RunData
 from asr.train.devices import out_of_memory
-from asr.train.ema import Ema
 from asr.train.feed import Fed
-from asr.train.initialise import Init, freeze
-from asr.train.objective import Encoded, Objective
+from asr.train.losses.consistency import widened
+from asr.train.losses.objective import Encoded, Objective
+from asr.train.losses.weight_noise import noisy_weights
 from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
 from asr.train.recipe import Recipe
 from asr.train.seeds import derive, draw_context
-from asr.train.weight_noise import noisy_weights
+from asr.train.weights.ema import Ema
+from asr.train.weights.initialise import Init, freeze
 
 #: The losses of a batch that are told as means per label.
 LOSSES = ("loss", "ctc", "attention", "intermediate", "consistency")

@@ -18,12 +18,12 @@ from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TokenizerConfig
-from asr.train.consistency import widened
-from asr.train.duration import Duration
-from asr.train.mwer import MwerConfig
+from asr.train.losses.consistency import widened
+from asr.train.losses.mwer import MwerConfig
+from asr.train.losses.scheduled_sampling import ScheduledSamplingConfig
 from asr.train.optimizer import OptimizerConfig
 from asr.train.precision import Precision
-from asr.train.scheduled_sampling import ScheduledSamplingConfig
+from asr.train.report.duration import Duration
 from asr.train.schedules import Noam, Schedule, schedule_config
 from asr.whole import write_whole
 
@@ -36,8 +36,8 @@ class LossConfig(Config):
             losses (Lee and Watanabe 2021).
         label_smoothing: of the cross entropy.
         consistency_weight: adds so many times the divergence of two views of each utterance to
-            the CTC loss (Yao et al. 2024, who use 0.2; see `asr.train.consistency`). A batch takes
-            twice the memory and time: halve `data.batch_seconds` where that is too much.
+            the CTC loss (Yao et al. 2024, who use 0.2; see `asr.train.losses.consistency`). A batch
+            takes twice the memory and time: halve `data.batch_seconds` where that is too much.
         consistency_masking: multiplies number and share of the time masks of `spec_augment` for
             views. The usual share of 0.3 becomes the 0.375 of the paper.
         scheduled_sampling: the decoder hears some of its own labels (`ScheduledSamplingConfig`).

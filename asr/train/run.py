@@ -17,21 +17,21 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from asr.errors import TrainingError
-from asr.train.averaging import Snapshots
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import check_texts
 from asr.train.data import RunData
 from asr.train.devices import Devices, choose_devices, prepare_cpu
-from asr.train.initialise import Init
 from asr.train.lock import alone_in
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
-from asr.train.opening import Opening
 from asr.train.parent import end_with_parent, known_to_children
-from asr.train.profiling import StepProfile
-from asr.train.progress import Progress
 from asr.train.recipe import Recipe, write_recipe
+from asr.train.report.profiling import StepProfile
+from asr.train.report.progress import Progress
+from asr.train.report.startup import Opening
 from asr.train.resume import PREPARED, changes, checkpoint_to_resume, clear_way
+from asr.train.weights.averaging import Snapshots
+from asr.train.weights.initialise import Init
 
 #: How long processes wait for the first one to prepare the data.
 PATIENCE = timedelta(hours=6)

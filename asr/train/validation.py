@@ -12,8 +12,8 @@ from asr.data.dataset import Batch
 from asr.evaluate.error_rate import Counts, count_words, number_of, total
 from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
-from asr.train.attention_check import shapes
 from asr.train.module import SUMS, SpeechTraining
+from asr.train.report.attention_check import shapes
 from asr.transcribe.files.segment_decoder import StretchDecoder
 
 

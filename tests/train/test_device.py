@@ -17,8 +17,8 @@ from asr.model import SpeechModel
 from asr.train import compiling
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.compiling import compile_parts
-from asr.train.log import TIMED
 from asr.train.recipe import Recipe
+from asr.train.report.log import TIMED
 from asr.train.run import train
 from tests.train.conftest import RATE
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from asr.data.dataset import Batch
 from asr.train.data import RunData
-from asr.train.ema import Ema
 from asr.train.feed import Fed
 from asr.train.module import SpeechTraining
 from asr.train.optimizer import OptimizerConfig, build_optimizer
 from asr.train.recipe import Recipe
+from asr.train.weights.ema import Ema
 
 PLAIN = ("model.encoder.dropout=0", "model.decoder.dropout=0", "spec_augment=null")
 

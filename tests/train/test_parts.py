@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 
 from asr.errors import ConfigError, TrainingError
 from asr.model import FULL_CONTEXT
-from asr.train.averaging import Snapshots
 from asr.train.devices import choose_devices
 from asr.train.feed import Feed
-from asr.train.log import COLUMNS, TrainingLog, read_log
 from asr.train.module import StepResult
 from asr.train.position import Position
-from asr.train.progress import Progress
 from asr.train.recipe import ChunkConfig, TrainingConfig
+from asr.train.report.log import COLUMNS, TrainingLog, read_log
+from asr.train.report.progress import Progress
 from asr.train.seeds import derive, draw_context
 from asr.train.validation import Decoded, side_by_side
+from asr.train.weights.averaging import Snapshots
 
 
 @given(st.integers(0, 2**40), st.lists(st.integers() | st.text(max_size=3), max_size=3))

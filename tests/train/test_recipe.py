@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ConfigError
-from asr.train.duration import seconds_of, written
 from asr.train.recipe import load_recipe, write_recipe
+from asr.train.report.duration import seconds_of, written
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from asr.errors import OutputError, TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint, save_checkpoint
-from asr.train.log import TIMED
 from asr.train.recipe import Recipe
+from asr.train.report.log import TIMED
 from asr.train.resume import PREPARED, clear_way
 from asr.train.run import Start, train
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.log import TIMED
 from asr.train.recipe import Recipe
+from asr.train.report.log import TIMED
 from asr.train.run import Outcome, train
 from asr.transcribe.recognizer import load_model
 from tests.train.conftest import write_corpus

@@ -34,7 +34,7 @@ from asr.train.lm.steps import LMTraining
 from asr.train.lm.texts import Prepared, Sources, prepare
 from asr.train.lock import alone_in
 from asr.train.precision import is_bf16
-from asr.train.progress import Progress
+from asr.train.report.progress import Progress
 from asr.train.resume import checkpoint_to_resume
 from asr.whole import write_whole
 

@@ -19,14 +19,14 @@ from asr.errors import TrainingError
 from asr.lm.perplexity import Perplexity, perplexity
 from asr.lm.protocol import NeuralLanguageModel
 from asr.train.checkpoint import save_checkpoint
-from asr.train.duration import written
-from asr.train.ema import Ema
 from asr.train.lm.batches import epoch_of, epoch_seed, labels_of
 from asr.train.lm.recipe import LMRecipe
 from asr.train.lm.texts import Prepared
 from asr.train.optimizer import build_optimizer
-from asr.train.progress import Progress
+from asr.train.report.duration import written
+from asr.train.report.progress import Progress
 from asr.train.seeds import derive
+from asr.train.weights.ema import Ema
 
 #: A step that seems longer than this (seconds) was paused: the rest is no time of training.
 _PAUSE = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.train.grouping import grouped
+from asr.train.weights.grouping import grouped
 
 LAYERS = [f"encoder.layers.{n}.{part}" for n in range(12) for part in ("norm.weight", "mix.bias")]
 NAMES = ["norm.mean", *LAYERS, "ctc.weight", "ctc.bias", "decoder.embedding.weight"]

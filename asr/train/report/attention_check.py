@@ -8,7 +8,7 @@ from asr.data.dataset import Batch
 from asr.errors import ModelError
 from asr.model import SpeechModel
 from asr.model.attention_shape import AttentionShape, attention_shape
-from asr.train.losses import teacher_forcing
+from asr.train.losses.joint import teacher_forcing
 from asr.train.recipe import Recipe
 
 #: Nothing is said before so many steps, or this part of the run.

@@ -12,7 +12,7 @@ from asr.data.dataset import Batch
 from asr.data.specaugment import SpecAugmentConfig
 from asr.errors import ConfigError
 from asr.model import ChunkContext
-from asr.train.consistency import consistency_loss, widened
+from asr.train.losses.consistency import consistency_loss, widened
 from asr.train.module import SUMS, SpeechTraining
 from asr.train.recipe import Recipe
 from tests.train.test_module import batch, build  # noqa: F401 (fixtures)

@@ -17,9 +17,9 @@ from asr.config import parse
 from asr.errors import AsrError, TrainingError
 from asr.model import ChunkContext, ModelConfig, SpeechModel
 from asr.model.folder import load_model_folder
-from asr.train.initialise import _deepen, _misplaced
 from asr.train.recipe import Recipe, load_recipe
 from asr.train.run import Start, train
+from asr.train.weights.initialise import _deepen, _misplaced
 from tests.train.conftest import RECIPE, write_corpus
 
 Load = Callable[..., Recipe]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asr.train.attention_check import advice
 from asr.train.recipe import Recipe, make_recipe
+from asr.train.report.attention_check import advice
 
 
 def recipe(**values: Any) -> Recipe:

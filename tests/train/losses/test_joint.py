@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.text.tokenizer import frames_needed
-from asr.train.losses import IGNORED, attention_loss, ctc_loss, teacher_forcing
+from asr.train.losses.joint import IGNORED, attention_loss, ctc_loss, teacher_forcing
 
 
 def test_teacher_forcing_shifts_by_one_and_ignores_padding() -> None:

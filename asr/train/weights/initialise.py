@@ -15,7 +15,7 @@ from asr.model import SpeechModel
 from asr.model.folder import load_model_folder, unique_weights
 from asr.model.self_attending import SelfAttendingEncoder
 from asr.text import Tokenizer
-from asr.train.grouping import grouped
+from asr.train.weights.grouping import grouped
 from asr.whole import write_whole
 
 #: In a run's `training/` folder: what became of each tensor.

@@ -8,14 +8,14 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from asr.data.dataset import Batch
-from asr.train.card import shown
 from asr.train.compiling import compile_parts
 from asr.train.corpora import sample, size
 from asr.train.devices import Devices
-from asr.train.log import TrainingLog
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
+from asr.train.report.card import shown
+from asr.train.report.log import TrainingLog
 from asr.train.validation import Validator
 
 

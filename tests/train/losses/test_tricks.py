@@ -13,11 +13,11 @@ import torch
 from asr.errors import ConfigError
 from asr.model import ModelConfig, SpeechModel
 from asr.text import EOS
-from asr.train.guided_attention import guided_attention_loss
+from asr.train.losses.guided_attention import guided_attention_loss
+from asr.train.losses.scheduled_sampling import ScheduledSamplingConfig, with_own_labels
+from asr.train.losses.weight_noise import noisy_weights
 from asr.train.recipe import Recipe, make_recipe
 from asr.train.run import train
-from asr.train.scheduled_sampling import ScheduledSamplingConfig, with_own_labels
-from asr.train.weight_noise import noisy_weights
 
 DECODERS: dict[str, dict[str, Any]] = {
     "transformer": {"type": "transformer", "layers": 1, "dim": 16, "heads": 2, "ff": 16},

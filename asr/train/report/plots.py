@@ -10,8 +10,8 @@ import torch
 from asr.errors import ModelError
 from asr.evaluate.attention import Looked, draw
 from asr.train.corpora import sample
-from asr.train.log import read_log
-from asr.train.losses import teacher_forcing
+from asr.train.losses.joint import teacher_forcing
+from asr.train.report.log import read_log
 
 if TYPE_CHECKING:
     from asr.train.module import SpeechTraining

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from asr.errors import OutputError
 from asr.model.folder import save_model_folder
-from asr.train.averaging import Snapshots
-from asr.train.card import Facts, write_card
 from asr.train.module import SpeechTraining
-from asr.train.pictures import draw_attention, draw_curves
+from asr.train.report.card import Facts, write_card
+from asr.train.report.plots import draw_attention, draw_curves
 from asr.train.validation import DevResult
+from asr.train.weights.averaging import Snapshots
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from asr.model import ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
 from asr.text import EOS
 from asr.text.characters import CharacterTokenizer
-from asr.train.mwer import (
+from asr.train.losses.mwer import (
     Hypotheses,
     MwerConfig,
     expected_errors,

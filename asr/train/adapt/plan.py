@@ -17,12 +17,12 @@ from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.evaluate.error_rate import number_of
 from asr.model.folder import FolderConfig, read_folder_config
 from asr.text import TextNormalizer, load_tokenizer
+from asr.train.adapt.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
+from asr.train.adapt.hyperparameters import KEEP_SHARE, Amount, repeat_of, settings
+from asr.train.adapt.new_labels import new_labels, same_labels
 from asr.train.checkpoint import LAST
 from asr.train.checks import unwritable
-from asr.train.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
-from asr.train.labels import new_labels, same_labels
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
-from asr.train.settings import KEEP_SHARE, Amount, repeat_of, settings
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from asr.train.duration import written
 from asr.train.module import StepResult
 from asr.train.position import Position
+from asr.train.report.duration import written
 
 
 class Progress:

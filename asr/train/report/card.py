@@ -8,9 +8,9 @@ from typing import Any
 
 from asr.model import ModelConfig
 from asr.train.corpora import size
-from asr.train.duration import written
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
+from asr.train.report.duration import written
 from asr.train.validation import DevResult
 
 

@@ -25,13 +25,13 @@ from asr.lm.lstm import LSTMConfig
 from asr.model.folder import CONFIG, load_model_folder, read_folder_config
 from asr.text import TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.text.characters import CharacterTokenizer
-from asr.train.adaptation import Request, plan
-from asr.train.finetune import _judge_lm, _unseen
-from asr.train.labels import new_labels
+from asr.train.adapt.finetune import _judge_lm, _unseen
+from asr.train.adapt.hyperparameters import KEEP_SHARE, Amount, repeat_of, settings
+from asr.train.adapt.new_labels import new_labels
+from asr.train.adapt.plan import Request, plan
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, load_recipe
 from asr.train.run import Start, train
-from asr.train.settings import KEEP_SHARE, Amount, repeat_of, settings
 from tests.train.conftest import RECIPE, write_corpus
 
 QUICK = ("training.max_steps=6", "schedule.warmup_steps=1", "log.tensorboard=false")
@@ -126,8 +126,8 @@ def test_a_language_model_that_harms_is_left_out(
     def measured(lm: bool | None, *_: Any, **__: Any) -> SimpleNamespace:
         return SimpleNamespace(words=Counts(0 if lm is False else wrong, 0, 0, 100))
 
-    monkeypatch.setattr("asr.train.finetune.load_model", lambda _, lm: lm)
-    monkeypatch.setattr("asr.train.finetune.evaluate", measured)
+    monkeypatch.setattr("asr.train.adapt.finetune.load_model", lambda _, lm: lm)
+    monkeypatch.setattr("asr.train.adapt.finetune.evaluate", measured)
     (tmp_path / "lm").mkdir()
     told: list[str] = []
     _judge_lm(tmp_path, Path("base"), [], _unseen, told.append)

@@ -16,7 +16,7 @@ from asr.data.entry import Entry
 from asr.data.leakage import same_audio
 from asr.data.manifest import read_manifest
 from asr.errors import TrainingError
-from asr.train.holdout import MOST, MOST_SECONDS, hold_out
+from asr.train.adapt.holdout import MOST, MOST_SECONDS, hold_out
 
 
 def cuts(lengths: list[float], people: list[str | None]) -> list[Any]:

@@ -15,7 +15,7 @@ from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
 from asr.model.whole_folder import whole_folder
-from asr.train.adaptation import Plan, Request, plan
+from asr.train.adapt.plan import Plan, Request, plan
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train

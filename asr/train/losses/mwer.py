@@ -27,7 +27,7 @@ from asr.evaluate.error_rate import count_words
 from asr.model import SpeechModel
 from asr.search import SearchConfig, fitting, joint_scorers, search
 from asr.text import BLANK, Tokenizer
-from asr.train.losses import IGNORED, teacher_forcing
+from asr.train.losses.joint import IGNORED, teacher_forcing
 
 
 class MwerConfig(Config):

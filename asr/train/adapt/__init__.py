@@ -1,0 +1,1 @@
+"""Adapting a trained model to a corpus: plan, held-out part, labels, hyperparameters."""

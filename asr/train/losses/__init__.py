@@ -1,0 +1,1 @@
+"""What training minimises: the objective, its losses, and tricks for the decoder."""

@@ -1,0 +1,1 @@
+"""What a run tells: progress, log, curves, attention pictures, and the model card."""
