@@ -30,13 +30,13 @@ from ablation_table import Run, table
 from pydantic import Field
 
 from asr import load_model
+from asr.atomic import write_whole
 from asr.config import Config, parse, read_yaml
 from asr.errors import AsrError, ConfigError, TrainingError
 from asr.evaluate.corpus import Utterance, read_utterances
 from asr.evaluate.evaluation import evaluate
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.recipe import load_recipe
-from asr.whole import write_whole
 
 RESULT = "result.json"
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.data.draw import generator
+from asr.atomic import whole_file
+from asr.data.random_state import generator
 from asr.dependencies import need
 from asr.errors import AsrError
-from asr.whole import whole_file
 
 RATE = 16000
 #: Metres that a head or a microphone keeps from the walls, and from each other.

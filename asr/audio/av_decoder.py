@@ -8,8 +8,8 @@ from typing import Any
 import av
 import numpy as np
 
+from asr.audio.byte_source import Source
 from asr.audio.decoder import BLOCK_FRAMES, Block, CannotDecodeError
-from asr.audio.source import Source
 
 #: The containers that may be opened. Not among them: what is no sound (pictures, subtitles), and
 #: playlists, which would make the library open other files and addresses than the one it was given;

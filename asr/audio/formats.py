@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from asr.audio.byte_source import Source
+from asr.audio.container_end import Ending
 from asr.audio.decoder import CannotDecodeError, Decoder
-from asr.audio.ending import Ending
 from asr.audio.sndfile_decoder import SndfileDecoder
 from asr.audio.sniff import Kind
-from asr.audio.source import Source
 
 #: What libsndfile reads. MP3 is not among it although it could: its MP3 library prints its
 #: complaints about damaged files to the process's standard error, past every caller. FFmpeg

@@ -7,7 +7,7 @@ number of bytes ("Xing" or "Info"); without it only a last frame that is not who
 
 from __future__ import annotations
 
-from asr.audio.source import Source
+from asr.audio.byte_source import Source
 
 _KBITS = {  # by (MPEG-1?, layer): index 1..14
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),

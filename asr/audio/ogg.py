@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
-from asr.audio.source import Source
+from asr.audio.byte_source import Source
 
 #: More pages than any recording has: a file made to keep us walking is left to the decoder.
 MAX_PAGES = 10_000_000

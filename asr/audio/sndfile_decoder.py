@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
+from asr.audio.byte_source import Source
 from asr.audio.decoder import BLOCK_FRAMES, Block, CannotDecodeError
-from asr.audio.source import Source
 
 #: Headers of unknown length say one of these (or more): not a promise of that many samples.
 _UNKNOWN_FRAMES = 1 << 62

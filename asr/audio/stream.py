@@ -9,15 +9,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from asr.audio.byte_source import Source, open_source
+from asr.audio.container_end import ending
 from asr.audio.decoder import Block, Decoder
-from asr.audio.ending import ending
 from asr.audio.formats import open_decoder
 from asr.audio.interrupts import interrupts_wait, uninterrupted
 from asr.audio.limits import MIN_RATE, AudioLimits
 from asr.audio.mix import Downmix, carrying_channels
 from asr.audio.resample import Resampler
 from asr.audio.samples import Audio, Level, joined
-from asr.audio.source import Source, open_source
 
 _ENDINGS = (
     ".3gp .aac .aif .aifc .aiff .amr .au .avi .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 "

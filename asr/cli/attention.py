@@ -9,9 +9,9 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, Console
-from asr.cli.inputs import missing
-from asr.cli.opening import open_model
-from asr.cli.outputs import check_output
+from asr.cli.load import open_model
+from asr.transcribe.files.inputs import missing
+from asr.transcribe.files.outputs import check_output
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.opening import check_model
+from asr.cli.load import check_model
 from asr.cli.progress import progress
 from asr.folders import CONFIG
 

@@ -11,12 +11,12 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.opening import open_model
-from asr.cli.outputs import check_output
+from asr.cli.load import open_model
 from asr.cli.progress import progress
 from asr.cli.tables import WIDTH, between, common_folder
 from asr.evaluate.error_rate import number_of, percent
 from asr.folders import check_model_folder
+from asr.transcribe.files.outputs import check_output
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair
@@ -88,12 +88,12 @@ def compare(
     for model in models:
         check_model_folder(model)
     check_output("--html", html)
+    from asr.atomic import write_whole
     from asr.evaluate.comparison import compare as compared
     from asr.evaluate.corpus import read_utterances
     from asr.evaluate.report.page import comparison_page
     from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import read_results
-    from asr.whole import write_whole
 
     failed: dict[str, str] = {}
     known = {place: read_results(place) for place in (first, second) if place not in models}

@@ -9,7 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console, shown
-from asr.cli.health import Finding, examine
+from asr.health import Finding, examine
 
 
 @click.command()

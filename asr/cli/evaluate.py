@@ -10,9 +10,9 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.opening import check_model, open_model
-from asr.cli.outputs import check_output
+from asr.cli.load import check_model, open_model
 from asr.cli.progress import progress
+from asr.transcribe.files.outputs import check_output
 
 if TYPE_CHECKING:
     from asr.evaluate.report.sound import Mode
@@ -81,6 +81,7 @@ def evaluate(
     check_model(model, lm, no_lm)
     for option, path in (("-o", output), ("--html", html)):
         check_output(option, path)
+    from asr.atomic import write_whole
     from asr.cli.evaluation_tables import summary
     from asr.evaluate.breakdown import breakdown
     from asr.evaluate.classes import Known
@@ -91,7 +92,6 @@ def evaluate(
     from asr.evaluate.results import Results, result_lines
     from asr.evaluate.vocabulary import check_vocabulary, read_vocabulary
     from asr.text import TextNormalizer
-    from asr.whole import write_whole
 
     with console.working(f"reading {manifest}"):
         utterances = read_utterances(manifest)

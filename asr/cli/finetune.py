@@ -13,12 +13,12 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
-from asr.cli.inputs import check_corpora
-from asr.cli.opening import check_model
+from asr.cli.load import check_model
 from asr.cli.progress import progress
 from asr.cli.train import LIBRARIES, check_overrides
 from asr.dependencies import need
 from asr.folders import model_folder
+from asr.transcribe.files.inputs import check_corpora
 
 if TYPE_CHECKING:
     from asr.train.adapt.finetune import Adapted

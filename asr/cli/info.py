@@ -12,9 +12,9 @@ import click
 
 import asr
 from asr.cli import options
-from asr.cli.about import about
 from asr.cli.console import DONE, Console
-from asr.cli.opening import shown_name
+from asr.cli.load import shown_name
+from asr.cli.summary import about
 from asr.folders import model_folder
 
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from asr.cli.console import Console
-from asr.cli.values import KeyNumber
+from asr.cli.option_types import KeyNumber
 from asr.errors import TrainingError
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import Console
-from asr.cli.values import KeyNumber, NameList
+from asr.cli.option_types import KeyNumber, NameList
 from asr.output import FORMATS, SubtitleConfig
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -16,11 +16,11 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
-from asr.cli.inputs import STDIN, missing
 from asr.cli.live_view import LATE_SECONDS, clock, view
-from asr.cli.opening import check_model, note_confidence, open_model
+from asr.cli.load import check_model, note_confidence, open_model
 from asr.errors import AsrError, AudioError
 from asr.output import end_line
+from asr.transcribe.files.inputs import STDIN, missing
 from asr.types import StreamUpdate
 
 if TYPE_CHECKING:

@@ -63,9 +63,9 @@ def tokenizer(
     either may be packed (.gz, .xz, .bz2). Texts are normalised as in training. The same texts and
     options give the same tokenizer.
     """
+    from asr.atomic import check_writable
     from asr.text import TextNormalizer, train_tokenizer
     from asr.text.reading import read_texts
-    from asr.whole import check_writable
 
     config, normalizer_config = _configs(recipe, given)
     check_writable(output)

@@ -12,10 +12,10 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
-from asr.cli.inputs import check_corpora
 from asr.dependencies import need
 from asr.errors import ManifestError
 from asr.folders import check_model_folder
+from asr.transcribe.files.inputs import check_corpora
 
 if TYPE_CHECKING:
     from asr.train.recipe import Recipe

@@ -11,14 +11,14 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.delivery import Delivery
-from asr.cli.inputs import STDIN, Input, find_inputs, missing
-from asr.cli.opening import check_model, note_confidence, open_model
+from asr.cli.load import check_model, note_confidence, open_model
 from asr.cli.output_options import check_nbest, output_options, subtitle_config
-from asr.cli.outputs import Job, check_folders, plan_outputs
 from asr.cli.progress import measure_in_background, progress
+from asr.cli.results import Delivery
 from asr.errors import AsrError
 from asr.output import WITH_CONFIDENCE, OutputOptions
+from asr.transcribe.files.inputs import STDIN, Input, find_inputs, missing
+from asr.transcribe.files.outputs import Job, check_folders, plan_outputs
 from asr.types import Transcript
 
 
@@ -123,7 +123,7 @@ def run(
 ) -> None:
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
     from asr.audio import AudioLimits
-    from asr.audio.length import told_seconds
+    from asr.audio.header_length import told_seconds
 
     limits = AudioLimits.for_hours(max_hours)
     recognizer = open_model(delivery.console, model, device, lm, no_lm, limits=limits)

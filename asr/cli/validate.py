@@ -17,7 +17,7 @@ from asr.evaluate.error_rate import number_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asr.data.findings import Finding
+    from asr.data.corpus_checks import Finding
     from asr.data.validate import Report
 
 #: Findings of a kind that are printed without --all.
@@ -149,7 +149,7 @@ def _text(report: Report, limit: int | None) -> str:
 
 
 def _findings(report: Report, limit: int | None) -> list[str]:
-    from asr.data.findings import KINDS
+    from asr.data.corpus_checks import KINDS
 
     counts = report.counts()
     lines: list[str] = []

@@ -17,9 +17,9 @@ import soundfile
 import soxr
 
 from asr.data.config import AugmentConfig, NoiseConfig
-from asr.data.draw import generator
-from asr.data.headers import audio_below
+from asr.data.durations import audio_below
 from asr.data.manifest import read_manifest
+from asr.data.random_state import generator
 from asr.data.samples import SampleCache, audio_file, cut_samples, decode
 from asr.errors import ConfigError, ManifestError
 

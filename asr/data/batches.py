@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Sampler
 
-from asr.data.draw import generator
+from asr.data.random_state import generator
 from asr.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from asr.data.config import DataConfig, Source
-from asr.data.entry import text_of
-from asr.data.headers import all_seconds
+from asr.data.durations import all_seconds
+from asr.data.epoch import SHARE
 from asr.data.manifest import read_manifest
-from asr.data.plan import SHARE
 from asr.data.samples import audio_file, is_whole
+from asr.data.utterance import text_of
 from asr.errors import AudioError, ManifestError
 
 if TYPE_CHECKING:

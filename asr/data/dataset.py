@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from asr.data.batches import Item, Plan
-from asr.data.entry import text_of
 from asr.data.samples import cut_samples
+from asr.data.utterance import text_of
 from asr.errors import AudioError
 from asr.text import BLANK
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
-    from asr.data.cues import Cues
+    from asr.data.render_plan import Cues
     from asr.data.samples import SampleCache
 
 #: Tokens are padded to a multiple of this, so that few widths occur (see `Plan`).

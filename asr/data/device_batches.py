@@ -11,7 +11,6 @@ from torch.utils.data import IterableDataset, get_worker_info
 from asr.data.augment import Augmenter
 from asr.data.batches import BatchSampler, Plan
 from asr.data.config import DataConfig
-from asr.data.cues import CueDataset
 from asr.data.dataset import Batch
 from asr.data.device_sound import DeviceSound, Store, store_noise, store_responses, store_speech
 from asr.data.loader import (
@@ -22,6 +21,7 @@ from asr.data.loader import (
     tokeniser,
     training_sampler,
 )
+from asr.data.render_plan import CueDataset
 from asr.errors import ConfigError
 from asr.text import Tokenizer
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from asr.data.augment import SILENCE, Augmenter, Noises, change_speed
-from asr.data.cues import Cues, Key, key_of
 from asr.data.dataset import Batch
+from asr.data.render_plan import Cues, Key, key_of
 from asr.data.samples import SampleCache, cut_samples
 from asr.errors import TrainingError
 

@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from asr.data.entry import Entry
-from asr.data.headers import all_seconds
+from asr.data.durations import all_seconds
 from asr.data.lines import text_lines
+from asr.data.utterance import Entry
 from asr.errors import AudioError, ManifestError
 
 #: Programs that write the sound of the one file they are given, unchanged.

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asr.data.entry import Entry, entry_of
-from asr.data.headers import all_seconds
+from asr.data.durations import all_seconds
+from asr.data.utterance import Entry, entry_of
 from asr.errors import AudioError, ManifestError
 
 #: Where a line stands, and what is in it.

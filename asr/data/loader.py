@@ -17,7 +17,7 @@ from asr.data.batches import BatchSampler
 from asr.data.config import DataConfig
 from asr.data.corpus import within_seconds
 from asr.data.dataset import Batch, SpeechDataset, Tokenise
-from asr.data.plan import EpochPlanner
+from asr.data.epoch import EpochPlanner
 from asr.data.samples import SampleCache, audio_file
 from asr.errors import AsrError, ManifestError
 from asr.text import Tokenizer

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.data.entry import Entry
-from asr.data.folder import folder_entries
-from asr.data.headers import all_seconds, audio_below
+from asr.data.audio_folder import folder_entries
+from asr.data.durations import all_seconds, audio_below
 from asr.data.kaldi import kaldi_entries
 from asr.data.lines import delimiter_of, json_entries, table_entries, text_lines
+from asr.data.utterance import Entry
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 

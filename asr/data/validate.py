@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr.data.findings import (
+from asr.data.corpus_checks import (
     KINDS,
     Finding,
     UnknownCharacters,
@@ -17,7 +17,7 @@ from asr.data.findings import (
     single_findings,
     unusual_rates,
 )
-from asr.data.hearing import Heard, hear
+from asr.data.inspection import Heard, hear
 from asr.data.manifest import scan_manifest
 from asr.text import Tokenizer
 

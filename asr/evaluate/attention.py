@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr.atomic import whole_file
 from asr.audio import Audio, from_samples
 from asr.errors import ModelError
 from asr.model.attention_shape import AttentionShape, attention_shape
 from asr.text import EOS
 from asr.transcribe.recognizer import Recognizer
-from asr.whole import whole_file
 
 #: Labels beyond this many are too narrow to be read on the picture's axis.
 READABLE = 80

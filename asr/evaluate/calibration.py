@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asr.atomic import check_writable
 from asr.errors import ManifestError, ModelError
 from asr.evaluate.corpus import Utterance
 from asr.evaluate.error_rate import Scored, number_of
@@ -20,7 +21,6 @@ from asr.evaluate.reliability import Reliability, judged_words, reliability
 from asr.model.folder import keep_confidence
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.words.confidence import ConfidenceMap, ConfidenceMaps, fit_map
-from asr.whole import check_writable
 
 #: Fewer words than this, or fewer that are right or wrong than `FEWEST`, tell too little.
 FEWEST_WORDS, FEWEST = 200, 10

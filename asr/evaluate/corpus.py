@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.audio import Audio, load_audio
-from asr.data.entry import Entry, text_of
 from asr.data.lines import json_entries, text_lines
 from asr.data.manifest import read_manifest, same_ids
 from asr.data.samples import audio_file, cut_samples, is_whole
+from asr.data.utterance import Entry, text_of
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 

@@ -16,11 +16,11 @@ from typing import IO, Any
 
 import torch
 
+from asr.atomic import whole_file
 from asr.errors import ModelError
 from asr.lm.ngram import NGram
 from asr.text import EOS, UNK, Tokenizer
 from asr.text.tokenizer import BLANK
-from asr.whole import whole_file
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 #: What stands for log 0 in files (the probability of <s>, which is never foretold).

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from asr.atomic import write_whole
 from asr.config import Config, TypedConfig, parse, parse_typed, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS, check_lm_folder
@@ -27,10 +28,9 @@ from asr.lm.lstm import LSTM, LSTMConfig
 from asr.lm.ngram import NGram, NGramConfig
 from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.lm.transformer import Transformer, TransformerConfig
+from asr.model.atomic_folder import check_files, digests, whole_folder
 from asr.model.folder import DTYPES, unique_weights, weight_mismatches
-from asr.model.whole_folder import check_files, digests, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
-from asr.whole import write_whole
 
 FORMAT_VERSION = 1
 CONFIGS: dict[str, type[TypedConfig]] = {

@@ -21,13 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from asr.atomic import write_whole
 from asr.config import Config, parse, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS, check_model_folder
+from asr.model.atomic_folder import check_files, digests, whole_folder
 from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.model.whole_folder import check_files, digests, whole_folder
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
-from asr.whole import write_whole
 
 FORMAT_VERSION = 1
 CARD = "README.md"

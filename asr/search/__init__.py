@@ -3,13 +3,13 @@
 from asr.search.attention import AttentionScorer
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
+from asr.search.decoding import search, search_on
 from asr.search.hotwords import HotwordScorer
 from asr.search.joint import all_scorers, fitting, joint_scorers
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
-from asr.search.nbest import Found
 from asr.search.phrases import PhraseTree
 from asr.search.protocol import Scorer, WeightedScorer
-from asr.search.searching import search, search_on
+from asr.search.result import Found
 
 __all__ = [
     "AttentionScorer",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.model.protocols import Decoder
-from asr.search.prefix import read_off
+from asr.search.forced_prefix import read_off
 from asr.text.tokenizer import EOS
 
 

@@ -30,9 +30,9 @@ from torch import Tensor
 
 from asr.errors import ModelError
 from asr.search.config import SearchConfig
-from asr.search.nbest import Found, NBest
-from asr.search.prefix import rows_of, start_after
+from asr.search.forced_prefix import rows_of, start_after
 from asr.search.protocol import WeightedScorer
+from asr.search.result import Found, NBest
 from asr.text.tokenizer import BLANK, EOS, UNK
 from asr.types import Hypothesis
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
+from asr.search.cached_ctc import SharedCTC
 from asr.search.phrases import ROOT, PhraseTree
-from asr.search.shared import SharedCTC
 
 #: A label that CTC gives less than this (a log probability, after what was said) is not heard.
 HEARD = -8.0

@@ -20,7 +20,7 @@ from torch import Tensor
 from asr.lm.protocol import LanguageModel
 from asr.model.states import per_row
 from asr.search.attention import AttentionScorer, AttentionState
-from asr.search.prefix import read_off
+from asr.search.forced_prefix import read_off
 from asr.text.tokenizer import EOS
 
 #: The internal language model calls nothing less probable than this: where it is certain that a

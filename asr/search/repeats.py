@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.prefix import start_after
+from asr.search.forced_prefix import start_after
 from asr.search.protocol import Scorer
 
 #: Stands in a history for labels before the first.

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from asr.atomic import write_whole
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
 from asr.text.tokenizer import BLANK, EOS, SPECIAL_PIECES, UNK, UNKNOWN_MARK, WORD_MARK
-from asr.whole import write_whole
 
 CHARACTER_FILE = "tokenizer.json"
 _FORMAT = {"type": "char", "version": 1}

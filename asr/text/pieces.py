@@ -12,11 +12,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from asr.atomic import write_whole
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
 from asr.text.sampling import Draw, bpe_sampler, unigram_sampler
 from asr.text.tokenizer import BLANK, EOS, SPECIAL_PIECES, UNK, UNKNOWN_MARK, WORD_MARK
-from asr.whole import write_whole
 
 PIECE_FILE = "tokenizer.model"
 #: Part of the result: SentencePiece adds up counts thread by thread, so another number of threads

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from asr.atomic import whole_file
 from asr.errors import OutputError, TrainingError
-from asr.whole import whole_file
 
 FORMAT = 1
 LAST = "last.ckpt"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asr.data.entry import text_of
+from asr.data.utterance import text_of
 from asr.errors import TrainingError
 from asr.model import SpeechModel
 from asr.text import Tokenizer

@@ -12,8 +12,8 @@ import torch
 from asr.data.batches import BatchSampler
 from asr.data.device_batches import DeviceBatches
 from asr.data.device_sound import DeviceSound
-from asr.data.entry import text_of
 from asr.data.loader import training_batches, validation_batches
+from asr.data.utterance import text_of
 from asr.frontend import FeatureStatistics, LogMel
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.train.checkpoint import state_file

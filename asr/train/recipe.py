@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from asr.atomic import write_whole
 from asr.config import Config, override, parse, read_yaml, to_yaml
 from asr.data.config import DataConfig, Source
 from asr.data.specaugment import SpecAugmentConfig
@@ -25,7 +26,6 @@ from asr.train.optimizer import OptimizerConfig
 from asr.train.precision import Precision
 from asr.train.report.duration import Duration
 from asr.train.schedules import Noam, Schedule, schedule_config
-from asr.whole import write_whole
 
 
 class LossConfig(Config):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from asr.atomic import TEMPORARY
 from asr.errors import OutputError, TrainingError
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
-from asr.whole import TEMPORARY
 
 PREPARED = "prepared"
 #: What the weights in a checkpoint were made for.

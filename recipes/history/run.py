@@ -24,10 +24,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from asr.atomic import write_whole
 from asr.cli.console import DONE, INTERRUPTED
 from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.config import Config, parse, read_yaml
-from asr.whole import write_whole
 from recipes.history.report import BEAM, SYSTEMS, Result, write_results
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from asr.cli.console import Console
-from asr.cli.opening import note_confidence
+from asr.cli.load import note_confidence
 from asr.errors import OutputError
 from asr.model import ModelConfig, SpeechModel
 from asr.model.folder import keep_confidence, read_folder_config, save_model_folder

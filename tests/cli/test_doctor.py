@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.cli import health
+from asr import health
 from tests.cli.conftest import PROGRAM, Run, start
 from tests.conftest import REPOSITORY
 

@@ -76,12 +76,12 @@ def test_a_folder_in_place_of_the_file_is_told_before_anything_is_done(
 def test_a_disk_that_fills_up_does_not_cost_the_rates(
     evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asr.whole
+    import asr.atomic
 
     def full(path: Path, text: str) -> None:
         raise OutputError(f"{path}: cannot be written: No space left on device")
 
-    monkeypatch.setattr(asr.whole, "write_whole", full)
+    monkeypatch.setattr(asr.atomic, "write_whole", full)
     result = evaluate(MANIFEST, "-o", tmp_path / "out.jsonl")
     assert result.exit_code == 2
     assert "errors in 68 words" in result.stdout

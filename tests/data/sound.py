@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from asr.data.draw import generator
+from asr.data.random_state import generator
 
 RATE = 16000
 

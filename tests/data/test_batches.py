@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asr.data.batches import BatchSampler, bucket_bounds
 from asr.data.config import SpeedConfig
-from asr.data.plan import SHARE, EpochPlanner
+from asr.data.epoch import SHARE, EpochPlanner
 from asr.errors import ConfigError, TrainingError
 
 

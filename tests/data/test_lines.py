@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from asr.data import lines as forms
-from asr.data.headers import all_seconds
+from asr.data.durations import all_seconds
 from tests.data.sound import lines, write
 
 GOOD = {"audio_filepath": "a.wav", "duration": 1.5, "text": "hello"}

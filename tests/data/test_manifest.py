@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.data.entry import entry_of
 from asr.data.manifest import read_manifest, scan_manifest
+from asr.data.utterance import entry_of
 from asr.errors import ManifestError
 from tests.data.sound import corpus, lines, tone, write
 
@@ -331,7 +331,7 @@ def test_what_is_no_corpus(tmp_path, make):
 
 
 def test_a_real_corpus_and_its_durations(corpora):
-    from asr.data.headers import all_seconds
+    from asr.data.durations import all_seconds
 
     cuts = list(read_manifest(corpora / "dev" / "an4"))
     seconds = all_seconds(cut.recording.sources[0].source for cut in cuts)

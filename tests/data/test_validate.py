@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.data.findings import KINDS
+from asr.data.corpus_checks import KINDS
 from asr.data.histogram import histogram
 from asr.data.validate import validate_corpus
 from tests.data.sound import RATE, corpus, lines, tone, write

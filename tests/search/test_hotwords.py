@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.search import SearchConfig, all_scorers, search
+from asr.search.cached_ctc import SharedCTC
+from asr.search.forced_prefix import rows_of, start_after
 from asr.search.hotwords import HEARD, HotwordScorer
 from asr.search.phrases import PhraseTree
-from asr.search.prefix import rows_of, start_after
-from asr.search.shared import SharedCTC
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
 
 #: Labels 3 to 10: pieces that cut the same texts in many ways.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import soundfile
 
-from asr.data.draw import generator
+from asr.atomic import write_whole
+from asr.data.random_state import generator
 from asr.errors import AudioError
-from asr.whole import write_whole
 
 from .engines import Engine, SynthesisError
 from .opus import opus

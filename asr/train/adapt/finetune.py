@@ -8,20 +8,20 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.atomic import write_whole
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
 from asr.evaluate.corpus import Utterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
+from asr.model.atomic_folder import whole_folder
 from asr.model.folder import keep_search
-from asr.model.whole_folder import whole_folder
 from asr.train.adapt.plan import Plan, Request, plan
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
 from asr.transcribe.options import OWN_LM
 from asr.transcribe.recognizer import load_model
-from asr.whole import write_whole
 
 #: Of the steps, the part that fresh labels are trained alone before.
 LABELS_SHARE = 0.3

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr.atomic import write_whole
 from asr.data.leakage import same_audio
 from asr.errors import TrainingError
-from asr.whole import write_whole
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -11,8 +11,8 @@ import torch
 
 from asr.config import read_yaml
 from asr.data.config import Source
-from asr.data.entry import text_of
 from asr.data.manifest import read_manifest
+from asr.data.utterance import text_of
 from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.evaluate.error_rate import number_of
 from asr.model.folder import FolderConfig, read_folder_config

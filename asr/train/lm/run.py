@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from asr.atomic import write_whole
 from asr.config import to_yaml
 from asr.errors import ConfigError
 from asr.folders import CONFIG
@@ -36,7 +37,6 @@ from asr.train.lock import alone_in
 from asr.train.precision import is_bf16
 from asr.train.report.progress import Progress
 from asr.train.resume import checkpoint_to_resume
-from asr.whole import write_whole
 
 
 @dataclass(frozen=True)

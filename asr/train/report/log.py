@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from asr.atomic import write_whole
 from asr.errors import TrainingError
-from asr.whole import write_whole
 
 COLUMNS = (
     "kind",  # train or dev

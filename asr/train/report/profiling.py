@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from asr.whole import write_whole
+from asr.atomic import write_whole
 
 #: Batches that pass before: kernels are chosen and memory is asked for in the first ones.
 WARM = 20

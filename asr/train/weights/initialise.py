@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from asr.atomic import write_whole
 from asr.errors import ConfigError, TrainingError
 from asr.model import SpeechModel
 from asr.model.folder import load_model_folder, unique_weights
 from asr.model.self_attending import SelfAttendingEncoder
 from asr.text import Tokenizer
 from asr.train.weights.grouping import grouped
-from asr.whole import write_whole
 
 #: In a run's `training/` folder: what became of each tensor.
 LISTING = "initialised.txt"

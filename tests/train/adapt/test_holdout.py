@@ -12,9 +12,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.data.entry import Entry
 from asr.data.leakage import same_audio
 from asr.data.manifest import read_manifest
+from asr.data.utterance import Entry
 from asr.errors import TrainingError
 from asr.train.adapt.holdout import MOST, MOST_SECONDS, hold_out
 

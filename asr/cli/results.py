@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asr.atomic import write_whole
 from asr.cli.console import Console, shown
-from asr.cli.outputs import Job
 from asr.errors import AsrError
 from asr.output import FORMATS, OutputOptions
+from asr.transcribe.files.outputs import Job
 from asr.types import Transcript
-from asr.whole import write_whole
 
 if TYPE_CHECKING:
     from asr.transcribe.files.source import Source

@@ -12,9 +12,9 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asr.audio.byte_source import Source
 from asr.audio.mpeg import mpeg_audio_cut
 from asr.audio.ogg import walk_ogg
-from asr.audio.source import Source
 
 #: Writers that cannot seek back put one of these (or more) where a 32-bit size belongs.
 _UNKNOWN_SIZE = 0x7FFFF000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr.audio import AudioLimits, load_audio
-from asr.audio.length import told_seconds
+from asr.audio.header_length import told_seconds
 from tests.conftest import SAMPLES
 
 

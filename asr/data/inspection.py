@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr.data.entry import text_of
 from asr.data.samples import SampleCache, audio_file, cut_samples
+from asr.data.utterance import text_of
 from asr.errors import AudioError
 
 if TYPE_CHECKING:

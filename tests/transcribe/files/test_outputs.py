@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from asr.cli.inputs import STDIN, Input
-from asr.cli.outputs import Job, file_name, plan_outputs
 from asr.errors import ConfigError
+from asr.transcribe.files.inputs import STDIN, Input
+from asr.transcribe.files.outputs import Job, file_name, plan_outputs
 
 
 def plan(*inputs: tuple[str, str], formats: str = "txt") -> list[Job]:

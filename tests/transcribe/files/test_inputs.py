@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from asr.cli.inputs import STDIN, Input, find_inputs
 from asr.errors import AsrError
+from asr.transcribe.files.inputs import STDIN, Input, find_inputs
 
 ENDINGS = (".wav", ".mp3")
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from asr.errors import ConfigError, ModelError
 from asr.search.beam import BeamSearch
 from asr.search.config import SearchConfig
-from asr.search.nbest import Found
 from asr.search.protocol import WeightedScorer
+from asr.search.result import Found
 from asr.types import Hypothesis
 
 

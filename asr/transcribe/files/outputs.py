@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.cli.inputs import Input
+from asr.atomic import check_writable
 from asr.errors import ConfigError, OutputError
-from asr.whole import check_writable
+from asr.transcribe.files.inputs import Input
 
 #: What common file systems take, in bytes.
 LONGEST_NAME = 255

@@ -175,7 +175,7 @@ def test_a_file_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.M
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("asr.audio.source.open", refuse, raising=False)
+        monkeypatch.setattr("asr.audio.byte_source.open", refuse, raising=False)
     with pytest.raises(AudioError, match=r"a\.wav: no permission to read it; "):
         open_audio(path, RATE)
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_scorers, search
+from asr.search.cached_ctc import SharedCTC
+from asr.search.ctc_constraint import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
+from asr.search.decoding import search_on
+from asr.search.forced_prefix import rows_of, start_after
 from asr.search.hotwords import HotwordScorer
 from asr.search.phrases import PhraseTree
-from asr.search.prefix import rows_of, start_after
-from asr.search.searching import search_on
-from asr.search.shared import SharedCTC
-from asr.search.support import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
 from tests.search.models import GRUDecoder, Head, LoopingDecoder, TableDecoder, memory_of, written
 
 V = 14

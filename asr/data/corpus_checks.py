@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from asr.data.hearing import Heard
+from asr.data.inspection import Heard
 from asr.errors import shortened
 from asr.text import Tokenizer
 from asr.text.tokenizer import frames_needed

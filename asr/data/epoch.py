@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from asr.data.batches import Item
 from asr.data.config import SpeedConfig
-from asr.data.draw import generator
+from asr.data.random_state import generator
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.prefix import start_after
+from asr.search.cached_ctc import SharedCTC
+from asr.search.forced_prefix import start_after
 from asr.search.protocol import Scorer
 from asr.search.repeats import Repeats, denied
-from asr.search.shared import SharedCTC
 
 #: Least probability that one frame holds the first label of an utterance.
 SPEECH = 0.3

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from asr.data.entry import Entry
-from asr.data.headers import all_seconds, audio_below
+from asr.data.durations import all_seconds, audio_below
 from asr.data.lines import text_lines
+from asr.data.utterance import Entry
 from asr.errors import AudioError, ManifestError
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from asr.atomic import check_writable, write_whole
 from asr.errors import OutputError
 from asr.output import render
 from asr.types import Transcript
-from asr.whole import check_writable, write_whole
 
 
 def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path) -> None:
