@@ -16,7 +16,7 @@ TEMPORARY = ".asr-*.tmp"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file to fill; when the block ends it takes the place of `path` (folders are made).
 
     A reader sees the old file or the new one, never a part: what is written goes to a temporary
@@ -41,8 +41,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a text (UTF-8) or bytes to `path` as `whole_file` does.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Writes a text (UTF-8) or bytes to `path` as `atomic_file` does.
 
     In a text, a name that is not valid Unicode is written as JSON-style escapes.
 
@@ -51,7 +51,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(content)
 
 

@@ -75,7 +75,7 @@ LITTLE_ROOM = 2**30
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthCheck:
     """One thing that was looked at."""
 
     topic: str
@@ -85,9 +85,9 @@ class Finding:
     """In words, with what to do where it is not `ok`."""
 
 
-def examine(model: str | None) -> Iterator[Finding]:
+def examine(model: str | None) -> Iterator[HealthCheck]:
     """All findings, topic by topic, as they are made."""
-    checks: dict[str, Callable[[], Iterator[Finding]]] = {
+    checks: dict[str, Callable[[], Iterator[HealthCheck]]] = {
         "versions": _versions,
         "extras": _extras,
         "devices": _devices,
@@ -100,18 +100,18 @@ def examine(model: str | None) -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # whatever a broken library raises is what is looked for here
-            yield Finding(topic, topic, "wrong", _first_line(error))
+            yield HealthCheck(topic, topic, "wrong", _first_line(error))
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("versions", "asr", "ok", f"{asr.__version__}, in {Path(asr.__file__).parent}")
+def _versions() -> Iterator[HealthCheck]:
+    yield HealthCheck("versions", "asr", "ok", f"{asr.__version__}, in {Path(asr.__file__).parent}")
     python = f"{platform.python_version()}, {sys.executable}, {platform.platform()}"
-    yield Finding("versions", "python", "ok", python)
+    yield HealthCheck("versions", "python", "ok", python)
     for name, (module, purpose) in LIBRARIES.items():
         yield _library(name, module, purpose)
 
 
-def _library(name: str, module: str, purpose: str | None) -> Finding:
+def _library(name: str, module: str, purpose: str | None) -> HealthCheck:
     version = installed(name)
     try:
         import_module(module)
@@ -119,41 +119,43 @@ def _library(name: str, module: str, purpose: str | None) -> Finding:
         told = f"{version} does not load" if version else "not there"
         told += f"{f', for {purpose}' if purpose else ''}: {_first_line(error)}"
         told += f"; install it again: pip install --force-reinstall {name}"
-        return Finding("versions", name, "note" if purpose else "wrong", told)
-    return Finding("versions", name, "ok", version or "unknown version")
+        return HealthCheck("versions", name, "note" if purpose else "wrong", told)
+    return HealthCheck("versions", name, "ok", version or "unknown version")
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[HealthCheck]:
     for extra, (purpose, names) in EXTRAS.items():
         missing = [name for name in names if installed(name) is None]
         there = ", ".join(f"{name} {installed(name)}" for name in names if name not in missing)
         if missing:
             told = f"for {purpose}: {', '.join(missing)} not installed; pip install 'asr[{extra}]'"
-            yield Finding("extras", extra, "note", told)
+            yield HealthCheck("extras", extra, "note", told)
         else:
-            yield Finding("extras", extra, "ok", f"for {purpose}: {there}")
+            yield HealthCheck("extras", extra, "ok", f"for {purpose}: {there}")
     if problem := torchaudio_problem():
-        yield Finding("extras", "torchaudio", "note", f"{problem}. Transcribing does without it")
+        yield HealthCheck(
+            "extras", "torchaudio", "note", f"{problem}. Transcribing does without it"
+        )
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[HealthCheck]:
     cores = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     wanted = os.environ.get("OMP_NUM_THREADS")
     threads = f"OMP_NUM_THREADS={wanted}" if wanted else f"half of them: {max(1, cores // 2)}"
     cpu = f"{_processor()}, {cores} cores ({usable} usable); threads of asr transcribe: {threads}"
-    yield Finding("devices", "cpu", "ok", cpu)
+    yield HealthCheck("devices", "cpu", "ok", cpu)
     torch: Any = import_module("torch")
     count = torch.cuda.device_count()
     for number in range(count):
         about = torch.cuda.get_device_properties(number)
         told = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
-        yield Finding("devices", f"cuda:{number}", "ok", told)
+        yield HealthCheck("devices", f"cuda:{number}", "ok", told)
     if not count:
-        yield Finding("devices", "cuda", "note", _why_no_cuda(torch))
+        yield HealthCheck("devices", "cuda", "note", _why_no_cuda(torch))
     if torch.backends.mps.is_available():
         told = "there, but not used: asr runs on the CPU or on CUDA"
-        yield Finding("devices", "mps", "note", told)
+        yield HealthCheck("devices", "mps", "note", told)
 
 
 def _why_no_cuda(torch: Any) -> str:
@@ -177,7 +179,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _audio() -> Iterator[Finding]:
+def _audio() -> Iterator[HealthCheck]:
     """Writes a short sound in each format that libsndfile writes, and reads it as inputs are."""
     import numpy as np
     import soundfile
@@ -201,41 +203,41 @@ def _audio() -> Iterator[Finding]:
     library = f"libsndfile {soundfile.__libsndfile_version__}"
     if broken:
         told = f"cannot be read: {'; '.join(broken)}; install soundfile and av again"
-        yield Finding("audio", "read", "wrong", told)
+        yield HealthCheck("audio", "read", "wrong", told)
     if read:
-        yield Finding("audio", "read", "ok", f"{', '.join(read)} ({library}; tried)")
+        yield HealthCheck("audio", "read", "ok", f"{', '.join(read)} ({library}; tried)")
     yield from _decoders()
 
 
-def _decoders() -> Iterator[Finding]:
+def _decoders() -> Iterator[HealthCheck]:
     import av
 
     there = sorted(name for name in DECODERS if name in av.codecs_available)
     missing = [f"{name} ({DECODERS[name]})" for name in DECODERS if name not in there]
     version = ".".join(map(str, av.library_versions["libavcodec"]))
     told = ", ".join(f"{name} ({DECODERS[name]})" for name in there)
-    yield Finding("audio", "decoders", "ok", f"{told}; libavcodec {version}")
+    yield HealthCheck("audio", "decoders", "ok", f"{told}; libavcodec {version}")
     if missing:
         told = f"this PyAV decodes no {', '.join(missing)}; pip install --upgrade av"
-        yield Finding("audio", "decoders", "note", told)
+        yield HealthCheck("audio", "decoders", "note", told)
 
 
-def _microphone() -> Iterator[Finding]:
+def _microphone() -> Iterator[HealthCheck]:
     from asr.audio import input_devices
 
     try:
         need("sounddevice", "mic")
         devices = input_devices()
     except (DependencyError, AsrError) as error:
-        yield Finding("microphone", "microphone", "note", str(error))
+        yield HealthCheck("microphone", "microphone", "note", str(error))
         return
     status: Status = "ok" if devices else "note"
-    yield Finding(
+    yield HealthCheck(
         "microphone", "microphone", status, "; ".join(devices) or "no device to record with"
     )
 
 
-def _model(path: str | None) -> Iterator[Finding]:
+def _model(path: str | None) -> Iterator[HealthCheck]:
     """Opens the model, whose files are checked against their digests, and lets it hear a second."""
     import numpy as np
 
@@ -251,25 +253,25 @@ def _model(path: str | None) -> Iterator[Finding]:
         recognizer.transcribe(noise, 16000)
         heard = time.perf_counter()
     except AsrError as error:
-        yield Finding("model", "model", "wrong", str(error))
+        yield HealthCheck("model", "model", "wrong", str(error))
         return
     count = sum(weights.numel() for weights in recognizer.model.parameters())
     told = f"{recognizer.name}, {count / 1e6:.1f} million parameters, checksums right, in {folder}"
-    yield Finding("model", "model", "ok", told)
+    yield HealthCheck("model", "model", "ok", told)
     lm = recognizer.lm
-    yield Finding("model", "language model", "ok", str(lm.folder) if lm is not None else "none")
+    yield HealthCheck("model", "language model", "ok", str(lm.folder) if lm is not None else "none")
     speed = f"opened in {loaded - begun:.1f} s, a second of noise heard in {heard - loaded:.1f} s"
-    yield Finding("model", "run", "ok", f"{speed}, on {recognizer.device}")
+    yield HealthCheck("model", "run", "ok", f"{speed}, on {recognizer.device}")
 
 
-def _disk() -> Iterator[Finding]:
-    yield Finding("disk", "cache", "ok", "none: nothing is downloaded or kept")
+def _disk() -> Iterator[HealthCheck]:
+    yield HealthCheck("disk", "cache", "ok", "none: nothing is downloaded or kept")
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     told = f"{folder}, {free / 2**30:.1f} GiB free (what comes through a pipe is kept there)"
     if free < LITTLE_ROOM:
         told += "; make room, or name another folder in TMPDIR"
-    yield Finding("disk", "temporary files", "note" if free < LITTLE_ROOM else "ok", told)
+    yield HealthCheck("disk", "temporary files", "note" if free < LITTLE_ROOM else "ok", told)
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asr.atomic import check_writable, write_whole
+from asr.atomic import check_writable, write_atomic
 from asr.errors import OutputError
 from asr.output import render
 from asr.types import Transcript
@@ -17,7 +17,7 @@ from asr.types import Transcript
 def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    write_whole(path, "new ü\n")
+    write_atomic(path, "new ü\n")
     assert path.read_text(encoding="utf-8") == "new ü\n"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
 
@@ -25,7 +25,7 @@ def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path) -> None
 def test_mode_follows_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        write_whole(tmp_path / "a.txt", "x")
+        write_atomic(tmp_path / "a.txt", "x")
     finally:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
@@ -45,7 +45,7 @@ def test_a_write_that_breaks_leaves_the_old_file_whole(
 
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises((OutputError, KeyboardInterrupt)):
-        write_whole(path, "new")
+        write_atomic(path, "new")
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
 
@@ -56,19 +56,19 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"a\.txt: cannot be written: No space left on device"):
-        write_whole(tmp_path / "a.txt", "new")
+        write_atomic(tmp_path / "a.txt", "new")
 
 
 def test_the_longest_name_that_a_file_system_takes_works(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".txt")
-    write_whole(path, "x")
+    write_atomic(path, "x")
     assert path.read_text() == "x"
 
 
 def test_a_source_name_that_is_not_unicode_survives_json(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.wav")
     path = tmp_path / "a.json"
-    write_whole(path, render(Transcript((), 0.0, name), "json"))
+    write_atomic(path, render(Transcript((), 0.0, name), "json"))
     assert json.loads(path.read_bytes())["source"] == name
 
 

@@ -30,10 +30,10 @@ from ablation_table import Run, table
 from pydantic import Field
 
 from asr import load_model
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.config import Config, parse, read_yaml
 from asr.errors import AsrError, ConfigError, TrainingError
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.evaluation import evaluate
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.recipe import load_recipe
@@ -218,9 +218,9 @@ def done(bench: Bench, name: str, names: Sequence[str]) -> bool:
         if status := trained(bench.call(name)):
             print(f"{name}: training failed, with status {status}", file=sys.stderr)
             return False
-        write_whole(result, json.dumps({"asked": asked, **measured(bench, name)}))
+        write_atomic(result, json.dumps({"asked": asked, **measured(bench, name)}))
         shutil.rmtree(bench.folder / name / "checkpoints")
-    write_whole(bench.folder / "table.md", report(bench, names))
+    write_atomic(bench.folder / "table.md", report(bench, names))
     return True
 
 
@@ -284,7 +284,7 @@ def measured(bench: Bench, name: str) -> dict[str, Any]:
     }
 
 
-def some(utterances: list[Utterance], most: int | None) -> list[Utterance]:
+def some(utterances: list[ReferenceUtterance], most: int | None) -> list[ReferenceUtterance]:
     """At most so many of them, always the same."""
     if most is None or most >= len(utterances):
         return utterances

@@ -23,12 +23,14 @@ import torch
 from joining import load, room_tone
 
 from asr import Recognizer, feed_many, flush_many, load_model
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 
 BLOCK_SECONDS = 0.32
 
 
-def talk(utterances: Sequence[Utterance], rate: int, seconds: float, seed: int) -> np.ndarray:
+def talk(
+    utterances: Sequence[ReferenceUtterance], rate: int, seconds: float, seed: int
+) -> np.ndarray:
     """So much speech (N,), with pauses of up to a second."""
     draw, noise = random.Random(seed), np.random.default_rng(seed)
     parts, count = list[np.ndarray](), 0

@@ -26,7 +26,7 @@ import torch
 from joining import load, room_tone
 
 from asr import Recognizer, Word, load_model
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
 from asr.text import TextNormalizer
 
@@ -103,7 +103,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_model(args.model, "cpu")
     normalize = TextNormalizer(model.config.normalizer)
-    utterances: list[Utterance] = [one for path in args.manifests for one in read_utterances(path)]
+    utterances: list[ReferenceUtterance] = [
+        one for path in args.manifests for one in read_utterances(path)
+    ]
     draw, counted = random.Random(1), Counter[tuple[str, bool]]()
     border = inside = 0
     apart, together = list[Counts](), list[Counts]()

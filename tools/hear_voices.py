@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asr.errors import AsrError
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Scored, total
 from asr.evaluate.evaluation import evaluate
 from asr.transcribe.recognizer import load_model
@@ -50,7 +50,7 @@ def voices_of(speaker: str) -> list[str]:
     return [f"{engine}:{accent}+*", f"{engine}:*+{variant}"] if plus else [speaker]
 
 
-def sample(utterances: Sequence[Utterance], each: int) -> list[Utterance]:
+def sample(utterances: Sequence[ReferenceUtterance], each: int) -> list[ReferenceUtterance]:
     """Random utterances, `each` of every voice where there are as many; always the same ones."""
     shuffled = sorted(utterances, key=lambda one: one.id)
     random.Random(0).shuffle(shuffled)

@@ -10,7 +10,7 @@ import torch
 
 from asr import Recognizer
 from asr.audio import Audio, load_audio
-from asr.evaluate.corpus import SoundReader, Utterance
+from asr.evaluate.corpus import ReferenceUtterance, SoundReader
 from asr.model import FULL_CONTEXT, ChunkContext
 from asr.transcribe.context import LEFT_MS
 from asr.transcribe.streams.endpoint import level_db
@@ -45,7 +45,7 @@ def room_tone(
     return noise.astype(np.float32)
 
 
-def load(utterance: Utterance, rate: int) -> np.ndarray:
+def load(utterance: ReferenceUtterance, rate: int) -> np.ndarray:
     """Its samples (N,) at `rate`."""
     sound = SoundReader(rate).sound(utterance)
     return sound.samples if isinstance(sound, Audio) else load_audio(sound, rate).samples

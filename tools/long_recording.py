@@ -35,7 +35,7 @@ import numpy as np
 import soundfile
 from joining import load, room_tone
 
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
 from asr.text import TextNormalizer
 from asr.transcribe.recognizer import load_model
@@ -63,7 +63,7 @@ class Run:
         return float(quarters[number].mean())
 
 
-def make(path: Path, utterances: Sequence[Utterance], seconds: float, seed: int) -> None:
+def make(path: Path, utterances: Sequence[ReferenceUtterance], seconds: float, seed: int) -> None:
     """Writes the recording, and beside it the manifest of its parts."""
     draw, noise = random.Random(seed), np.random.default_rng(seed)
     entries, place = [], 0
@@ -89,7 +89,9 @@ def make(path: Path, utterances: Sequence[Utterance], seconds: float, seed: int)
     path.with_suffix(".jsonl").write_text(lines, encoding="utf-8")
 
 
-def endless(utterances: Sequence[Utterance], draw: random.Random) -> Iterator[Utterance]:
+def endless(
+    utterances: Sequence[ReferenceUtterance], draw: random.Random
+) -> Iterator[ReferenceUtterance]:
     """All of them in a random order, and again in another."""
     while True:
         yield from draw.sample(utterances, len(utterances))

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 import yaml
 
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.evaluate.reliability import reliability_of
@@ -38,9 +38,9 @@ SAID, NOT_SAID = 60, 140
 LINES = 50_000
 
 
-def sample(manifests: Sequence[Path], count: int) -> list[Utterance]:
+def sample(manifests: Sequence[Path], count: int) -> list[ReferenceUtterance]:
     """`count` utterances of each manifest, drawn from all of it."""
-    found: list[Utterance] = []
+    found: list[ReferenceUtterance] = []
     for path in manifests:
         utterances = read_utterances(path)
         random.Random(5).shuffle(utterances)
@@ -48,7 +48,7 @@ def sample(manifests: Sequence[Path], count: int) -> list[Utterance]:
     return found
 
 
-def phrases(utterances: Sequence[Utterance], others: Path) -> list[str]:
+def phrases(utterances: Sequence[ReferenceUtterance], others: Path) -> list[str]:
     """Words that are said once, and words of a text that are not said."""
     normalize, draw = TextNormalizer(), random.Random(1)
     said = Counter(word for one in utterances for word in normalize(one.text).split())

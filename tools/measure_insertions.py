@@ -27,7 +27,7 @@ from joining import levelled, load, room_tone
 from unspoken import KINDS
 
 from asr import AsrError, Recognizer, Transcript, load_model
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import count_words
 from asr.text import TextNormalizer
 
@@ -88,14 +88,14 @@ def silent_cases(rate: int, seconds: float, count: int, seed: int) -> Iterator[C
             yield Case(kind, make(seconds / 2 ** (number % 4), rate, draw))
 
 
-def noise_cases(noises: Sequence[Utterance], rate: int) -> Iterator[Case]:
+def noise_cases(noises: Sequence[ReferenceUtterance], rate: int) -> Iterator[Case]:
     """The clips of a manifest of noises."""
     for one in noises:
         yield Case("noise clips", load(one, rate))
 
 
 def speech_cases(
-    utterances: Sequence[Utterance], rate: int, seed: int, normalize: Callable[[str], str]
+    utterances: Sequence[ReferenceUtterance], rate: int, seed: int, normalize: Callable[[str], str]
 ) -> Iterator[Case]:
     """Truncated speech, fragments of it, and speech with pauses of 30 s."""
     draw = np.random.default_rng(seed)

@@ -28,9 +28,9 @@ import torch
 from joining import levelled, load, matches, posteriors, trimmed
 
 from asr import AsrError, Hypothesis, Recognizer, Word, load_model
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.transcribe.words.align import align
-from asr.transcribe.words.timing import WordClock
+from asr.transcribe.words.timing import WordTimer
 
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 ROW = 6
@@ -44,7 +44,7 @@ class Joined:
     words: list[tuple[str, float, float]]
 
 
-def words_in(corpora: Path, set_name: str) -> list[Utterance]:
+def words_in(corpora: Path, set_name: str) -> list[ReferenceUtterance]:
     """Recordings of one word."""
     if set_name == "fsdd":  # the constants of words.py were fitted on those below 5
         rows = read_utterances(corpora / "fsdd" / "manifest.jsonl")
@@ -54,7 +54,7 @@ def words_in(corpora: Path, set_name: str) -> list[Utterance]:
 
 
 def join(
-    row: Sequence[Utterance], rate: int, noise_db: float | None, draw: random.Random
+    row: Sequence[ReferenceUtterance], rate: int, noise_db: float | None, draw: random.Random
 ) -> Joined:
     """Words one behind the other, the noise so far below them."""
     parts = [np.zeros(rate // 2, np.float32)]
@@ -87,7 +87,7 @@ def told(
     model: Recognizer, joined: Sequence[Joined], chunk: float | None
 ) -> Iterator[Sequence[Word]]:
     """The words of each row, as if the model had recognised them all."""
-    clock = WordClock.of(model.model, model.tokenizer.decode)
+    clock = WordTimer.of(model.model, model.tokenizer.decode)
     for one in joined:
         labels = tuple(model.tokenizer.encode(" ".join(text for text, _, _ in one.words)))
         best = Hypothesis(

@@ -42,7 +42,7 @@ from asr.evaluate.error_rate import Counts, count_words, total
 from asr.text import TextNormalizer
 from asr.transcribe.streams import state as track
 from asr.transcribe.words.align import align
-from asr.transcribe.words.timing import WordClock
+from asr.transcribe.words.timing import WordTimer
 
 TAIL_SECONDS = 1.5
 COLUMNS = (
@@ -72,7 +72,7 @@ class Spoken:
 def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[Spoken]:
     """The utterances, evenly taken from all manifests, with room tone behind them."""
     normalize = TextNormalizer(model.config.normalizer)
-    clock = WordClock.of(model.model, model.tokenizer.decode)
+    clock = WordTimer.of(model.model, model.tokenizer.decode)
     everything = [one for path in manifests for one in read_utterances(path)]
     step = max(1, len(everything) // limit) if limit else 1
     random = np.random.default_rng(1)

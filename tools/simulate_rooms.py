@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asr.atomic import whole_file
+from asr.atomic import atomic_file
 from asr.data.random_state import generator
 from asr.dependencies import need
 from asr.errors import AsrError
@@ -97,7 +97,7 @@ def respond(room: Room, seed: int) -> np.ndarray:
 
 def write(file: Path, response: np.ndarray) -> None:
     """Writes a response as FLAC, whole."""
-    with whole_file(file) as target:
+    with atomic_file(file) as target:
         soundfile.write(target, response, RATE, format="FLAC", subtype="PCM_24")
 
 

@@ -31,7 +31,7 @@ import torch
 from joining import load, room_tone
 
 from asr import Recognizer, load_model
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 
 BLOCK_SECONDS = 0.1
 #: Sound between two notes.
@@ -67,7 +67,7 @@ def resident_mib() -> float:
     return int(line.split()[1]) / 1024
 
 
-def speech(utterances: Sequence[Utterance], rate: int, seed: int) -> Iterator[np.ndarray]:
+def speech(utterances: Sequence[ReferenceUtterance], rate: int, seed: int) -> Iterator[np.ndarray]:
     """Endless speech, an utterance and its pause at a time."""
     draw, noise = random.Random(seed), np.random.default_rng(seed)
     while True:

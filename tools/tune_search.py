@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.audio import load_audio
 from asr.errors import AudioError
-from asr.evaluate.corpus import Utterance, each_sound, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, each_sound, read_utterances
 from asr.evaluate.error_rate import Counts, score, total
 from asr.lm.folder import set_search
 from asr.search import SearchConfig, all_scorers, search
@@ -109,7 +109,7 @@ def arguments() -> argparse.Namespace:
 
 
 @torch.inference_mode()
-def encode(recognizer: Recognizer, utterances: Sequence[Utterance]) -> Iterator[Encoded]:
+def encode(recognizer: Recognizer, utterances: Sequence[ReferenceUtterance]) -> Iterator[Encoded]:
     """The memory of each utterance whose audio can be used; others are told."""
     normalize = TextNormalizer(recognizer.config.normalizer)
     for utterance, sound in each_sound(list(utterances), recognizer.sample_rate):

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from asr.audio.byte_source import Source
+from asr.audio.byte_source import ByteSource
 from asr.audio.decoder import BLOCK_FRAMES, Block, CannotDecodeError
 
 #: The containers that may be opened. Not among them: what is no sound (pictures, subtitles), and
@@ -36,7 +36,7 @@ class AvDecoder:
     the time stamps) so that times stay right, and a note says so.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         source.seek(0)
         self._source = source
         self.notes: list[str] = []

@@ -20,14 +20,14 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from asr.audio.limits import AudioLimits
-from asr.audio.sniff import HEAD_BYTES, Kind, sniff
+from asr.audio.sniff import HEAD_BYTES, ContentType, sniff
 from asr.errors import AudioError
 
 _CHUNK = 1 << 16
 _LONGEST_PATH = 4096
 
 
-class Source:
+class ByteSource:
     """A seekable binary file as the decoding libraries want it: read, readinto, seek, tell.
 
     An error of the operating system while reading (a disk or a network that fails) is kept in
@@ -44,12 +44,12 @@ class Source:
     def __init__(self, file: BinaryIO, label: str) -> None:
         self._file = file
         self.label = label
-        self.shown = shown(label)
+        self.shown = printable_name(label)
         self.failure: OSError | None = None
         self.size = file.seek(0, os.SEEK_END)
-        self.kind: Kind = sniff(self.bytes_at(0, HEAD_BYTES))
+        self.kind: ContentType = sniff(self.bytes_at(0, HEAD_BYTES))
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> ByteSource:
         return self
 
     def __exit__(
@@ -109,7 +109,7 @@ class Source:
         return problem(self.label, text)
 
 
-def shown(label: str) -> str:
+def printable_name(label: str) -> str:
     """The name for a message of one line.
 
     A name that would break the line or the terminal (line breaks, control characters, bytes that
@@ -120,10 +120,12 @@ def shown(label: str) -> str:
 
 def problem(label: str, text: str) -> AudioError:
     """The error that says `text` about the input called `label`."""
-    return AudioError(f"{shown(label)}: {text}")
+    return AudioError(f"{printable_name(label)}: {text}")
 
 
-def open_source(source: str | bytes | os.PathLike[Any] | BinaryIO, limits: AudioLimits) -> Source:
+def open_bytes(
+    source: str | bytes | os.PathLike[Any] | BinaryIO, limits: AudioLimits
+) -> ByteSource:
     """Opens a path, "-" (standard input) or a binary stream.
 
     A stream is read from where it stands to its end and is left open.
@@ -147,7 +149,7 @@ def open_source(source: str | bytes | os.PathLike[Any] | BinaryIO, limits: Audio
     )
 
 
-def _open_standard_input(limits: AudioLimits) -> Source:
+def _open_standard_input(limits: AudioLimits) -> ByteSource:
     if sys.stdin is None or not hasattr(sys.stdin, "buffer"):
         raise AudioError("standard input: it is closed; name a file, or pipe sound into it")
     if sys.stdin.isatty():
@@ -155,7 +157,7 @@ def _open_standard_input(limits: AudioLimits) -> Source:
     return _spool(sys.stdin.buffer, "standard input", limits)
 
 
-def _open_path(path: str | bytes | os.PathLike[Any], limits: AudioLimits) -> Source:
+def _open_path(path: str | bytes | os.PathLike[Any], limits: AudioLimits) -> ByteSource:
     label = os.fsdecode(path)
     try:
         file = open(path, "rb", buffering=_CHUNK)  # noqa: SIM115 - the Source closes it
@@ -170,7 +172,7 @@ def _open_path(path: str | bytes | os.PathLike[Any], limits: AudioLimits) -> Sou
             raise problem(label, "empty file; record or copy it again")
         if status.st_size > limits.max_bytes:
             raise problem(label, _too_many_bytes(limits))
-        return Source(file, label)
+        return ByteSource(file, label)
     except BaseException:
         file.close()
         raise
@@ -206,7 +208,7 @@ def _stream_label(stream: BinaryIO) -> str:
     return name if isinstance(name, str) and name else "audio stream"
 
 
-def _spool(stream: BinaryIO, label: str, limits: AudioLimits) -> Source:
+def _spool(stream: BinaryIO, label: str, limits: AudioLimits) -> ByteSource:
     """Copies what is left of `stream` into a temporary file that vanishes when it is closed."""
     spool = None
     try:
@@ -223,7 +225,7 @@ def _spool(stream: BinaryIO, label: str, limits: AudioLimits) -> Source:
         if size == 0:
             raise problem(label, "empty: no bytes came; check the program that writes them")
         spool.flush()
-        return Source(spool, label)
+        return ByteSource(spool, label)
     except OSError as error:
         if spool is not None:
             spool.close()

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asr.audio.byte_source import Source
+from asr.audio.byte_source import ByteSource
 from asr.audio.mpeg import mpeg_audio_cut
 from asr.audio.ogg import walk_ogg
 
@@ -24,7 +24,7 @@ _MAX_PARTS = 5_000_000
 
 
 @dataclass(frozen=True)
-class Ending:
+class ContainerEnd:
     """What the container's structure says about its end.
 
     Attributes:
@@ -44,20 +44,20 @@ class Ending:
     trailing: int = 0
 
 
-def ending(source: Source) -> Ending:
+def inspect_end(source: ByteSource) -> ContainerEnd:
     """Looks at the structure of `source`, as far as its kind is one that tells."""
     walk = _WALKS.get(source.kind.key)
     try:
-        return walk(source) if walk else Ending()
+        return walk(source) if walk else ContainerEnd()
     except struct.error:  # the file ends inside a header
-        return Ending(cut=True)
+        return ContainerEnd(cut=True)
 
 
-def _unpack(source: Source, layout: str, offset: int) -> tuple[int, ...]:
+def _unpack(source: ByteSource, layout: str, offset: int) -> tuple[int, ...]:
     return struct.unpack(layout, source.bytes_at(offset, struct.calcsize(layout)))
 
 
-def _riff(source: Source) -> Ending:
+def _riff(source: ByteSource) -> ContainerEnd:
     """WAV, RF64, BW64 and big-endian RIFX: the data chunk counts; others may follow it."""
     order = ">" if source.bytes_at(0, 4) == b"RIFX" else "<"
     wide_size: int | None = None
@@ -70,21 +70,21 @@ def _riff(source: Source) -> Ending:
             break
         offset += 8 + size + size % 2
     else:
-        return Ending()
+        return ContainerEnd()
     start = offset + 8
     if size == 0xFFFFFFFF and wide_size:
         size = wide_size
     elif size >= _UNKNOWN_SIZE and start + size > source.size:
-        return Ending()
+        return ContainerEnd()
     riff_end = 8 + _unpack(source, order + "I", 4)[0]
     if size == 0 and source.size > max(start, riff_end):
-        return Ending(unsized=True)
+        return ContainerEnd(unsized=True)
     end = start + size
     trailing = source.size - max(end, riff_end if riff_end < _UNKNOWN_SIZE else 0)
-    return Ending(cut=end > source.size, trailing=max(0, trailing))
+    return ContainerEnd(cut=end > source.size, trailing=max(0, trailing))
 
 
-def _avi(source: Source) -> Ending:
+def _avi(source: ByteSource) -> ContainerEnd:
     """AVI: one RIFF chunk after the other."""
     offset = 0
     for _ in range(_MAX_PARTS):
@@ -92,40 +92,40 @@ def _avi(source: Source) -> Ending:
             break
         size = _unpack(source, "<I", offset + 4)[0]
         if size == 0 or size >= _UNKNOWN_SIZE:
-            return Ending()
+            return ContainerEnd()
         offset += 8 + size + size % 2
-    return Ending(cut=offset > source.size + 1)
+    return ContainerEnd(cut=offset > source.size + 1)
 
 
-def _aiff(source: Source) -> Ending:
+def _aiff(source: ByteSource) -> ContainerEnd:
     size = _unpack(source, ">I", 4)[0]
-    return Ending(cut=0 < size < _UNKNOWN_SIZE and 8 + size > source.size)
+    return ContainerEnd(cut=0 < size < _UNKNOWN_SIZE and 8 + size > source.size)
 
 
-def _wave64(source: Source) -> Ending:
+def _wave64(source: ByteSource) -> ContainerEnd:
     size = _unpack(source, "<Q", 16)[0]
-    return Ending(cut=source.size < size < 1 << 62)
+    return ContainerEnd(cut=source.size < size < 1 << 62)
 
 
-def _au(source: Source) -> Ending:
+def _au(source: ByteSource) -> ContainerEnd:
     order = ">" if source.bytes_at(0, 4) == b".snd" else "<"
     start, size = _unpack(source, order + "II", 4)
-    return Ending(cut=size < _UNKNOWN_SIZE and start + size > source.size)
+    return ContainerEnd(cut=size < _UNKNOWN_SIZE and start + size > source.size)
 
 
-def _caf(source: Source) -> Ending:
+def _caf(source: ByteSource) -> ContainerEnd:
     offset = 8
     for _ in range(_MAX_PARTS):
         if offset >= source.size:
             break
         size = _unpack(source, ">q", offset + 4)[0]
         if size < 0:  # -1: the last chunk, of unknown size
-            return Ending()
+            return ContainerEnd()
         offset += 12 + size
-    return Ending(cut=offset > source.size)
+    return ContainerEnd(cut=offset > source.size)
 
 
-def _nist(source: Source) -> Ending:
+def _nist(source: ByteSource) -> ContainerEnd:
     """NIST SPHERE: a text header of stated size, then samples."""
     head = source.bytes_at(0, 4096)
     found = [
@@ -134,21 +134,21 @@ def _nist(source: Source) -> Ending:
     ]
     size = re.match(rb"NIST_1A\s+(\d+)", head)
     if size is None or b"sample_coding -s26 pcm,embedded" in head:
-        return Ending()
+        return ContainerEnd()
     bytes_of_sound = 1
     for match in found:
         if match is None:
-            return Ending()
+            return ContainerEnd()
         bytes_of_sound *= int(match[1])
-    return Ending(cut=int(size[1]) + bytes_of_sound > source.size)
+    return ContainerEnd(cut=int(size[1]) + bytes_of_sound > source.size)
 
 
-def _ogg(source: Source) -> Ending:
+def _ogg(source: ByteSource) -> ContainerEnd:
     walk = walk_ogg(source)
-    return Ending(cut=walk.cut, links=walk.links, sound=walk.sound)
+    return ContainerEnd(cut=walk.cut, links=walk.links, sound=walk.sound)
 
 
-def _mp4(source: Source) -> Ending:
+def _mp4(source: ByteSource) -> ContainerEnd:
     """MP4 and QuickTime: top-level boxes; `moov` is the index."""
     offset, indexed = 0, False
     for _ in range(_MAX_PARTS):
@@ -159,26 +159,26 @@ def _mp4(source: Source) -> Ending:
         if size == 1:
             size = _unpack(source, ">Q", offset + 8)[0]
         elif size == 0:  # to the end of the file, or padding with zeros
-            return Ending(indexed=indexed)
+            return ContainerEnd(indexed=indexed)
         if size < 8:
-            return Ending(indexed=indexed)
+            return ContainerEnd(indexed=indexed)
         offset += size
-    return Ending(cut=offset > source.size, indexed=indexed)
+    return ContainerEnd(cut=offset > source.size, indexed=indexed)
 
 
-def _matroska(source: Source) -> Ending:
+def _matroska(source: ByteSource) -> ContainerEnd:
     """Matroska and WebM: the segment's size, which live writers leave unknown (all ones)."""
     size, offset = _vint(source, 4)
     offset += size
     if source.bytes_at(offset, 4) != b"\x18S\x80g":
-        return Ending(cut=offset >= source.size)
+        return ContainerEnd(cut=offset >= source.size)
     size, start = _vint(source, offset + 4)
     width = start - offset - 4
     unknown = size == (1 << 7 * width) - 1
-    return Ending(cut=not unknown and start + size > source.size)
+    return ContainerEnd(cut=not unknown and start + size > source.size)
 
 
-def _vint(source: Source, offset: int) -> tuple[int, int]:
+def _vint(source: ByteSource, offset: int) -> tuple[int, int]:
     """An EBML number (its leading bit says how long it is) and the offset behind it."""
     first = _unpack(source, "B", offset)[0]
     width = 9 - first.bit_length()
@@ -188,11 +188,11 @@ def _vint(source: Source, offset: int) -> tuple[int, int]:
     return value & ((1 << 7 * width) - 1), offset + width
 
 
-def _mpeg(source: Source) -> Ending:
-    return Ending(cut=mpeg_audio_cut(source))
+def _mpeg(source: ByteSource) -> ContainerEnd:
+    return ContainerEnd(cut=mpeg_audio_cut(source))
 
 
-_WALKS: dict[str, Callable[[Source], Ending]] = {
+_WALKS: dict[str, Callable[[ByteSource], ContainerEnd]] = {
     "wav": _riff,
     "avi": _avi,
     "aiff": _aiff,

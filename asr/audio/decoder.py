@@ -14,7 +14,7 @@ Block = np.ndarray
 """Samples (n, channels), float32, n from 1 to BLOCK_FRAMES; good until the next one is taken."""
 
 
-class Decoder(Protocol):
+class AudioDecoder(Protocol):
     """Reads one file once, from its start to its end."""
 
     rate: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from asr.audio.byte_source import Source
-from asr.audio.container_end import Ending
-from asr.audio.decoder import CannotDecodeError, Decoder
+from asr.audio.byte_source import ByteSource
+from asr.audio.container_end import ContainerEnd
+from asr.audio.decoder import AudioDecoder, CannotDecodeError
 from asr.audio.sndfile_decoder import SndfileDecoder
-from asr.audio.sniff import Kind
+from asr.audio.sniff import ContentType
 
 #: What libsndfile reads. MP3 is not among it although it could: its MP3 library prints its
 #: complaints about damaged files to the process's standard error, past every caller. FFmpeg
@@ -14,7 +14,7 @@ from asr.audio.sniff import Kind
 _LIBSNDFILE_KINDS = frozenset(("wav", "w64", "aiff", "au", "caf", "nist", "voc", "flac", "ogg"))
 
 
-def open_decoder(source: Source, end: Ending) -> Decoder:
+def open_decoder(source: ByteSource, end: ContainerEnd) -> AudioDecoder:
     """A decoder that can read `source`.
 
     Raises:
@@ -46,7 +46,7 @@ def open_decoder(source: Source, end: Ending) -> Decoder:
     raise source.problem(_why_not(kind, end, reasons[0]))
 
 
-def _why_not(kind: Kind, end: Ending, reason: str) -> str:
+def _why_not(kind: ContentType, end: ContainerEnd, reason: str) -> str:
     if end.cut and not end.indexed:
         return (
             f"{kind.text} cut off before its index, without which nothing can be decoded; "

@@ -7,7 +7,7 @@ number of bytes ("Xing" or "Info"); without it only a last frame that is not who
 
 from __future__ import annotations
 
-from asr.audio.byte_source import Source
+from asr.audio.byte_source import ByteSource
 
 _KBITS = {  # by (MPEG-1?, layer): index 1..14
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -25,7 +25,7 @@ _TAIL_BYTES = 1 << 14
 _SURE = 3
 
 
-def mpeg_audio_cut(source: Source) -> bool:
+def mpeg_audio_cut(source: ByteSource) -> bool:
     """Whether bytes are missing at the end of this MPEG audio file."""
     start = _tag_bytes(source)
     stated = _stated_bytes(source.bytes_at(start, 256))
@@ -35,7 +35,7 @@ def mpeg_audio_cut(source: Source) -> bool:
     return _last_frame_is_cut(source.bytes_at(tail_start, _TAIL_BYTES))
 
 
-def _tag_bytes(source: Source) -> int:
+def _tag_bytes(source: ByteSource) -> int:
     """The length of the ID3v2 tag at the start (its size is written in 7-bit bytes)."""
     head = source.bytes_at(0, 10)
     if head[:3] != b"ID3" or len(head) < 10:

@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
-from asr.audio.byte_source import Source
+from asr.audio.byte_source import ByteSource
 
 #: More pages than any recording has: a file made to keep us walking is left to the decoder.
 MAX_PAGES = 10_000_000
@@ -54,7 +54,7 @@ class OggWalk:
         return self
 
 
-def walk_ogg(source: Source) -> OggWalk:
+def walk_ogg(source: ByteSource) -> OggWalk:
     """Reads every page of `source`; about a second for ten hours of speech."""
     walk, offset = OggWalk(), 0
     for _ in range(MAX_PAGES):
@@ -81,7 +81,7 @@ def walk_ogg(source: Source) -> OggWalk:
     return walk.end(offset, source.size)
 
 
-def _find(source: Source, pattern: bytes, offset: int) -> int:
+def _find(source: ByteSource, pattern: bytes, offset: int) -> int:
     """Where `pattern` stands next, or the end of the file."""
     while offset < source.size:
         window = source.bytes_at(offset, 1 << 16)

@@ -68,7 +68,7 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
             f"{AudioLimits.max_channels} channels (transpose (channels, N))"
         )
     floats = as_floats(array)
-    level = Level("samples")
+    level = LevelCheck("samples")
     for start in range(0, len(floats), BLOCK_FRAMES):
         level.check(floats[start : start + BLOCK_FRAMES], source_rate)
     channels = floats.shape[1]
@@ -86,7 +86,7 @@ class BlockReader:
 
     def __init__(self, sample_rate: int) -> None:
         self.rate = _checked_rate(sample_rate)
-        self._level = Level("samples")
+        self._level = LevelCheck("samples")
 
     def __call__(self, block: Any) -> np.ndarray:
         """The samples (n,) of `block`, a copy.
@@ -157,7 +157,7 @@ def _checked_rate(sample_rate: Any) -> int:
     return int(sample_rate)
 
 
-class Level:
+class LevelCheck:
     """Refuses samples that are no numbers, and remembers the loudest."""
 
     def __init__(self, label: str) -> None:
@@ -193,6 +193,6 @@ class Level:
         ]
 
 
-def joined(blocks: Iterable[np.ndarray]) -> np.ndarray:
+def concatenated(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """The blocks (n,) as one array (N,) float32."""
     return np.concatenate([np.zeros(0, np.float32), *blocks])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
-from asr.audio.byte_source import Source
+from asr.audio.byte_source import ByteSource
 from asr.audio.decoder import BLOCK_FRAMES, Block, CannotDecodeError
 
 #: Headers of unknown length say one of these (or more): not a promise of that many samples.
@@ -30,7 +30,7 @@ class _ForwardFile(soundfile.SoundFile):
 class SndfileDecoder:
     """A decoder (see `asr.audio.decoder.Decoder`) over libsndfile."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         source.seek(0)
         try:
             self._file = _ForwardFile(source)

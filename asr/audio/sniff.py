@@ -10,22 +10,22 @@ HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Kind:
+class ContentType:
     """`key` names a sound format, or is "" for what is not sound; `text` is for messages."""
 
     key: str
     text: str
 
 
-UNKNOWN = Kind("unknown", "unknown data")
+UNKNOWN = ContentType("unknown", "unknown data")
 
 #: What a file of chunks (RIFF, IFF) holds, by its bytes 8 to 12.
 _CHUNKED = {
-    b"WAVE": Kind("wav", "a WAV file"),
-    b"AVI ": Kind("avi", "an AVI file"),
-    b"AIFF": Kind("aiff", "an AIFF file"),
-    b"AIFC": Kind("aiff", "an AIFF file"),
-    b"WEBP": Kind("", "a WebP picture"),
+    b"WAVE": ContentType("wav", "a WAV file"),
+    b"AVI ": ContentType("avi", "an AVI file"),
+    b"AIFF": ContentType("aiff", "an AIFF file"),
+    b"AIFC": ContentType("aiff", "an AIFF file"),
+    b"WEBP": ContentType("", "a WebP picture"),
 }
 
 #: (offset, magic, key, text); the first match counts.
@@ -83,31 +83,31 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
 _WORDS = (b"BM", b"BZh", b"MAC ", b"ID3", b"Rar!", b"GIF8")
 
 
-def sniff(head: bytes) -> Kind:
+def sniff(head: bytes) -> ContentType:
     """The kind of file that starts with `head` (`HEAD_BYTES` of it, or the whole file)."""
     if head.startswith((b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")) and head[8:12] in _CHUNKED:
         return _CHUNKED[head[8:12]]
     for offset, magic, key, text in _MAGIC:
         if head.startswith(magic, offset) and not (magic in _WORDS and _is_text(head)):
-            return Kind(key, text)
+            return ContentType(key, text)
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
-        return Kind("aac", "an AAC file")
+        return ContentType("aac", "an AAC file")
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and not _is_text(head):
-        return Kind("mp3", "an MP3 file")
+        return ContentType("mp3", "an MP3 file")
     if len(head) > 188 and head[0] == head[188] == 0x47:
-        return Kind("mpegts", "an MPEG transport stream")
+        return ContentType("mpegts", "an MPEG transport stream")
     if not head.strip(b"\0"):
-        return Kind("", "nothing but zero bytes: a copy or recording that failed")
+        return ContentType("", "nothing but zero bytes: a copy or recording that failed")
     return _text_kind(head) if _is_text(head) else UNKNOWN
 
 
-def _text_kind(head: bytes) -> Kind:
+def _text_kind(head: bytes) -> ContentType:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head")):
-        return Kind("", "a web page")
+        return ContentType("", "a web page")
     if start.startswith(b"<?xml") or start.startswith(b"<svg"):
-        return Kind("", "an XML document")
-    return Kind("", "text")
+        return ContentType("", "an XML document")
+    return ContentType("", "text")
 
 
 def _is_text(head: bytes) -> bool:

@@ -9,15 +9,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from asr.audio.byte_source import Source, open_source
-from asr.audio.container_end import ending
-from asr.audio.decoder import Block, Decoder
+from asr.audio.byte_source import ByteSource, open_bytes
+from asr.audio.container_end import inspect_end
+from asr.audio.decoder import AudioDecoder, Block
 from asr.audio.formats import open_decoder
 from asr.audio.interrupts import interrupts_wait, uninterrupted
 from asr.audio.limits import MIN_RATE, AudioLimits
 from asr.audio.mix import Downmix, carrying_channels
 from asr.audio.resample import Resampler
-from asr.audio.samples import Audio, Level, joined
+from asr.audio.samples import Audio, LevelCheck, concatenated
 
 _ENDINGS = (
     ".3gp .aac .aif .aifc .aiff .amr .au .avi .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 "
@@ -46,10 +46,10 @@ class AudioStream:
         notes: sentences about the input that a person should read.
     """
 
-    def __init__(self, source: Source, rate: int, limits: AudioLimits) -> None:
+    def __init__(self, source: ByteSource, rate: int, limits: AudioLimits) -> None:
         self._source = source
         self._limits = limits
-        self._ending = ending(source)
+        self._ending = inspect_end(source)
         self._decoder = self._open_checked()
         self.name = source.label
         self.rate = rate
@@ -58,7 +58,7 @@ class AudioStream:
         self.seconds = 0.0
         self.truncated: float | None = None
         self.notes: list[str] = []
-        self._level = Level(source.shown)
+        self._level = LevelCheck(source.shown)
         try:
             self._mix = Downmix(self.channels, self._carrying_channels())
         except BaseException:
@@ -87,7 +87,7 @@ class AudioStream:
             self._decoder.close()
             self._source.close()
 
-    def _open_checked(self) -> Decoder:
+    def _open_checked(self) -> AudioDecoder:
         """A decoder whose rate and channels are within the limits."""
         with interrupts_wait():
             decoder = open_decoder(self._source, self._ending)
@@ -103,7 +103,7 @@ class AudioStream:
         _close(decoder)
         raise self._source.problem(f"{found}; {wanted}")
 
-    def _limited(self, decoder: Decoder) -> Iterator[Block]:
+    def _limited(self, decoder: AudioDecoder) -> Iterator[Block]:
         """The decoder's blocks as far as the cap on duration."""
         frames = 0
         for block in uninterrupted(decoder.blocks()):
@@ -165,7 +165,7 @@ class AudioStream:
         self.notes += [*self._decoder.notes, *self._level.notes(), *self._mix.notes()]
 
 
-def _close(decoder: Decoder) -> None:
+def _close(decoder: AudioDecoder) -> None:
     with interrupts_wait():
         decoder.close()
 
@@ -191,7 +191,7 @@ def open_audio(
             samples that are no numbers, or is over a limit. A cut or damaged file is no error as
             long as anything can be decoded: see `AudioStream.truncated`.
     """
-    opened = open_source(source, limits)
+    opened = open_bytes(source, limits)
     try:
         return AudioStream(opened, rate, limits)
     except BaseException:
@@ -207,5 +207,5 @@ def load_audio(
 ) -> Audio:
     """Decodes a whole input, as `open_audio`, into memory: 230 MB an hour at 16 kHz."""
     with open_audio(source, rate, limits) as stream:
-        samples = joined(stream)
+        samples = concatenated(stream)
         return Audio(samples, rate, stream.truncated, tuple(stream.notes))

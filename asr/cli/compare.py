@@ -20,7 +20,7 @@ from asr.transcribe.files.outputs import check_output
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair
-    from asr.evaluate.corpus import Utterance
+    from asr.evaluate.corpus import ReferenceUtterance
     from asr.evaluate.interval import Interval
     from asr.evaluate.report.sound import Mode
     from asr.evaluate.results import Results
@@ -88,7 +88,7 @@ def compare(
     for model in models:
         check_model_folder(model)
     check_output("--html", html)
-    from asr.atomic import write_whole
+    from asr.atomic import write_atomic
     from asr.evaluate.comparison import compare as compared
     from asr.evaluate.corpus import read_utterances
     from asr.evaluate.report.page import comparison_page
@@ -112,7 +112,7 @@ def compare(
     if html is not None:
         title = f"{first.stem} and {second.stem}"
         sounds = Sounds(html_audio, html, round(html_limit * 1e6))
-        write_whole(html, comparison_page(found, (first.stem, second.stem), title, sounds))
+        write_atomic(html, comparison_page(found, (first.stem, second.stem), title, sounds))
     if as_json:
         console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
     else:
@@ -123,7 +123,7 @@ def compare(
 def _measured(
     console: Console,
     model: Path,
-    utterances: list[Utterance],
+    utterances: list[ReferenceUtterance],
     device: str,
     failed: dict[str, str],
 ) -> Results:

@@ -45,7 +45,7 @@ class Console:
         if self.as_json:
             self.event("message", message=message)
         else:
-            _log(shown(f"asr: {message}"))
+            _log(printable(f"asr: {message}"))
 
     def note(self, message: str) -> None:
         """Prints a message that nothing depends on, unless `quiet`."""
@@ -70,7 +70,7 @@ class Console:
             return
         width = shutil.get_terminal_size().columns - 1  # a full line would begin the next one
         with suppress(OSError):
-            _write(sys.stderr, f"{shown(what)} ..."[:width])
+            _write(sys.stderr, f"{printable(what)} ..."[:width])
         try:
             yield
             with suppress(ImportError):  # doctor tells of it
@@ -126,7 +126,7 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """`text` on one line: control characters are written as escapes (a name may hold newlines)."""
     return "".join(
         char if char.isprintable() or char == " " else char.encode("unicode_escape").decode()

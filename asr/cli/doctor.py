@@ -8,8 +8,8 @@ from dataclasses import asdict
 import click
 
 from asr.cli import options
-from asr.cli.console import DONE, SOME_FAILED, Console, shown
-from asr.health import Finding, examine
+from asr.cli.console import DONE, SOME_FAILED, Console, printable
+from asr.health import HealthCheck, examine
 
 
 @click.command()
@@ -42,7 +42,7 @@ def doctor(console: Console, model: str | None, as_json: bool) -> int:
     return DONE if works else SOME_FAILED
 
 
-def _report(found: list[Finding], works: bool) -> str:
+def _report(found: list[HealthCheck], works: bool) -> str:
     """A line for each finding, under the name of its topic."""
     width = max(len(one.name) for one in found)
     lines: list[str] = []
@@ -52,7 +52,7 @@ def _report(found: list[Finding], works: bool) -> str:
             lines.append(one.topic)
             topic = one.topic
         status = "WRONG" if one.status == "wrong" else one.status
-        lines.append(f"  {status:5}  {one.name:{width}}  {shown(one.told)}")
+        lines.append(f"  {status:5}  {one.name:{width}}  {printable(one.told)}")
     wrong = sum(one.status == "wrong" for one in found)
     verdict = (
         "Recordings can be transcribed here."

@@ -81,7 +81,7 @@ def evaluate(
     check_model(model, lm, no_lm)
     for option, path in (("-o", output), ("--html", html)):
         check_output(option, path)
-    from asr.atomic import write_whole
+    from asr.atomic import write_atomic
     from asr.cli.evaluation_tables import summary
     from asr.evaluate.breakdown import breakdown
     from asr.evaluate.classes import Known
@@ -108,11 +108,11 @@ def evaluate(
     parts = breakdown(found.scored, known)
     try:
         if output is not None:
-            write_whole(output, result_lines(Results(found.scored, found.normalizer)))
+            write_atomic(output, result_lines(Results(found.scored, found.normalizer)))
         if html is not None:
             title = f"{recognizer.name} on {manifest.stem}"
             sounds = Sounds(html_audio, html, round(html_limit * 1e6))
-            write_whole(html, evaluation_page(found, parts, known, title, sounds))
+            write_atomic(html, evaluation_page(found, parts, known, title, sounds))
     finally:  # a disk that is full by now must not cost the result as well
         if as_json:
             values = found.to_dict() | parts.to_dict()

@@ -113,10 +113,10 @@ def finetune(
 
 
 def _report(console: Console, adapted: Adapted) -> int:
-    from asr.train.adapt.finetune import table
+    from asr.train.adapt.finetune import result_table
 
     if adapted.comparisons:
-        console.print(f"\n{table(adapted.comparisons)}\n")
+        console.print(f"\n{result_table(adapted.comparisons)}\n")
     console.print(f"model: {adapted.model}\n")
     failed: dict[str, str] = {}
     for one in adapted.comparisons:

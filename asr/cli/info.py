@@ -14,7 +14,7 @@ import asr
 from asr.cli import options
 from asr.cli.console import DONE, Console
 from asr.cli.load import shown_name
-from asr.cli.summary import about
+from asr.cli.summary import folder_summary
 from asr.folders import model_folder
 
 
@@ -39,7 +39,7 @@ def info(console: Console, folder: Path | None, model: str | None, as_json: bool
     try:
         with console.working(f"opening {shown_name(asked)}"):
             model_folder(asked)
-            facts |= about(asked)
+            facts |= folder_summary(asked)
     finally:  # what the program runs on is worth knowing above all where a model does not open
         with console.working("looking at what is installed"):
             facts["environment"] = about_environment()

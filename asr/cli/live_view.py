@@ -93,10 +93,10 @@ class TerminalView:
 def _times(segment: Segment) -> Any:
     from rich.text import Text
 
-    return Text(f"{clock(segment.start)} - {clock(segment.end)} ", style="cyan")
+    return Text(f"{clock_time(segment.start)} - {clock_time(segment.end)} ", style="cyan")
 
 
-def clock(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     """Seconds as people read them: 1:02.5, 1:00:02.5."""
     tenths = round(seconds * 10)
     minutes, tenths = divmod(tenths, 600)

@@ -21,7 +21,7 @@ def check_model(model: str | Path | None, lm: str | None = None, no_lm: bool = F
         click.UsageError: --lm and --no-lm are both given.
         ModelError: a folder is not what it should be.
     """
-    asked = options.language_model(lm, no_lm)
+    asked = options.lm_argument(lm, no_lm)
     check_model_folder(model_folder(model))
     if isinstance(asked, str):
         check_lm_folder(Path(asked))
@@ -46,7 +46,7 @@ def open_model(
         from asr.transcribe.recognizer import load_model
 
         options.leave_cores_free()
-        return load_model(model, device, lm=options.language_model(lm, no_lm), **more)
+        return load_model(model, device, lm=options.lm_argument(lm, no_lm), **more)
 
 
 def note_confidence(console: Console, recognizer: Recognizer, search: Mapping[str, Any]) -> None:

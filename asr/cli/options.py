@@ -241,7 +241,7 @@ def search_options(command: F) -> F:
     return model_options(fast(accurate(batch_seconds(command))))
 
 
-def language_model(lm: str | None, no_lm: bool) -> str | bool | None:
+def lm_argument(lm: str | None, no_lm: bool) -> str | bool | None:
     """What --lm and --no-lm mean to `load_model`."""
     if lm is not None and no_lm:
         raise click.UsageError("--lm and --no-lm do not go together; give one of them")

@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass
-class Progress:
+class ProgressDisplay:
     """Counts inputs and seconds of sound; `bar` is rich's, None where there is no terminal.
 
     With the length of all sound known, the bar is of seconds and tells how long is left;
@@ -72,16 +72,16 @@ class Progress:
 @contextmanager
 def progress(
     inputs: int | None, seconds: float | None = None, quiet: bool = False
-) -> Iterator[Progress]:
+) -> Iterator[ProgressDisplay]:
     """Shows the progress of a run until the block ends; nothing where stderr is no terminal.
 
     Args:
         inputs: how many there are, None: unknown.
-        seconds: how long all of them are, None: unknown; see `Progress.expect`.
+        seconds: how long all of them are, None: unknown; see `ProgressDisplay.expect`.
         quiet: show nothing on a terminal either.
     """
     if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield Progress(inputs=inputs, seconds=seconds)
+        yield ProgressDisplay(inputs=inputs, seconds=seconds)
         return
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -97,14 +97,14 @@ def progress(
         transient=True,
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )
-    shown = Progress(bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds)
+    shown = ProgressDisplay(bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds)
     shown.show()
     with bar:
         yield shown
 
 
 def measure_in_background(
-    shown: Progress, paths: Sequence[Any], length: Callable[[Any], float | None]
+    shown: ProgressDisplay, paths: Sequence[Any], length: Callable[[Any], float | None]
 ) -> dict[Any, float]:
     """Finds out, beside the work, how long all inputs are, and then tells the progress.
 

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asr.atomic import write_whole
-from asr.cli.console import Console, shown
+from asr.atomic import write_atomic
+from asr.cli.console import Console, printable
 from asr.errors import AsrError
 from asr.output import FORMATS, OutputOptions
-from asr.transcribe.files.outputs import Job
+from asr.transcribe.files.outputs import TranscribeJob
 from asr.types import Transcript
 
 if TYPE_CHECKING:
-    from asr.transcribe.files.source import Source
+    from asr.transcribe.files.source import AudioSource
 
 
 @dataclass
-class Delivery:
+class ResultWriter:
     """Where results go: to the files of their job, or as lines on stdout; and who is told of it."""
 
     console: Console
@@ -37,7 +37,7 @@ class Delivery:
     begun: float = field(default_factory=time.monotonic)
     _starts: dict[str, float] = field(default_factory=dict)
 
-    def sources(self, jobs: Iterable[Job]) -> Iterator[Source]:
+    def sources(self, jobs: Iterable[TranscribeJob]) -> Iterator[AudioSource]:
         """The inputs of `jobs`; each is told to have started when it is asked for."""
         self.begun = time.monotonic()
         for job in jobs:
@@ -45,7 +45,7 @@ class Delivery:
             self.console.event("started", input=job.input.label)
             yield job.input.source
 
-    def deliver(self, job: Job, result: Transcript | AsrError) -> None:
+    def deliver(self, job: TranscribeJob, result: Transcript | AsrError) -> None:
         """Writes or prints one result.
 
         Raises:
@@ -60,9 +60,9 @@ class Delivery:
             return
         if not self.console.as_json:  # there they are part of the event
             for note in result.notes:
-                self.console.note(f"{shown(label)}: {note}")
+                self.console.note(f"{printable(label)}: {note}")
         for name, path in job.files.items():
-            write_whole(path, FORMATS[name](result, self.options))
+            write_atomic(path, FORMATS[name](result, self.options))
         if not job.files:
             self._print(job, result)
         self.count += 1
@@ -84,7 +84,7 @@ class Delivery:
             **_speed(seconds, self.sound),
         )
 
-    def _tell_done(self, job: Job, result: Transcript, seconds: float) -> None:
+    def _tell_done(self, job: TranscribeJob, result: Transcript, seconds: float) -> None:
         self.console.event(
             "done",
             input=job.input.label,
@@ -95,11 +95,11 @@ class Delivery:
             files=[str(path) for path in job.files.values()],
         )
 
-    def _print(self, job: Job, transcript: Transcript) -> None:
+    def _print(self, job: TranscribeJob, transcript: Transcript) -> None:
         if self.printed != "txt":
             text = FORMATS[self.printed](transcript, self.options)
         else:
-            name = f"{shown(job.input.label)}: " if self.named else ""
+            name = f"{printable(job.input.label)}: " if self.named else ""
             text = f"{name}{transcript.text}".rstrip(" ") + "\n"
         self.console.print(text)
 

@@ -16,7 +16,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
-from asr.cli.live_view import LATE_SECONDS, clock, view
+from asr.cli.live_view import LATE_SECONDS, clock_time, view
 from asr.cli.load import check_model, note_confidence, open_model
 from asr.errors import AsrError, AudioError
 from asr.output import end_line
@@ -243,7 +243,7 @@ class Listening:
 
     def _watch(self, update: StreamUpdate) -> None:
         """Tells when sound is lost or late, each the first time."""
-        now = f"at {clock(self.live.stream.seconds)}"
+        now = f"at {clock_time(self.live.stream.seconds)}"
         if self.timed and update.lag >= LATE_SECONDS > self.most_lag:
             self.console.say(f"{now}: hearing is {update.lag:.1f} s behind the sound")
         self.most_lag = max(self.most_lag, update.lag)

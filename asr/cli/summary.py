@@ -12,7 +12,7 @@ from asr.folders import CONFIG, check_model_folder, model_folder
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
 
 
-def about(path: Path | None) -> dict[str, dict[str, Any]]:
+def folder_summary(path: Path | None) -> dict[str, dict[str, Any]]:
     """The facts of a folder, under the name of its kind.
 
     A model, a language model and a tokenizer are opened and checked whole. The folder of a training
@@ -28,12 +28,12 @@ def about(path: Path | None) -> dict[str, dict[str, Any]]:
     for inner in (folder, folder / "model", folder / "lm"):
         if (inner / CONFIG).is_file():
             if _is_lm(inner):
-                return {"language_model": about_lm(inner)}
-            return {"model": about_model(inner)}
+                return {"language_model": lm_summary(inner)}
+            return {"model": model_summary(inner)}
     if any((folder / name).is_file() for name in TOKENIZERS):
-        return {"tokenizer": about_tokenizer(folder)}
+        return {"tokenizer": tokenizer_summary(folder)}
     if (folder / "checkpoints").is_dir():
-        return {"run": about_run(folder)}
+        return {"run": run_summary(folder)}
     check_model_folder(folder)
     raise AssertionError(f"{folder} has no {CONFIG}")
 
@@ -49,7 +49,7 @@ def _is_lm(folder: Path) -> bool:
         return False  # opening it says what is wrong with it
 
 
-def about_model(folder: Path) -> dict[str, Any]:
+def model_summary(folder: Path) -> dict[str, Any]:
     """Figures of a model folder.
 
     Raises:
@@ -81,7 +81,7 @@ def about_model(folder: Path) -> dict[str, Any]:
     }
 
 
-def about_lm(folder: Path) -> dict[str, Any]:
+def lm_summary(folder: Path) -> dict[str, Any]:
     """Figures of the folder of a language model.
 
     Raises:
@@ -106,7 +106,7 @@ def about_lm(folder: Path) -> dict[str, Any]:
     }
 
 
-def about_tokenizer(folder: Path) -> dict[str, Any]:
+def tokenizer_summary(folder: Path) -> dict[str, Any]:
     """Figures of a tokenizer's folder.
 
     Raises:
@@ -125,7 +125,7 @@ def about_tokenizer(folder: Path) -> dict[str, Any]:
     }
 
 
-def about_run(folder: Path) -> dict[str, Any]:
+def run_summary(folder: Path) -> dict[str, Any]:
     """How far a training run has come that has made no model yet."""
     from asr.train.report.log import read_log
 

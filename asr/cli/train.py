@@ -28,9 +28,9 @@ EXAMPLE = Path(__file__).parents[1] / "train" / "example.yaml"
 def _show_keys(context: click.Context, _: click.Parameter, value: bool) -> None:
     if not value:
         return
-    from asr.train.keys import recipe_keys, written
+    from asr.train.keys import format_keys, recipe_keys
 
-    context.ensure_object(Console).print(written(recipe_keys()))
+    context.ensure_object(Console).print(format_keys(recipe_keys()))
     context.exit()
 
 

@@ -14,11 +14,11 @@ from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.load import check_model, note_confidence, open_model
 from asr.cli.output_options import check_nbest, output_options, subtitle_config
 from asr.cli.progress import measure_in_background, progress
-from asr.cli.results import Delivery
+from asr.cli.results import ResultWriter
 from asr.errors import AsrError
 from asr.output import WITH_CONFIDENCE, OutputOptions
 from asr.transcribe.files.inputs import STDIN, Input, find_inputs, missing
-from asr.transcribe.files.outputs import Job, check_folders, plan_outputs
+from asr.transcribe.files.outputs import TranscribeJob, check_folders, output_jobs
 from asr.types import Transcript
 
 
@@ -83,7 +83,11 @@ def transcribe(
 
     found = list(find_inputs(paths, AUDIO_ENDINGS, recursive))
     inputs = [item for item in found if isinstance(item, Input)]
-    jobs = plan_outputs(inputs, output, formats) if output else [Job(one, {}) for one in inputs]
+    jobs = (
+        output_jobs(inputs, output, formats)
+        if output
+        else [TranscribeJob(one, {}) for one in inputs]
+    )
     todo = [job for job in jobs if not (skip_existing and job.done)]
     check_folders(todo)
     problems = [item for item in found if isinstance(item, AsrError)]
@@ -91,7 +95,7 @@ def transcribe(
         console.problem(problem)
     if len(todo) < len(jobs):
         console.note(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
-    delivery = Delivery(console, printed=formats[0], named=len(found) > 1, options=written)
+    delivery = ResultWriter(console, printed=formats[0], named=len(found) > 1, options=written)
     delivery.refused = len(problems)
     if present := _present(todo, delivery):
         run(present, delivery, **choices)
@@ -99,7 +103,7 @@ def transcribe(
     return SOME_FAILED if delivery.refused or delivery.failed else DONE
 
 
-def _present(jobs: list[Job], delivery: Delivery) -> list[Job]:
+def _present(jobs: list[TranscribeJob], delivery: ResultWriter) -> list[TranscribeJob]:
     """The jobs whose input is there; of the others is told before a model is opened."""
     present = []
     for job in jobs:
@@ -112,8 +116,8 @@ def _present(jobs: list[Job], delivery: Delivery) -> list[Job]:
 
 
 def run(
-    jobs: list[Job],
-    delivery: Delivery,
+    jobs: list[TranscribeJob],
+    delivery: ResultWriter,
     model: str | None,
     device: str,
     max_hours: float,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from asr.cli import options
-from asr.cli.console import DONE, SOME_FAILED, WRONG_CALL, Console, shown
+from asr.cli.console import DONE, SOME_FAILED, WRONG_CALL, Console, printable
 from asr.cli.progress import progress
 from asr.dependencies import need
 from asr.evaluate.error_rate import number_of
@@ -17,8 +17,8 @@ from asr.evaluate.error_rate import number_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from asr.data.corpus_checks import Finding
-    from asr.data.validate import Report
+    from asr.data.corpus_checks import CorpusFinding
+    from asr.data.validate import ValidationReport
 
 #: Findings of a kind that are printed without --all.
 _SHOWN = 10
@@ -128,12 +128,12 @@ def _normalizer(folder: Path | None) -> Callable[[str], str]:
     return TextNormalizer()
 
 
-def _text(report: Report, limit: int | None) -> str:
+def _text(report: ValidationReport, limit: int | None) -> str:
     """The report for people."""
     from asr.data.histogram import histogram
 
     lines = [
-        f"manifest    {shown(report.manifest)}",
+        f"manifest    {printable(report.manifest)}",
         f"utterances  {report.utterances}",
         f"hours       {report.hours:.2f}",
         f"speakers    {report.speakers or 'not named'}",
@@ -148,7 +148,7 @@ def _text(report: Report, limit: int | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _findings(report: Report, limit: int | None) -> list[str]:
+def _findings(report: ValidationReport, limit: int | None) -> list[str]:
     from asr.data.corpus_checks import KINDS
 
     counts = report.counts()
@@ -165,9 +165,12 @@ def _findings(report: Report, limit: int | None) -> list[str]:
     return [*lines, f"{number_of(bad, 'problem')}, {others} to look at"]
 
 
-def _rows(found: list[Finding], limit: int | None) -> list[str]:
+def _rows(found: list[CorpusFinding], limit: int | None) -> list[str]:
     kept = found if limit is None else found[:limit]
-    wide = min(40, max(len(shown(one.id)) for one in kept))
-    rows = [f"  {shown(one.id):<{wide}}{'  ' if wide else ''}{shown(one.detail)}" for one in kept]
+    wide = min(40, max(len(printable(one.id)) for one in kept))
+    rows = [
+        f"  {printable(one.id):<{wide}}{'  ' if wide else ''}{printable(one.detail)}"
+        for one in kept
+    ]
     rest = len(found) - len(kept)
     return [*rows, f"  ... and {rest} more (--all lists them)"] if rest else rows

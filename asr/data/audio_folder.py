@@ -7,11 +7,11 @@ from pathlib import Path
 
 from asr.data.durations import all_seconds, audio_below
 from asr.data.lines import text_lines
-from asr.data.utterance import Entry
+from asr.data.utterance import Utterance
 from asr.errors import AudioError, ManifestError
 
 
-def folder_entries(folder: Path, texts: bool) -> Iterator[Entry | ManifestError]:
+def folder_utterances(folder: Path, texts: bool) -> Iterator[Utterance | ManifestError]:
     """An utterance for each audio file, by its path in the folder.
 
     Its text is `NAME.txt` beside `NAME.wav` (or any other ending), or the line `NAME text` of a
@@ -32,7 +32,7 @@ def folder_entries(folder: Path, texts: bool) -> Iterator[Entry | ManifestError]
             continue
         # an unreadable file stays an entry, so that it is reported as such
         duration = None if isinstance(length, AudioError) else length or None
-        yield Entry(name, str(file), duration, text, str(file))
+        yield Utterance(name, str(file), duration, text, str(file))
 
 
 def _text(file: Path, listed: dict[str, str]) -> str:

@@ -45,7 +45,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """The items of batch number `index` (from 0) of an epoch.
 
     `rows` and `seconds` are the shape of its bucket, which the batch is padded to: oneDNN on CPUs
@@ -69,7 +69,7 @@ def one_item_a_cut(cuts: Iterable[Cut], epoch: int) -> Iterator[Item]:
     return (Item(cut.id, cut.duration, (cut,)) for cut in cuts)
 
 
-class BatchSampler(Sampler[Plan]):
+class BatchSampler(Sampler[BatchPlan]):
     """Yields the batches of one epoch after the other, the same for the same arguments.
 
     No batch is ever longer than `batch_seconds`, counted with its padding: rows x longest row.
@@ -142,19 +142,19 @@ class BatchSampler(Sampler[Plan]):
             return self.cuts
         return self.cuts[:: len(self.cuts) // BOUNDS_FROM]
 
-    def __iter__(self) -> Iterator[Plan]:
+    def __iter__(self) -> Iterator[BatchPlan]:
         """Batches of the current epoch that are not done yet."""
         epoch, start = self.epoch, self._done
         for index, group in enumerate(islice(self._groups(epoch), start, None), start=start):
             yield self._plan(epoch, index, group[self.rank])
 
-    def _plan(self, epoch: int, index: int, items: tuple[Item, ...]) -> Plan:
+    def _plan(self, epoch: int, index: int, items: tuple[Item, ...]) -> BatchPlan:
         longest = max(item.duration for item in items)
         bucket = min(bisect_left(self.bounds, longest), len(self.bounds) - 1)
         rows = max(len(items), self.sizes[bucket])
         while (half := -(-rows // 2)) >= len(items) and half < rows:
             rows = half
-        return Plan(epoch, index, items, rows, max(longest, self.bounds[bucket]))
+        return BatchPlan(epoch, index, items, rows, max(longest, self.bounds[bucket]))
 
     def set_epoch(self, epoch: int) -> None:
         """Goes to the start of `epoch`, or stays where it is if this is the current one."""

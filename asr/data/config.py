@@ -99,7 +99,7 @@ class AugmentConfig(Config):
         return min(self.speed.factors) if self.speed is not None else 1.0
 
 
-class Source(Config):
+class CorpusSource(Config):
     """A corpus and how often each of its utterances is heard in an epoch.
 
     A recipe may write the path alone. `repeat: 3` hears each utterance three times an epoch,
@@ -116,7 +116,7 @@ class DataConfig(Config):
     """Corpora, and how batches are made of them.
 
     Attributes:
-        train: corpora to train on; a path, a `Source`, or a list of these.
+        train: corpora to train on; a path, a `CorpusSource`, or a list of these.
         dev: corpora to validate on.
         batch_seconds: hard cap on the audio of a batch, padding included.
         batch_utterances: hard cap on the rows of a batch.
@@ -136,8 +136,8 @@ class DataConfig(Config):
         leakage: what to do about audio that is both in `train` and in `dev`.
     """
 
-    train: tuple[Source, ...] = ()
-    dev: tuple[Source, ...] = ()
+    train: tuple[CorpusSource, ...] = ()
+    dev: tuple[CorpusSource, ...] = ()
     batch_seconds: float = Field(200.0, gt=0)
     batch_utterances: int = Field(512, ge=1)
     min_seconds: float = Field(0.1, ge=0)

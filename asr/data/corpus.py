@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from asr.data.config import DataConfig, Source
+from asr.data.config import CorpusSource, DataConfig
 from asr.data.durations import all_seconds
 from asr.data.epoch import SHARE
 from asr.data.manifest import read_manifest
@@ -56,7 +56,7 @@ class Corpus:
         return lines
 
 
-def load_corpus(sources: Sequence[Source], config: DataConfig, training: bool) -> Corpus:
+def load_corpus(sources: Sequence[CorpusSource], config: DataConfig, training: bool) -> Corpus:
     """Reads and checks corpora; durations become those of the audio (from its headers).
 
     For training, utterances outside `min_seconds` to `max_seconds` are left out, and each
@@ -179,7 +179,7 @@ def _check_texts(cuts: Sequence[Cut], config: DataConfig) -> None:
         )
 
 
-def _repeated(cuts: Sequence[Cut], source: Source, training: bool) -> Iterator[Cut]:
+def _repeated(cuts: Sequence[Cut], source: CorpusSource, training: bool) -> Iterator[Cut]:
     """Each cut as often as its source says; a remaining share is drawn anew each epoch."""
     from lhotse.utils import fastcopy
 
@@ -196,7 +196,11 @@ class _Interleaved:
     """Corpora that do not fit into memory, read side by side in proportion to their repeats."""
 
     def __init__(
-        self, sets: Sequence[Any], sources: Sequence[Source], config: DataConfig, training: bool
+        self,
+        sets: Sequence[Any],
+        sources: Sequence[CorpusSource],
+        config: DataConfig,
+        training: bool,
     ) -> None:
         from lhotse import CutSet
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from asr.data.inspection import Heard
+from asr.data.inspection import InspectedUtterance
 from asr.errors import shortened
 from asr.text import Tokenizer
 from asr.text.tokenizer import frames_needed
@@ -42,7 +42,7 @@ KINDS: Mapping[str, tuple[str, bool]] = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class CorpusFinding:
     """One thing that is wrong: what kind (of `KINDS`), with what, and how."""
 
     kind: str
@@ -51,34 +51,36 @@ class Finding:
 
 
 def single_findings(
-    heard: Heard,
+    heard: InspectedUtterance,
     normalise: Callable[[str], str],
     tokenizer: Tokenizer | None,
     frames_per_second: float,
     no_speech: bool,
-) -> Iterator[Finding]:
+) -> Iterator[CorpusFinding]:
     """What is wrong with one utterance on its own, characters aside."""
     text = normalise(heard.text)
     spoken = any(map(str.isalnum, text))
     if not spoken and not no_speech:
-        yield Finding("text", heard.id, f"text is {heard.text!r}")
+        yield CorpusFinding("text", heard.id, f"text is {heard.text!r}")
     if heard.problem is not None:
-        yield Finding("audio", heard.id, heard.problem)
+        yield CorpusFinding("audio", heard.id, heard.problem)
         return
     if abs(heard.declared - heard.seconds) > DURATION_TOLERANCE:
         detail = f"manifest {heard.declared:.3f} s, audio {heard.seconds:.3f} s"
-        yield Finding("duration", heard.id, detail)
+        yield CorpusFinding("duration", heard.id, detail)
     if spoken and heard.peak < SILENT_PEAK:
-        yield Finding(
+        yield CorpusFinding(
             "silent", heard.id, f"{heard.seconds:.2f} s, text is {shortened(heard.text, 40)!r}"
         )
     if heard.clipped > CLIPPED_SHARE:
-        yield Finding("clipped", heard.id, f"{heard.clipped:.2%} of {heard.seconds:.2f} s")
+        yield CorpusFinding("clipped", heard.id, f"{heard.clipped:.2%} of {heard.seconds:.2f} s")
     if tokenizer is not None:
         needed = frames_needed(tokenizer.encode(text))
         frames = math.floor(heard.seconds * frames_per_second)
         if needed > frames:
-            yield Finding("labels", heard.id, f"CTC needs {needed} frames, there are {frames}")
+            yield CorpusFinding(
+                "labels", heard.id, f"CTC needs {needed} frames, there are {frames}"
+            )
 
 
 class UnknownCharacters:
@@ -97,40 +99,44 @@ class UnknownCharacters:
             self.counts[character] += count
             self.examples.setdefault(character, (name, text))
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[CorpusFinding]:
         """A finding for each character, the most frequent first."""
         for character, count in self.counts.most_common():
             name, text = self.examples[character]
             at = text.find(character)
             around = text[max(0, at - 20) : at + 20]
             shown = f"{character!r} (U+{ord(character):04X})"
-            yield Finding("characters", shown, f"{count} times, first in {name}: ...{around}...")
+            yield CorpusFinding(
+                "characters", shown, f"{count} times, first in {name}: ...{around}..."
+            )
 
 
-def same_twice(everything: Iterable[Heard]) -> Iterator[Finding]:
+def same_twice(everything: Iterable[InspectedUtterance]) -> Iterator[CorpusFinding]:
     """Utterances whose decoded sound is that of an earlier one; silence is not compared."""
     first: dict[str, str] = {}
     for heard in everything:
         if heard.problem is None and heard.peak >= SILENT_PEAK:
             known = first.setdefault(heard.digest, heard.id)
             if known != heard.id:
-                yield Finding("twice", heard.id, f"same as {known}")
+                yield CorpusFinding("twice", heard.id, f"same as {known}")
 
 
-def leaks(one: Iterable[Heard], other: Iterable[Heard]) -> Iterator[Finding]:
+def leaks(
+    one: Iterable[InspectedUtterance], other: Iterable[InspectedUtterance]
+) -> Iterator[CorpusFinding]:
     """Utterances of `one` whose decoded sound is also in `other`, and speakers in both."""
     known = {h.digest: h.id for h in other if h.problem is None and h.peak >= SILENT_PEAK}
     for heard in one:
         if heard.digest in known:
-            yield Finding("leak", heard.id, f"is {known[heard.digest]} there")
+            yield CorpusFinding("leak", heard.id, f"is {known[heard.digest]} there")
     here = Counter(speaker for heard in one for speaker in heard.speakers)
     there = Counter(speaker for heard in other for speaker in heard.speakers)
     for speaker in sorted(here.keys() & there.keys()):
         counts = f"{here[speaker]} utterances here, {there[speaker]} there"
-        yield Finding("speakers", speaker, counts)
+        yield CorpusFinding("speakers", speaker, counts)
 
 
-def unusual_rates(rates: Mapping[str, float]) -> Iterator[Finding]:
+def unusual_rates(rates: Mapping[str, float]) -> Iterator[CorpusFinding]:
     """Utterances spoken far faster or slower than the corpus usually is.
 
     Compared on a logarithmic scale with the median and the median distance from it, which a few
@@ -146,4 +152,4 @@ def unusual_rates(rates: Mapping[str, float]) -> Iterator[Finding]:
         if abs(value - middle) > limit:
             usual = math.exp(middle)
             detail = f"{rates[name]:.1f} characters a second, usual are {usual:.1f}"
-            yield Finding("rate", name, detail)
+            yield CorpusFinding("rate", name, detail)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from asr.data.batches import Item, Plan
+from asr.data.batches import BatchPlan, Item
 from asr.data.samples import cut_samples
 from asr.data.utterance import text_of
 from asr.errors import AudioError
@@ -20,10 +20,10 @@ from asr.text import BLANK
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
-    from asr.data.render_plan import Cues
+    from asr.data.render_plan import RenderPlan
     from asr.data.samples import SampleCache
 
-#: Tokens are padded to a multiple of this, so that few widths occur (see `Plan`).
+#: Tokens are padded to a multiple of this, so that few widths occur (see `BatchPlan`).
 TOKEN_STEP = 16
 
 
@@ -34,9 +34,9 @@ class Batch:
     `samples` (B, N) float32 and `lengths` (B,); what stands beyond a row's length is zero.
     `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
-    Rows beyond `ids` are padding of length 0, see `Plan`. `left_out` says which utterances could
-    not be decoded and are missing here, where that is allowed. With `cues`, `samples` (B, 0) are
-    still to be put together on the device (`asr/data/device_sound.py`).
+    Rows beyond `ids` are padding of length 0, see `BatchPlan`. `left_out` says which utterances
+    could not be decoded and are missing here, where that is allowed. With `cues`, `samples` (B, 0)
+    are still to be put together on the device (`asr/data/device_sound.py`).
     """
 
     ids: tuple[str, ...]
@@ -49,7 +49,7 @@ class Batch:
     epoch: int = 0
     index: int = 0
     left_out: tuple[str, ...] = ()
-    cues: Cues | None = None
+    cues: RenderPlan | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -73,7 +73,8 @@ Tokenise = Callable[[str, int, str], Sequence[int]]
 
 
 class SpeechDataset(Dataset[Batch]):
-    """Makes a `Batch` of each `Plan`; its workers hold no state, so any of them may make any."""
+    """Makes a `Batch` of each `BatchPlan`; its workers hold no state, so any of them may make
+    any."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class SpeechDataset(Dataset[Batch]):
         self.tokenise = tokenise
         self.cache = cache
 
-    def __getitem__(self, plan: Plan) -> Batch:
+    def __getitem__(self, plan: BatchPlan) -> Batch:
         """Decodes, augments and pads.
 
         Raises:
@@ -115,7 +116,7 @@ class SpeechDataset(Dataset[Batch]):
             left_out=left_out,
         )
 
-    def _heard(self, plan: Plan) -> tuple[Plan, list[np.ndarray], tuple[str, ...]]:
+    def _heard(self, plan: BatchPlan) -> tuple[BatchPlan, list[np.ndarray], tuple[str, ...]]:
         """The items that can be decoded, their samples, and which cannot."""
         rows, kept, left_out = [], [], []
         for item in plan.items:
@@ -145,7 +146,7 @@ class SpeechDataset(Dataset[Batch]):
             texts = (self.normalise(text) for text in texts)
         return " ".join(text for text in texts if text)
 
-    def _tokens(self, plan: Plan, texts: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
+    def _tokens(self, plan: BatchPlan, texts: Sequence[str]) -> tuple[Tensor | None, Tensor | None]:
         if self.tokenise is None:
             return None, None
         rows = [
@@ -161,7 +162,7 @@ class SpeechDataset(Dataset[Batch]):
         return padded, lengths
 
 
-def _padded(rows: Sequence[np.ndarray], plan: Plan, sample_rate: int) -> tuple[Tensor, Tensor]:
+def _padded(rows: Sequence[np.ndarray], plan: BatchPlan, sample_rate: int) -> tuple[Tensor, Tensor]:
     lengths = torch.zeros(plan.rows, dtype=torch.int64)
     lengths[: len(rows)] = torch.tensor([len(row) for row in rows])
     width = max(int(lengths.max()), math.ceil(plan.seconds * sample_rate))

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from asr.data.augment import Augmenter
-from asr.data.batches import BatchSampler, Plan
+from asr.data.batches import BatchPlan, BatchSampler
 from asr.data.config import DataConfig
 from asr.data.dataset import Batch
 from asr.data.device_sound import DeviceSound, Store, store_noise, store_responses, store_speech
@@ -21,7 +21,7 @@ from asr.data.loader import (
     tokeniser,
     training_sampler,
 )
-from asr.data.render_plan import CueDataset
+from asr.data.render_plan import RenderPlanDataset
 from asr.errors import ConfigError
 from asr.text import Tokenizer
 
@@ -74,7 +74,7 @@ class DeviceBatches:
         self.sound = DeviceSound(speech, noise, store_responses(augmenter, device))
         self.sampler = training_sampler(kept, config, seed, rank, world_size)
         self.workers = config.workers
-        self._dataset = CueDataset(
+        self._dataset = RenderPlanDataset(
             sample_rate,
             places=places,
             clip_places=clips,
@@ -95,7 +95,9 @@ class DeviceBatches:
 class _EpochStream(IterableDataset[Batch]):
     """One epoch after the other; each worker makes every n-th batch, in an order that n leaves."""
 
-    def __init__(self, sampler: BatchSampler, dataset: CueDataset, epochs: int | None) -> None:
+    def __init__(
+        self, sampler: BatchSampler, dataset: RenderPlanDataset, epochs: int | None
+    ) -> None:
         self.sampler = sampler
         self.dataset = dataset
         self.epochs = epochs
@@ -107,7 +109,7 @@ class _EpochStream(IterableDataset[Batch]):
             if at % count == number:
                 yield self.dataset[plan]
 
-    def _plans(self) -> Iterator[Plan]:
+    def _plans(self) -> Iterator[BatchPlan]:
         epoch = self.sampler.epoch
         while self.epochs is None or epoch < self.epochs:
             self.sampler.set_epoch(epoch)

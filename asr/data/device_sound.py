@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asr.data.augment import SILENCE, Augmenter, Noises, change_speed
 from asr.data.dataset import Batch
-from asr.data.render_plan import Cues, Key, key_of
+from asr.data.render_plan import Key, RenderPlan, key_of
 from asr.data.samples import SampleCache, cut_samples
 from asr.errors import TrainingError
 
@@ -161,7 +161,7 @@ def store_responses(augmenter: Augmenter, device: torch.device) -> Tensor | None
     return padded.to(device)
 
 
-def _gathered(cues: Cues, places: Tensor) -> Tensor:
+def _gathered(cues: RenderPlan, places: Tensor) -> Tensor:
     """Where each sample of each row lies in the store, (B, N); beyond a row's end, anywhere."""
     if cues.starts.shape[1] == 1:
         inside = torch.minimum(places, (cues.sizes - 1).clamp(min=0))

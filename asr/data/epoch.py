@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHARE = "epoch_share"
 
 
-class EpochPlanner:
+class EpochItems:
     """Makes items of cuts: leaves out, joins, draws the speed."""
 
     def __init__(self, seed: int, speed: SpeedConfig | None, concatenate_seconds: float) -> None:

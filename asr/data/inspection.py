@@ -29,7 +29,7 @@ _TOGETHER = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class InspectedUtterance:
     """One utterance: what the manifest says, and what was heard.
 
     `seconds` is the length of the audio, 0 where `problem` says why there is none; `declared` that
@@ -48,18 +48,18 @@ class Heard:
     problem: str | None = None
 
 
-def hear(
+def inspect_audio(
     cuts: Iterable[Cut], jobs: int | None = None, progress: Callable[[float], None] | None = None
-) -> Iterator[Heard]:
+) -> Iterator[InspectedUtterance]:
     """Decodes every cut, in order, in `jobs` threads (decoders run outside the lock).
 
     Bounded memory: a few files a thread, whatever the size of the corpus. `progress` is told the
     seconds of each cut as it is done.
     """
     workers = max(1, jobs or os.cpu_count() or 1)
-    waiting: deque[Future[list[Heard]]] = deque()
+    waiting: deque[Future[list[InspectedUtterance]]] = deque()
 
-    def finished() -> Iterator[Heard]:
+    def finished() -> Iterator[InspectedUtterance]:
         for one in waiting.popleft().result():
             if progress is not None:
                 progress(one.seconds)
@@ -90,14 +90,14 @@ def _by_file(cuts: Iterable[Cut]) -> Iterator[list[Cut]]:
             yield group
 
 
-def _hear_file(cuts: list[Any]) -> list[Heard]:
+def _hear_file(cuts: list[Any]) -> list[InspectedUtterance]:
     cache = SampleCache(RATE)
     if len(cuts) > 1:
         cache.fill([str(audio_file(cuts[0]))], jobs=1)
     return [_hear(cut, cache) for cut in cuts]
 
 
-def _hear(cut: Any, cache: SampleCache) -> Heard:
+def _hear(cut: Any, cache: SampleCache) -> InspectedUtterance:
     said = {
         "id": cut.id,
         "text": text_of(cut),
@@ -107,9 +107,9 @@ def _hear(cut: Any, cache: SampleCache) -> Heard:
     try:
         samples = cut_samples(cut, RATE, cache)
     except AudioError as error:
-        return Heard(**said, problem=str(error))
+        return InspectedUtterance(**said, problem=str(error))
     size = np.abs(samples)
-    return Heard(
+    return InspectedUtterance(
         **said,
         seconds=len(samples) / RATE,
         peak=float(size.max(initial=0.0)),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asr.data.durations import all_seconds
 from asr.data.lines import text_lines
-from asr.data.utterance import Entry
+from asr.data.utterance import Utterance
 from asr.errors import AudioError, ManifestError
 
 #: Programs that write the sound of the one file they are given, unchanged.
@@ -23,7 +23,7 @@ _UNPACKERS = ("flac", "sph2pipe", "cat", "opusdec", "mpg123", "shorten")
 _Line = tuple[int, str]
 
 
-def kaldi_entries(folder: Path, texts: bool) -> Iterator[Entry | ManifestError]:
+def kaldi_utterances(folder: Path, texts: bool) -> Iterator[Utterance | ManifestError]:
     """One utterance, or what is wrong with it, for each line of `segments` (or of `wav.scp`)."""
     try:
         recordings = _mapping(folder / "wav.scp")
@@ -79,16 +79,16 @@ def _utterance(
     speaker: str | None,
     span: tuple[float, float] | None,
     length: float | None,
-) -> Entry | ManifestError:
+) -> Utterance | ManifestError:
     if span is None:
         # an unreadable file stays an entry, so that it is reported as such and not as a bad line
-        return Entry(name, file, length or None, text, where, speaker)
+        return Utterance(name, file, length or None, text, where, speaker)
     start, end = span
     if end < 0 and length is not None:
         end = length  # Kaldi's way of saying: to the end
     if not 0 <= start < end:
         return ManifestError(f"{where}: the segment ends ({end:g} s) before it starts; correct it")
-    return Entry(name, file, end - start, text, where, speaker, offset=start, total=length)
+    return Utterance(name, file, end - start, text, where, speaker, offset=start, total=length)
 
 
 def _mapping(path: Path) -> Mapping[str, _Line]:

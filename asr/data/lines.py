@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.data.durations import all_seconds
-from asr.data.utterance import Entry, entry_of
+from asr.data.utterance import Utterance, utterance_of
 from asr.errors import AudioError, ManifestError
 
 #: Where a line stands, and what is in it.
@@ -50,7 +50,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str | ManifestError]]:
         raise ManifestError(f"{path}: cannot be read: {error}") from None
 
 
-def json_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
+def json_utterances(path: Path, texts: bool) -> Iterator[Utterance | ManifestError]:
     """One utterance, or what is wrong with it, for each line of a JSON lines manifest."""
     yield from _entries(
         (_parsed(line, f"{path}, line {number}") for number, line in text_lines(path)), path, texts
@@ -74,7 +74,7 @@ def _parsed(line: str | ManifestError, where: str) -> _Row | ManifestError:
     return where, values
 
 
-def table_entries(path: Path, texts: bool) -> Iterator[Entry | ManifestError]:
+def table_utterances(path: Path, texts: bool) -> Iterator[Utterance | ManifestError]:
     """One utterance, or what is wrong with it, for each row of a table with a header."""
     broken = [line for _, line in text_lines(path) if isinstance(line, ManifestError)]
     yield from broken
@@ -137,7 +137,7 @@ def delimiter_of(header: str) -> str:
 
 def _entries(
     rows: Iterable[_Row | ManifestError], path: Path, texts: bool
-) -> Iterator[Entry | ManifestError]:
+) -> Iterator[Utterance | ManifestError]:
     """An entry of each row; what does not say how long its sound is, is looked at."""
     rows, lengths = iter(rows), dict[str, float | AudioError]()
     while some := list(islice(rows, _AHEAD)):
@@ -152,7 +152,7 @@ def _entries(
                 values = {"text": "", **values}
             length = lengths.get(str(path.parent / str(values.get("audio_filepath"))))
             try:
-                yield entry_of(values, path.parent, where, length)
+                yield utterance_of(values, path.parent, where, length)
             except ManifestError as error:
                 yield error
 

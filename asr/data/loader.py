@@ -17,7 +17,7 @@ from asr.data.batches import BatchSampler
 from asr.data.config import DataConfig
 from asr.data.corpus import within_seconds
 from asr.data.dataset import Batch, SpeechDataset, Tokenise
-from asr.data.epoch import EpochPlanner
+from asr.data.epoch import EpochItems
 from asr.data.samples import SampleCache, audio_file
 from asr.errors import AsrError, ManifestError
 from asr.text import Tokenizer
@@ -103,7 +103,7 @@ def training_sampler(
         cuts,
         batch_seconds=config.batch_seconds,
         longest=config.longest,
-        planner=EpochPlanner(seed, config.augment.speed, config.concatenate_seconds),
+        planner=EpochItems(seed, config.augment.speed, config.concatenate_seconds),
         buckets=config.buckets,
         short_first=config.short_first,
         batch_items=config.batch_utterances,

@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.data.audio_folder import folder_entries
+from asr.data.audio_folder import folder_utterances
 from asr.data.durations import all_seconds, audio_below
-from asr.data.kaldi import kaldi_entries
-from asr.data.lines import delimiter_of, json_entries, table_entries, text_lines
-from asr.data.utterance import Entry
+from asr.data.kaldi import kaldi_utterances
+from asr.data.lines import delimiter_of, json_utterances, table_utterances, text_lines
+from asr.data.utterance import Utterance
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 
 if TYPE_CHECKING:
     from lhotse import CutSet
 
-_Entries = Callable[[Path, bool], Iterator[Entry | ManifestError]]
+_Entries = Callable[[Path, bool], Iterator[Utterance | ManifestError]]
 
 #: A file of Lhotse cuts above this size (compressed) is read anew each epoch, not kept in memory.
 LAZY_BYTES = 256 * 1024 * 1024
@@ -80,7 +80,7 @@ def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[Ma
         return _lhotse_cuts(place)
     found = list(entries(place, texts))
     problems = [one for one in found if isinstance(one, ManifestError)]
-    good = [one for one in found if isinstance(one, Entry)]
+    good = [one for one in found if isinstance(one, Utterance)]
     if not found:
         raise ManifestError(f"{place}: no utterance in it")
     problems += same_ids((entry.id, entry.where) for entry in good)
@@ -100,10 +100,10 @@ def _form_of(place: Path) -> _Entries | None:
         raise first
     endings = [ending.lower() for ending in place.suffixes]
     if first.lstrip().startswith("{") or ".jsonl" in endings or ".json" in endings:
-        return None if _is_cut(first) else json_entries
+        return None if _is_cut(first) else json_utterances
     columns = [name.strip().strip('"') for name in first.split(delimiter_of(first))]
     if "audio_filepath" in columns and not zipped:
-        return table_entries
+        return table_utterances
     if zipped or len(columns) < 2:
         raise ManifestError(
             f"{place}, line 1: not JSON, nor the header of a table; what can be read is {_FORMS}"
@@ -118,11 +118,11 @@ def _folder_form(place: Path) -> _Entries | None:
     if any(place.glob("cuts.*.jsonl*")):
         return None
     if (place / "wav.scp").is_file():
-        return kaldi_entries
+        return kaldi_utterances
     if (place / "manifest.jsonl").is_file():
-        return lambda folder, texts: json_entries(folder / "manifest.jsonl", texts)
+        return lambda folder, texts: json_utterances(folder / "manifest.jsonl", texts)
     if audio_below(place):
-        return folder_entries
+        return folder_utterances
     raise ManifestError(f"{place}: no corpus in this folder; what can be read is {_FORMS}")
 
 
@@ -186,7 +186,7 @@ def same_ids(named: Iterable[tuple[str, str]]) -> list[ManifestError]:
     return problems
 
 
-def _with_totals(entries: list[Entry]) -> list[Entry]:
+def _with_totals(entries: list[Utterance]) -> list[Utterance]:
     """Entries that are parts of a file with the length of that file, where it can be read."""
     parts = {entry.audio for entry in entries if entry.offset is not None and entry.total is None}
     seconds = all_seconds(sorted(parts))

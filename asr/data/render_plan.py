@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from asr.data.augment import Augmenter, Changes
-from asr.data.batches import Plan
+from asr.data.batches import BatchPlan
 from asr.data.dataset import Batch, SpeechDataset, Tokenise
 from asr.data.samples import audio_file
 
@@ -29,7 +29,7 @@ Places = Mapping[tuple[Key, float], tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Cues:
+class RenderPlan:
     """How a batch of B rows is put together; integers are int64.
 
     `starts` and `sizes` (B, P): the parts of each row, in samples of the store. `rooms` (B,): the
@@ -46,7 +46,7 @@ class Cues:
     gains: Tensor
     width: int
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Cues:
+    def map(self, change: Callable[[Tensor], Tensor]) -> RenderPlan:
         """The same with `change` applied to each tensor."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         tensors: dict[str, Any] = {
@@ -60,8 +60,8 @@ def key_of(cut: Any) -> Key:
     return audio_file(cut) or str(cut.id), float(cut.start), float(cut.duration)
 
 
-class CueDataset(SpeechDataset):
-    """Makes a `Batch` with `cues` in place of samples of each `Plan`.
+class RenderPlanDataset(SpeechDataset):
+    """Makes a `Batch` with `cues` in place of samples of each `BatchPlan`.
 
     Args:
         places: where each cut's sound lies in the store, at each speed.
@@ -86,7 +86,7 @@ class CueDataset(SpeechDataset):
         if normalise is not None:
             self.normalise = self._normalised
 
-    def __getitem__(self, plan: Plan) -> Batch:
+    def __getitem__(self, plan: BatchPlan) -> Batch:
         """Draws and counts; no sound is touched."""
         assert self.augmenter is not None
         parts = [self._parts(item.cuts, item.speed) for item in plan.items]
@@ -118,10 +118,10 @@ class CueDataset(SpeechDataset):
         changes: Sequence[Changes],
         rows: int,
         width: int,
-    ) -> Cues:
+    ) -> RenderPlan:
         most = max(len(row) for row in parts)
         spans = torch.zeros(rows, most, 2, dtype=torch.int64)
-        cues = Cues(
+        cues = RenderPlan(
             starts=spans[..., 0],
             sizes=spans[..., 1],
             rooms=torch.full((rows,), -1),

@@ -24,7 +24,7 @@ NOMINAL_RATE, NOMINAL_SECONDS = 16000, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Utterance:
     """An utterance: where its sound is, and what is said.
 
     `where` names file and line for messages. `duration` is None where the file cannot be read:
@@ -77,12 +77,12 @@ class Entry:
         )
 
 
-def entry_of(
+def utterance_of(
     values: Mapping[str, Any],
     folder: Path,
     where: str,
     length: float | AudioError | None = None,
-) -> Entry:
+) -> Utterance:
     """Checks the fields of one line (of JSON, or of a table) and makes an entry of them.
 
     Args:
@@ -106,7 +106,7 @@ def entry_of(
         raise ManifestError(f"{where}: field 'offset' must not be negative, it is {offset}")
     duration = _duration(values, offset, length, where)
     name = _optional_text(values, "id", where) or _name_of(audio, offset)
-    return Entry(
+    return Utterance(
         id=name,
         audio=str(folder / audio),
         duration=duration,

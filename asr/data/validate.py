@@ -10,20 +10,20 @@ from typing import Any
 
 from asr.data.corpus_checks import (
     KINDS,
-    Finding,
+    CorpusFinding,
     UnknownCharacters,
     leaks,
     same_twice,
     single_findings,
     unusual_rates,
 )
-from asr.data.inspection import Heard, hear
+from asr.data.inspection import InspectedUtterance, inspect_audio
 from asr.data.manifest import scan_manifest
 from asr.text import Tokenizer
 
 
 @dataclass(frozen=True)
-class Report:
+class ValidationReport:
     """What there is in a corpus, and what is wrong with it.
 
     `seconds` are the lengths of the audio, `rates` the characters a second of each utterance that
@@ -35,7 +35,7 @@ class Report:
     speakers: int
     seconds: tuple[float, ...]
     rates: tuple[float, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[CorpusFinding, ...]
 
     @property
     def hours(self) -> float:
@@ -80,7 +80,7 @@ def validate_corpus(
     jobs: int | None = None,
     start: Callable[[int | None], None] = lambda _: None,
     progress: Callable[[float], None] | None = None,
-) -> Report:
+) -> ValidationReport:
     """Decodes and checks everything in a corpus.
 
     Args:
@@ -102,11 +102,11 @@ def validate_corpus(
     known = [None if getattr(one, "is_lazy", False) else len(one) for one in (cuts, others)]
     start(None if None in known else sum(n or 0 for n in known))
 
-    findings = [Finding("line", "", str(error)) for error in [*problems, *other_problems]]
+    findings = [CorpusFinding("line", "", str(error)) for error in [*problems, *other_problems]]
     unknown = UnknownCharacters(tokenizer)
-    everything: list[Heard] = []
+    everything: list[InspectedUtterance] = []
     rates: dict[str, float] = {}
-    for heard in hear(cuts, jobs, progress):
+    for heard in inspect_audio(cuts, jobs, progress):
         everything.append(heard)
         text = normalise(heard.text)
         unknown.add(heard.id, text)
@@ -118,9 +118,9 @@ def validate_corpus(
     findings += unusual_rates(rates)
     findings += same_twice(everything)
     if against is not None:
-        findings += leaks(everything, list(hear(others, jobs, progress)))
+        findings += leaks(everything, list(inspect_audio(others, jobs, progress)))
     order = list(KINDS)
-    return Report(
+    return ValidationReport(
         manifest=str(manifest),
         utterances=len(everything) + len(problems),
         speakers=len({speaker for heard in everything for speaker in heard.speakers}),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asr.atomic import whole_file
+from asr.atomic import atomic_file
 from asr.audio import Audio, from_samples
 from asr.errors import ModelError
 from asr.model.attention_shape import AttentionShape, attention_shape
@@ -92,7 +92,7 @@ def draw(looked: Looked, title: str, picture: Path, every_head: bool = False) ->
     FigureCanvasAgg(figure)
     with warnings.catch_warnings():  # labels of a script that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        with whole_file(picture) as file:
+        with atomic_file(picture) as file:
             figure.savefig(file, dpi=110, format="png")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from asr.atomic import check_writable
 from asr.errors import ManifestError, ModelError
-from asr.evaluate.corpus import Utterance
+from asr.evaluate.corpus import ReferenceUtterance
 from asr.evaluate.error_rate import Scored, number_of
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.reliability import Reliability, judged_words, reliability
@@ -91,7 +91,7 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
 
 
 def calibrate_model(
-    folder: Path, utterances: Sequence[Utterance], device: str = "auto", **options: Any
+    folder: Path, utterances: Sequence[ReferenceUtterance], device: str = "auto", **options: Any
 ) -> Calibrations:
     """Transcribes a corpus with a model, and fits its maps.
 

@@ -37,7 +37,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ErrorClass:
     """A kind of error: `find` gives the places in the edits of an utterance that are of it.
 
     `of_words` says which words of the reference it is about; None where it is not about some.
@@ -185,18 +185,22 @@ def _is_wrong(edit: Edit) -> bool:
     return edit.kind != "hit"
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind("loop", f"the same words {LOOP_TIMES} times or more in succession, not said so", _loops),
-    Kind("deletion burst", f"{BURST} words or more in succession are missing", _bursts),
-    Kind("in silence", "words where it is quiet, or where nothing was said", _in_silence),
-    Kind("number", "words of numbers", _wrong_words(_is_number), _is_number),
-    Kind("name", "names, by the capitals of the reference", _wrong_words(_is_name), _is_name),
-    Kind(
+KINDS: tuple[ErrorClass, ...] = (
+    ErrorClass(
+        "loop", f"the same words {LOOP_TIMES} times or more in succession, not said so", _loops
+    ),
+    ErrorClass("deletion burst", f"{BURST} words or more in succession are missing", _bursts),
+    ErrorClass("in silence", "words where it is quiet, or where nothing was said", _in_silence),
+    ErrorClass("number", "words of numbers", _wrong_words(_is_number), _is_number),
+    ErrorClass("name", "names, by the capitals of the reference", _wrong_words(_is_name), _is_name),
+    ErrorClass(
         "out of vocabulary",
         "words that are not in the given text",
         _wrong_words(_is_unknown),
         _is_unknown,
     ),
-    Kind("sound-alike", "another word of nearly the same sound (Metaphone key)", _sound_alike),
-    Kind("split or joined", "one word as two, or two as one, of the same letters", _divided),
+    ErrorClass(
+        "sound-alike", "another word of nearly the same sound (Metaphone key)", _sound_alike
+    ),
+    ErrorClass("split or joined", "one word as two, or two as one, of the same letters", _divided),
 )

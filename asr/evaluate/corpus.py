@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.audio import Audio, load_audio
-from asr.data.lines import json_entries, text_lines
+from asr.data.lines import json_utterances, text_lines
 from asr.data.manifest import read_manifest, same_ids
 from asr.data.samples import audio_file, cut_samples, is_whole
-from asr.data.utterance import Entry, text_of
+from asr.data.utterance import Utterance, text_of
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Utterance:
+class ReferenceUtterance:
     """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut.
 
     `length` is how long its corpus says that it is, in seconds, where that is told.
@@ -36,13 +36,13 @@ class Utterance:
     length: float | None = field(default=None, compare=False)
 
 
-def total_seconds(utterances: Iterable[Utterance]) -> float | None:
+def total_seconds(utterances: Iterable[ReferenceUtterance]) -> float | None:
     """How long all are together, for progress; None where one does not say."""
     lengths = [one.length for one in utterances]
     return None if None in lengths else sum(length or 0.0 for length in lengths)
 
 
-def read_utterances(path: Path) -> list[Utterance]:
+def read_utterances(path: Path) -> list[ReferenceUtterance]:
     """The utterances of a corpus in any form that `asr.data.manifest.read_manifest` knows.
 
     A manifest of JSON lines is read without Lhotse, so that a model can be evaluated where only
@@ -56,7 +56,7 @@ def read_utterances(path: Path) -> list[Utterance]:
         raise ManifestError(f"{path}: no such manifest; check the path")
     lines = path / "manifest.jsonl" if path.is_dir() else path
     if _is_plain_manifest(lines):
-        entries = list(map(_usable, json_entries(lines, True)))
+        entries = list(map(_usable, json_utterances(lines, True)))
         for problem in same_ids((entry.id, entry.where) for entry in entries):
             raise problem
         return [_of_entry(entry) for entry in entries]
@@ -71,29 +71,31 @@ def _is_plain_manifest(path: Path) -> bool:
     return isinstance(first, str) and '"audio_filepath"' in first
 
 
-def _usable(entry: Entry | ManifestError) -> Entry:
+def _usable(entry: Utterance | ManifestError) -> Utterance:
     if isinstance(entry, ManifestError):
         raise entry
     return entry
 
 
-def _of_entry(entry: Entry) -> Utterance:
+def _of_entry(entry: Utterance) -> ReferenceUtterance:
     # a file that cannot be read adds nothing to what is to be heard
     told: dict[str, Any] = {"speaker": entry.speaker, "length": entry.duration or 0.0}
     if entry.offset is None:
-        return Utterance(entry.id, entry.text, entry.audio, **told)
-    return Utterance(entry.id, entry.text, entry.audio, entry.offset, entry.duration, **told)
+        return ReferenceUtterance(entry.id, entry.text, entry.audio, **told)
+    return ReferenceUtterance(
+        entry.id, entry.text, entry.audio, entry.offset, entry.duration, **told
+    )
 
 
-def _of_cut(cut: Cut) -> Utterance:
+def _of_cut(cut: Cut) -> ReferenceUtterance:
     text, file = text_of(cut), audio_file(cut)
     speaker = next((one.speaker for one in cut.supervisions if one.speaker), None)
     told: dict[str, Any] = {"speaker": speaker, "length": cut.duration}
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
-        return Utterance(cut.id, text, cut=cut, **told)
+        return ReferenceUtterance(cut.id, text, cut=cut, **told)
     if is_whole(cut):
-        return Utterance(cut.id, text, file, **told)
-    return Utterance(cut.id, text, file, cut.start, cut.duration, **told)
+        return ReferenceUtterance(cut.id, text, file, **told)
+    return ReferenceUtterance(cut.id, text, file, cut.start, cut.duration, **told)
 
 
 class SoundReader:
@@ -104,7 +106,7 @@ class SoundReader:
         self._path: str | None = None
         self._audio: Audio | None = None
 
-    def sound(self, utterance: Utterance) -> Path | Audio:
+    def sound(self, utterance: ReferenceUtterance) -> Path | Audio:
         """A file to read, or samples at `rate`.
 
         Raises:
@@ -137,8 +139,8 @@ class SoundReader:
 
 
 def each_sound(
-    utterances: list[Utterance], rate: int
-) -> Iterator[tuple[Utterance, Path | Audio | AudioError]]:
+    utterances: list[ReferenceUtterance], rate: int
+) -> Iterator[tuple[ReferenceUtterance, Path | Audio | AudioError]]:
     """The sound of each utterance in turn, or why there is none."""
     reader = SoundReader(rate)
     for utterance in utterances:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr.audio import Audio
 from asr.errors import AsrError, AudioError
-from asr.evaluate.corpus import Utterance, each_sound
+from asr.evaluate.corpus import ReferenceUtterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
@@ -93,7 +93,9 @@ class Evaluation:
         }
 
 
-def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options: Any) -> Evaluation:
+def evaluate(
+    recognizer: Recognizer, utterances: Sequence[ReferenceUtterance], **options: Any
+) -> Evaluation:
     """Transcribes `utterances` and compares; the model's normaliser writes both sides.
 
     Args:
@@ -104,7 +106,7 @@ def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options:
     """
     normalize = TextNormalizer(recognizer.config.normalizer)
     failed: dict[str, str] = {}
-    asked: deque[Utterance] = deque()
+    asked: deque[ReferenceUtterance] = deque()
 
     def sources() -> Iterator[Path | Audio]:
         for utterance, sound in each_sound(list(utterances), recognizer.sample_rate):
@@ -132,7 +134,7 @@ def evaluate(recognizer: Recognizer, utterances: Sequence[Utterance], **options:
     return Evaluation(tuple(scored), failed, *seconds, normalize.config)
 
 
-def _scored(utterance: Utterance, result: Transcript, normalize: TextNormalizer) -> Scored:
+def _scored(utterance: ReferenceUtterance, result: Transcript, normalize: TextNormalizer) -> Scored:
     """Compares what was said with what was heard."""
     hypothesis = normalize(result.text)
     found = score(

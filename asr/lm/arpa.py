@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import torch
 
-from asr.atomic import whole_file
+from asr.atomic import atomic_file
 from asr.errors import ModelError
 from asr.lm.ngram import NGram
 from asr.text import EOS, UNK, Tokenizer
@@ -74,7 +74,7 @@ def write_arpa(ngram: NGram, tokenizer: Tokenizer, path: Path) -> None:
     """
     levels = ngram.levels()
     written = _Written(ngram, tokenizer)
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         counts = [end - start for start, end in pairwise(levels[1:])]
         counts[0] += 1  # <s>
         head = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, start=1))

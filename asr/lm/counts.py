@@ -14,7 +14,7 @@ from asr.text import EOS
 
 
 @dataclass(frozen=True)
-class Level:
+class NGramOrder:
     """All n-grams of one order, sorted by their beginning (a place in the level below) and label.
 
     At order 1 there is an n-gram for every label 0..V-1, also those that the text does not have.
@@ -27,7 +27,7 @@ class Level:
     adjusted: np.ndarray  # (n,) int32, how many labels it is seen behind; counts where none can be
 
 
-def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[Level]:
+def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[NGramOrder]:
     """The n-grams of orders 1 to `order` of texts of labels, each started and ended by EOS.
 
     The start of a text is no event: EOS is counted where it ends one. Levels without n-grams
@@ -41,7 +41,7 @@ def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[Leve
     counts = np.bincount(tokens[ends], minlength=vocabulary).astype(np.int32)
     everything = np.arange(vocabulary, dtype=np.int32)
     levels = [
-        Level(np.zeros_like(everything), everything, np.zeros_like(everything), counts, counts)
+        NGramOrder(np.zeros_like(everything), everything, np.zeros_like(everything), counts, counts)
     ]
     for length in range(2, order + 1):
         starts = np.flatnonzero(left >= length)  # where n-grams of this order begin
@@ -55,19 +55,19 @@ def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[Leve
         levels[-1] = _adjusted(levels[-1], suffixes)
         parents, words = (part.astype(np.int32) for part in np.divmod(found, vocabulary))
         times = times.astype(np.int32)
-        levels.append(Level(parents, words, suffixes, times, times))
+        levels.append(NGramOrder(parents, words, suffixes, times, times))
         nodes[starts] = inverse
     return levels
 
 
-def _adjusted(level: Level, suffixes: np.ndarray) -> Level:
+def _adjusted(level: NGramOrder, suffixes: np.ndarray) -> NGramOrder:
     """With the number of different labels that stand before each n-gram.
 
     Only behind the start of a text nothing stands, so its own count is kept there.
     """
     before = np.bincount(suffixes, minlength=len(level.words)).astype(np.int32)
     before = np.where(before, before, level.counts)
-    return Level(level.parents, level.words, level.suffixes, level.counts, before)
+    return NGramOrder(level.parents, level.words, level.suffixes, level.counts, before)
 
 
 def _joined(texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.config import Config, TypedConfig, parse, parse_typed, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS, check_lm_folder
@@ -28,7 +28,7 @@ from asr.lm.lstm import LSTM, LSTMConfig
 from asr.lm.ngram import NGram, NGramConfig
 from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.lm.transformer import Transformer, TransformerConfig
-from asr.model.atomic_folder import check_files, digests, whole_folder
+from asr.model.atomic_folder import atomic_folder, check_files, digests
 from asr.model.folder import DTYPES, unique_weights, weight_mismatches
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 
@@ -103,7 +103,7 @@ def save_lm_folder(
     Raises:
         OutputError: the folder cannot be written.
     """
-    with whole_folder(folder) as fresh:
+    with atomic_folder(folder) as fresh:
         save_file(_stored(lm, DTYPES[dtype]), fresh / WEIGHTS)
         (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
         tokenizer.save(fresh)
@@ -168,7 +168,7 @@ def set_search(folder: Path, search: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     config = read_lm_config(folder)
-    write_whole(folder / CONFIG, to_yaml(config.model_copy(update={"search": dict(search)})))
+    write_atomic(folder / CONFIG, to_yaml(config.model_copy(update={"search": dict(search)})))
 
 
 def check_same_labels(mine: Tokenizer, other: Tokenizer, whose: str, others: str) -> None:

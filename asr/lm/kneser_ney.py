@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from asr.errors import ManifestError
-from asr.lm.counts import Level, count
+from asr.lm.counts import NGramOrder, count
 from asr.lm.ngram import NGram
 from asr.lm.pruning import pruned
 from asr.text import BLANK
@@ -42,7 +42,7 @@ def estimate(texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: fl
     return tree(levels, estimates, kept, vocabulary)
 
 
-def kneser_ney(levels: Sequence[Level]) -> list[np.ndarray]:
+def kneser_ney(levels: Sequence[NGramOrder]) -> list[np.ndarray]:
     """The probabilities (n,) float64 of all n-grams of all levels."""
     size = len(levels[0].words)
     lower = np.full(size, 1 / (size - 1))  # every label but BLANK is possible
@@ -61,7 +61,10 @@ def kneser_ney(levels: Sequence[Level]) -> list[np.ndarray]:
 
 
 def tree(
-    levels: Sequence[Level], estimates: Sequence[np.ndarray], kept: Sequence[np.ndarray], size: int
+    levels: Sequence[NGramOrder],
+    estimates: Sequence[np.ndarray],
+    kept: Sequence[np.ndarray],
+    size: int,
 ) -> NGram:
     """The model of the `kept` n-grams (masks), with backoffs that make it add up to 1."""
     numbers = np.arange(size)  # the nodes of the labels; BLANK has none

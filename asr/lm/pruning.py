@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asr.lm.counts import Level
+from asr.lm.counts import NGramOrder
 
 
 def pruned(
-    levels: Sequence[Level], estimates: Sequence[np.ndarray], threshold: float
+    levels: Sequence[NGramOrder], estimates: Sequence[np.ndarray], threshold: float
 ) -> list[np.ndarray]:
     """A mask (n,) for each level of the n-grams to keep: those whose loss reaches `threshold`.
 
@@ -37,7 +37,9 @@ def pruned(
     return kept
 
 
-def _loss(level: Level, probs: np.ndarray, lower: np.ndarray, contexts: np.ndarray) -> np.ndarray:
+def _loss(
+    level: NGramOrder, probs: np.ndarray, lower: np.ndarray, contexts: np.ndarray
+) -> np.ndarray:
     """The loss (n,) in nats for each label of text.
 
     Args:

@@ -15,7 +15,7 @@ from asr.folders import CONFIG, unreadable
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill; when the block ends it takes the place of `folder`.
 
     Raises:

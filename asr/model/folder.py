@@ -21,11 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.config import Config, parse, read_yaml, to_yaml
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS, check_model_folder
-from asr.model.atomic_folder import check_files, digests, whole_folder
+from asr.model.atomic_folder import atomic_folder, check_files, digests
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 
@@ -85,7 +85,7 @@ def save_model_folder(
     Raises:
         OutputError: the folder cannot be written.
     """
-    with whole_folder(folder) as fresh:
+    with atomic_folder(folder) as fresh:
         save_file(_stored(model, DTYPES[dtype]), fresh / WEIGHTS)
         (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
         tokenizer.save(fresh)
@@ -115,7 +115,7 @@ def keep_search(folder: Path, like: Path) -> None:
     search = read_folder_config(like).search
     if search != config.search:
         changed = config.model_copy(update={"search": search})
-        write_whole(folder / CONFIG, to_yaml(changed))
+        write_atomic(folder / CONFIG, to_yaml(changed))
 
 
 def keep_confidence(folder: Path, confidence: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ def keep_confidence(folder: Path, confidence: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     changed = read_folder_config(folder).model_copy(update={"confidence": dict(confidence)})
-    write_whole(folder / CONFIG, to_yaml(changed))
+    write_atomic(folder / CONFIG, to_yaml(changed))
 
 
 def load_model_folder(folder: Path | str) -> LoadedModel:

@@ -15,7 +15,7 @@ from asr.model.attention import Attention
 
 
 @dataclass(frozen=True)
-class Prepared:
+class AttentionMemory:
     """The memory of B utterances as an attention needs it.
 
     `keys` and `values` have the batch first; `mask` (B, M) is True for real frames.
@@ -25,9 +25,9 @@ class Prepared:
     values: Tensor
     mask: Tensor
 
-    def of(self, kept: Tensor) -> Prepared:
+    def of(self, kept: Tensor) -> AttentionMemory:
         """That of the utterances `kept` (B',)."""
-        return Prepared(self.keys[kept], self.values[kept], self.mask[kept])
+        return AttentionMemory(self.keys[kept], self.values[kept], self.mask[kept])
 
 
 class MemoryAttention(nn.Module):
@@ -43,11 +43,13 @@ class MemoryAttention(nn.Module):
         super().__init__()
         self.width = memory_dim
 
-    def prepare(self, memory: Tensor, mask: Tensor) -> Prepared:
+    def prepare(self, memory: Tensor, mask: Tensor) -> AttentionMemory:
         """Of memory (B, M, D) with at least one frame."""
-        return Prepared(self.keys(memory), memory, mask)
+        return AttentionMemory(self.keys(memory), memory, mask)
 
-    def forward(self, query: Tensor, memory: Prepared, before: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, memory: AttentionMemory, before: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """What R hypotheses of each utterance take from its memory.
 
         Args:
@@ -65,7 +67,7 @@ class MemoryAttention(nn.Module):
         """What queries are compared with, (B, M, K)."""
         return memory
 
-    def scores(self, query: Tensor, memory: Prepared, before: Tensor) -> Tensor:
+    def scores(self, query: Tensor, memory: AttentionMemory, before: Tensor) -> Tensor:
         """How well each frame suits, (B, R, M)."""
         raise TypeError(f"{type(self).__name__} scores no frames")
 
@@ -80,14 +82,16 @@ class FixedVector(MemoryAttention):
         super().__init__(memory_dim)
         self.width = 2 * memory_dim
 
-    def prepare(self, memory: Tensor, mask: Tensor) -> Prepared:
+    def prepare(self, memory: Tensor, mask: Tensor) -> AttentionMemory:
         """See `MemoryAttention.prepare`."""
         last = (mask.sum(dim=1) - 1).clamp(min=0)
         rows = torch.arange(len(memory), device=memory.device)
         ends = torch.cat((memory[rows, last], memory[:, 0]), dim=-1)[:, None]
-        return Prepared(ends, ends, mask)
+        return AttentionMemory(ends, ends, mask)
 
-    def forward(self, query: Tensor, memory: Prepared, before: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, memory: AttentionMemory, before: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """See `MemoryAttention.forward`; it looks at no frame: there are no heads."""
         rows = query.shape[1]
         weights = query.new_zeros(len(query), 0, rows, memory.mask.shape[1])
@@ -107,7 +111,7 @@ class Additive(MemoryAttention):
         """(B, M, K)."""
         return self.to_keys(memory)
 
-    def scores(self, query: Tensor, memory: Prepared, before: Tensor) -> Tensor:
+    def scores(self, query: Tensor, memory: AttentionMemory, before: Tensor) -> Tensor:
         """See `MemoryAttention.scores`."""
         inner = self.to_query(query)[:, :, None] + memory.keys[:, None]
         return self.to_score(torch.tanh(inner))[..., 0]
@@ -127,7 +131,7 @@ class Location(Additive):
         self.convolution = nn.Conv1d(1, filters, kernel, padding=kernel // 2, bias=False)
         self.to_place = nn.Linear(filters, dim, bias=False)
 
-    def scores(self, query: Tensor, memory: Prepared, before: Tensor) -> Tensor:
+    def scores(self, query: Tensor, memory: AttentionMemory, before: Tensor) -> Tensor:
         """See `MemoryAttention.scores`."""
         convolved = self.convolution(before.flatten(0, 1)[:, None]).transpose(1, 2)
         places = self.to_place(convolved).unflatten(0, before.shape[:2])
@@ -147,7 +151,7 @@ class Dot(MemoryAttention):
         if query_dim != memory_dim:
             self.to_query = nn.Linear(query_dim, memory_dim, bias=False)
 
-    def scores(self, query: Tensor, memory: Prepared, before: Tensor) -> Tensor:
+    def scores(self, query: Tensor, memory: AttentionMemory, before: Tensor) -> Tensor:
         """See `MemoryAttention.scores`."""
         query = query if self.to_query is None else self.to_query(query)
         return query @ memory.keys.transpose(1, 2) * memory.keys.shape[-1] ** -0.5
@@ -164,7 +168,7 @@ class General(MemoryAttention):
         """(B, M, K)."""
         return self.to_keys(memory)
 
-    def scores(self, query: Tensor, memory: Prepared, before: Tensor) -> Tensor:
+    def scores(self, query: Tensor, memory: AttentionMemory, before: Tensor) -> Tensor:
         """See `MemoryAttention.scores`."""
         return query @ memory.keys.transpose(1, 2) * memory.keys.shape[-1] ** -0.5
 
@@ -178,11 +182,13 @@ class MultiHead(MemoryAttention):
         self.width = query_dim
         self.attention = Attention(query_dim, heads, memory_dim)
 
-    def prepare(self, memory: Tensor, mask: Tensor) -> Prepared:
+    def prepare(self, memory: Tensor, mask: Tensor) -> AttentionMemory:
         """See `MemoryAttention.prepare`; keys and values are (B, H, M, d)."""
-        return Prepared(*self.attention.keys_values(memory), mask)
+        return AttentionMemory(*self.attention.keys_values(memory), mask)
 
-    def forward(self, query: Tensor, memory: Prepared, before: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, memory: AttentionMemory, before: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """See `MemoryAttention.forward`."""
         split = self.attention.query(query)
         scores = (split @ memory.keys.transpose(-2, -1)).float() * split.shape[-1] ** -0.5

@@ -25,13 +25,13 @@ from asr.model.protocols import Decoder
 from asr.model.recurrent import remember
 from asr.model.recurrent_attention import (
     Additive,
+    AttentionMemory,
     Dot,
     FixedVector,
     General,
     Location,
     MemoryAttention,
     MultiHead,
-    Prepared,
 )
 from asr.model.registry import register_decoder
 from asr.model.states import per_row
@@ -88,7 +88,7 @@ _ATTENTIONS: dict[str, Callable[[RecurrentDecoderConfig, int], MemoryAttention]]
 
 
 @dataclass(frozen=True)
-class Hypotheses:
+class RecurrentState:
     """What N hypotheses remember: `hidden` and an LSTM's `cell` (N, layers, D), what the cells
     are fed besides the last label (N, D or 0), and the weights of that label (N, M or 0).
     """
@@ -98,23 +98,23 @@ class Hypotheses:
     fed: Tensor
     before: Tensor
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Hypotheses:
+    def map(self, change: Callable[[Tensor], Tensor]) -> RecurrentState:
         """The same of each tensor."""
-        return Hypotheses(*(change(getattr(self, field.name)) for field in fields(self)))
+        return RecurrentState(*(change(getattr(self, field.name)) for field in fields(self)))
 
-    def where(self, here: Tensor, other: Hypotheses) -> Hypotheses:
+    def where(self, here: Tensor, other: RecurrentState) -> RecurrentState:
         """These in the rows that are `here` (N,), the `other` ones elsewhere."""
         pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         chosen = [torch.where(here.view(-1, *[1] * (a.dim() - 1)), a, b) for a, b in pairs]
-        return Hypotheses(*chosen)
+        return RecurrentState(*chosen)
 
 
 @dataclass(frozen=True)
 class RecurrentDecoderState:
     """N hypotheses of B utterances, N / B rows each, and the memory, once per utterance."""
 
-    rows: Hypotheses
-    memory: Prepared
+    rows: RecurrentState
+    memory: AttentionMemory
 
 
 @register_decoder("lstm", RecurrentDecoderConfig)
@@ -175,7 +175,7 @@ class RecurrentDecoder(Decoder):
         before = like.new_zeros(batch, size if self.look.looks_back else 0)
         if self.look.looks_back:
             before[:, 0] = 1.0  # it begins at the beginning
-        return RecurrentDecoderState(Hypotheses(hidden, cell, fed, before), prepared)
+        return RecurrentDecoderState(RecurrentState(hidden, cell, fed, before), prepared)
 
     def step(
         self, tokens: Tensor, state: RecurrentDecoderState
@@ -220,8 +220,8 @@ class RecurrentDecoder(Decoder):
         return said, weights
 
     def _next(
-        self, labels: Tensor, rows: Hypotheses, memory: Prepared
-    ) -> tuple[Tensor, Tensor, Hypotheses]:
+        self, labels: Tensor, rows: RecurrentState, memory: AttentionMemory
+    ) -> tuple[Tensor, Tensor, RecurrentState]:
         """One label (N, D) for each hypothesis: what the logits come of (N, D), the weights
         (B, H, N / B, M), and what the hypotheses remember.
         """
@@ -240,7 +240,7 @@ class RecurrentDecoder(Decoder):
         taken, weights = self.look(query, memory, before)
         both = torch.cat((given, taken.flatten(0, 1)), dim=-1)
         mixed = self.dropout(torch.tanh(self.mix(both)))
-        after_rows = Hypotheses(
+        after_rows = RecurrentState(
             hidden=torch.stack(hidden, dim=1),
             cell=torch.stack(cells, dim=1) if cells else rows.cell,
             fed=mixed if self.config.input_feeding else rows.fed,

@@ -14,15 +14,15 @@ from asr.model.protocols import Decoder, Encoder
 
 
 @dataclass(frozen=True)
-class Entry:
+class Registration:
     """A registered class and the configuration that it is built from."""
 
     config: type[TypedConfig]
     module: Callable[..., Any]
 
 
-ENCODERS: dict[str, Entry] = {}
-DECODERS: dict[str, Entry] = {}
+ENCODERS: dict[str, Registration] = {}
+DECODERS: dict[str, Registration] = {}
 E = TypeVar("E", bound=type[Encoder])
 D = TypeVar("D", bound=type[Decoder])
 
@@ -31,7 +31,7 @@ def register_encoder(name: str, config: type[TypedConfig]) -> Callable[[E], E]:
     """Makes `type: name` in a recipe build this class as `cls(config, mels, feature_seconds)`."""
 
     def keep(module: E) -> E:
-        ENCODERS[name] = Entry(config, module)
+        ENCODERS[name] = Registration(config, module)
         return module
 
     return keep
@@ -41,7 +41,7 @@ def register_decoder(name: str, config: type[TypedConfig]) -> Callable[[D], D]:
     """Makes `type: name` in a recipe build this class as `cls(config, vocabulary, memory_dim)`."""
 
     def keep(module: D) -> D:
-        DECODERS[name] = Entry(config, module)
+        DECODERS[name] = Registration(config, module)
         return module
 
     return keep

@@ -29,7 +29,7 @@ STOPS, COMMAS = ".?!…。？！", ",;:—、，；："
 
 
 @dataclass(frozen=True)
-class Piece:
+class CueWord:
     """A word, or a part of one that is longer than a line; times in milliseconds."""
 
     text: str
@@ -43,7 +43,7 @@ class Cue:
 
     start: int
     end: int
-    lines: tuple[tuple[Piece, ...], ...]
+    lines: tuple[tuple[CueWord, ...], ...]
 
     def texts(self) -> tuple[str, ...]:
         """The lines as text."""
@@ -66,7 +66,7 @@ def cues(transcript: Transcript, config: SubtitleConfig) -> list[Cue]:
     ]
 
 
-def _stretches(segments: Sequence[Segment], config: SubtitleConfig) -> Iterator[list[Piece]]:
+def _stretches(segments: Sequence[Segment], config: SubtitleConfig) -> Iterator[list[CueWord]]:
     """The pieces of all segments, cut where a segment ends and at long pauses."""
     owned = [
         (number, word)
@@ -75,14 +75,14 @@ def _stretches(segments: Sequence[Segment], config: SubtitleConfig) -> Iterator[
         for word in _short(whole, config.line_chars)
     ]
     times = milliseconds_apart([(word.start, word.end) for _, word in owned])
-    open_: list[Piece] = []
+    open_: list[CueWord] = []
     before = -1
     for (number, word), (start, end) in zip(owned, times, strict=True):
         paused = open_ and start - open_[-1].end >= 1000 * config.pause_seconds
         if open_ and (number != before or paused):
             yield open_
             open_ = []
-        open_.append(Piece(word.text, start, end))
+        open_.append(CueWord(word.text, start, end))
         before = number
     if open_:
         yield open_
@@ -98,7 +98,7 @@ def _short(word: Word, most: int) -> Iterator[Word]:
         yield Word(part, start, min(word.end, start + each * len(part)))
 
 
-def _cut(pieces: list[Piece], config: SubtitleConfig) -> Iterator[list[Piece]]:
+def _cut(pieces: list[CueWord], config: SubtitleConfig) -> Iterator[list[CueWord]]:
     """The cuts of a stretch with the least cost in all."""
     count = len(pieces)
     costs = [0.0] + [math.inf] * count  # of the best cuts of what is before each piece
@@ -117,7 +117,7 @@ def _cut(pieces: list[Piece], config: SubtitleConfig) -> Iterator[list[Piece]]:
 
 
 def _allowed(
-    pieces: list[Piece], first: int, config: SubtitleConfig
+    pieces: list[CueWord], first: int, config: SubtitleConfig
 ) -> Iterator[tuple[int, int, float]]:
     """Where a cue may end that begins with piece `first`.
 
@@ -140,7 +140,7 @@ def _allowed(
 
 
 def _cost(
-    pieces: list[Piece], first: int, last: int, characters: int, config: SubtitleConfig
+    pieces: list[CueWord], first: int, last: int, characters: int, config: SubtitleConfig
 ) -> float:
     """What it costs to show the pieces `first` to before `last` as one cue, but for its pauses."""
     full = characters / (config.lines * config.line_chars)
@@ -154,18 +154,18 @@ def _cost(
     return cost + max(0.0, needed - seconds) / max(needed, 1e-3)
 
 
-def _pause(piece: Piece, following: Piece) -> float:
+def _pause(piece: CueWord, following: CueWord) -> float:
     """How long the pause between two pieces is, as a part of an easy one, at most 1."""
     return min(1.0, (following.start - piece.end) / EASY_PAUSE)
 
 
-def _ease(piece: Piece, following: Piece) -> float:
+def _ease(piece: CueWord, following: CueWord) -> float:
     """How well text is cut between two pieces, in 0..1."""
     mark = 1.0 if piece.text[-1] in STOPS else 0.7 if piece.text[-1] in COMMAS else 0.0
     return max(mark, _pause(piece, following))
 
 
-def _end(pieces: list[Piece], following: int, config: SubtitleConfig) -> int:
+def _end(pieces: list[CueWord], following: int, config: SubtitleConfig) -> int:
     """When a cue disappears: when it is said and read, at the latest when the next one comes."""
     start, said = pieces[0].start, pieces[-1].end
     characters = sum(len(piece.text) + 1 for piece in pieces) - 1
@@ -175,7 +175,7 @@ def _end(pieces: list[Piece], following: int, config: SubtitleConfig) -> int:
     return min(wanted, latest)
 
 
-def balanced(pieces: Sequence[Piece], most: int) -> tuple[tuple[Piece, ...], ...]:
+def balanced(pieces: Sequence[CueWord], most: int) -> tuple[tuple[CueWord, ...], ...]:
     """Pieces as the fewest lines of at most so many characters, as even as they can be.
 
     Of all cuts to that number of lines the one with the least sum of squared lengths, where a cut

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asr.output.cues import Cue, cues
 from asr.output.options import OutputOptions
-from asr.output.times import clock
+from asr.output.times import time_stamp
 from asr.types import Transcript
 
 
@@ -21,4 +21,4 @@ def as_srt(transcript: Transcript, options: OutputOptions) -> str:
 
 
 def _times(cue: Cue) -> str:
-    return f"{clock(cue.start, ',')} --> {clock(cue.end, ',')}"
+    return f"{time_stamp(cue.start, ',')} --> {time_stamp(cue.end, ',')}"

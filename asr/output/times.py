@@ -28,7 +28,7 @@ def milliseconds_apart(spans: Sequence[tuple[float, float]]) -> list[tuple[int, 
     ]
 
 
-def clock(milliseconds: int, point: str) -> str:
+def time_stamp(milliseconds: int, point: str) -> str:
     """`HH:MM:SS.mmm` with `point` before the milliseconds; past 99 hours with more digits."""
     seconds, rest = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
-from asr.output.cues import Cue, Piece, cues
+from asr.output.cues import Cue, CueWord, cues
 from asr.output.options import OutputOptions
-from asr.output.times import clock
+from asr.output.times import time_stamp
 from asr.types import Transcript
 
 
@@ -38,12 +38,12 @@ def _word_by_word(cue: Cue) -> Iterator[str]:
         yield _cue(start, end, cue, piece)
 
 
-def _cue(start: int, end: int, cue: Cue, said: Piece | None) -> str:
+def _cue(start: int, end: int, cue: Cue, said: CueWord | None) -> str:
     lines = (" ".join(_marked(piece, piece is said) for piece in line) for line in cue.lines)
     text = "".join(f"{line}\n" for line in lines)
-    return f"{clock(start, '.')} --> {clock(end, '.')}\n{text}\n"
+    return f"{time_stamp(start, '.')} --> {time_stamp(end, '.')}\n{text}\n"
 
 
-def _marked(piece: Piece, said: bool) -> str:
+def _marked(piece: CueWord, said: bool) -> str:
     text = html.escape(piece.text, quote=False)
     return f"<u>{text}</u>" if said else text

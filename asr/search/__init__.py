@@ -3,18 +3,17 @@
 from asr.search.attention import AttentionScorer
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
-from asr.search.decoding import search, search_on
+from asr.search.decoding import continue_search, search
 from asr.search.hotwords import HotwordScorer
 from asr.search.joint import all_scorers, fitting, joint_scorers
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
 from asr.search.protocol import Scorer, WeightedScorer
-from asr.search.result import Found
+from asr.search.result import SearchResult
 
 __all__ = [
     "AttentionScorer",
     "CTCPrefixScorer",
-    "Found",
     "HotwordScorer",
     "InternalLMScorer",
     "LanguageModelScorer",
@@ -22,10 +21,11 @@ __all__ = [
     "PhraseTree",
     "Scorer",
     "SearchConfig",
+    "SearchResult",
     "WeightedScorer",
     "all_scorers",
+    "continue_search",
     "fitting",
     "joint_scorers",
     "search",
-    "search_on",
 ]

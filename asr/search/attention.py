@@ -40,7 +40,7 @@ class AttentionScorer:
         log_probs, state = self.decoder.step(first, state)
         return AttentionState(state, log_probs)
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, AttentionState]:
         """See `StartsAfter`: one pass of the decoder over all labels."""

@@ -30,9 +30,9 @@ from torch import Tensor
 
 from asr.errors import ModelError
 from asr.search.config import SearchConfig
-from asr.search.forced_prefix import rows_of, start_after
+from asr.search.forced_prefix import rows_of, start_with_prefix
 from asr.search.protocol import WeightedScorer
-from asr.search.result import Found, NBest
+from asr.search.result import NBest, SearchResult
 from asr.text.tokenizer import BLANK, EOS, UNK
 from asr.types import Hypothesis
 
@@ -67,8 +67,8 @@ class _Extensions:
 
 
 class _Beams(Sequence[list[tuple[tuple[int, ...], float]]]):
-    """`Found.beams`, read off when asked for: most searches are not gone on with, and a device is
-    not waited for.
+    """`SearchResult.beams`, read off when asked for: most searches are not gone on with, and a
+    device is not waited for.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class BeamSearch:
         ]
         self.found = [NBest(config.nbest) for _ in self.limits]
 
-    def run(self, memory: Tensor) -> list[Found]:
+    def run(self, memory: Tensor) -> list[SearchResult]:
         """Searches utterances of at least one frame each."""
         rows = self._start(memory)
         trail = list[_Open]()
@@ -132,7 +132,7 @@ class BeamSearch:
             rows = self._step(rows)
         impossible = dict.fromkeys(self.names, -math.inf)
         return [
-            Found(
+            SearchResult(
                 found.hypotheses or [Hypothesis(some[0], -math.inf, impossible)],
                 _Beams(trail, utterance, some, self.weights),
                 len(some[0]),
@@ -149,7 +149,7 @@ class BeamSearch:
         else:
             states = []
             for place, scorer in enumerate(self.scorers):
-                scores[place], state = start_after(
+                scores[place], state = start_with_prefix(
                     scorer, memory, self.memory_lengths, tokens, counts
                 )
                 states.append(state)

@@ -10,13 +10,13 @@ from torch import Tensor
 from asr.search.ctc import CTCPrefixScorer, PrefixState
 
 
-class SharedCTC(CTCPrefixScorer):
+class CachedCTCScorer(CTCPrefixScorer):
     """A `CTCPrefixScorer` that remembers its last answers.
 
     In each step the search asks all its scorers the same, with the same tensors. Those that go by
-    CTC (its own score, what CTC supports, hotwords) each keep a state of one `SharedCTC`; the first
-    that is asked computes, the others are given the same objects, which nobody may change. Make
-    one for each search: it holds on to what it was asked last.
+    CTC (its own score, what CTC supports, hotwords) each keep a state of one `CachedCTCScorer`; the
+    first that is asked computes, the others are given the same objects, which nobody may change.
+    Make one for each search: it holds on to what it was asked last.
     """
 
     def __init__(self, log_probs: Callable[[Tensor], Tensor]) -> None:

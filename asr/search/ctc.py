@@ -143,7 +143,7 @@ class CTCPrefixScorer:
         psi = torch.zeros_like(whole)
         return PrefixState(posteriors, utterance, last, nothing, nothing, psi, whole)
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
         """See `StartsAfter`: the recursion for each label, but none of the candidates' scores."""

@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.cached_ctc import SharedCTC
-from asr.search.forced_prefix import start_after
+from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.forced_prefix import start_with_prefix
 from asr.search.protocol import Scorer
 from asr.search.repeats import Repeats, denied
 
@@ -51,7 +51,7 @@ _LOWEST = torch.finfo(torch.float64).min
 
 
 @dataclass(frozen=True)
-class SupportState:
+class CTCConstraintState:
     """The state of a scorer, of CTC, and what CTC said of the last labels.
 
     `history` (N, H) are the last labels, `psi` (N, P + 1) the log probabilities of the prefix
@@ -65,7 +65,7 @@ class SupportState:
     empty: Tensor  # (N,) whether there is no label yet
 
 
-class SupportedScorer:
+class CTCConstrainedScorer:
     """A scorer that gives -inf to labels that CTC does not support; all else is the scorer's own.
 
     Args:
@@ -73,37 +73,37 @@ class SupportedScorer:
         ctc: what hears.
     """
 
-    def __init__(self, scorer: Scorer, ctc: SharedCTC) -> None:
+    def __init__(self, scorer: Scorer, ctc: CachedCTCScorer) -> None:
         self.scorer = scorer
         self.ctc = ctc
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain
         self.repeats = Repeats([1] * LONGEST)
 
-    def start(self, memory: Tensor, memory_lengths: Tensor) -> SupportState:
+    def start(self, memory: Tensor, memory_lengths: Tensor) -> CTCConstraintState:
         """Nothing was said."""
         ctc = self.ctc.start(memory, memory_lengths)
         inner = ctc if self.scorer is self.ctc else self.scorer.start(memory, memory_lengths)
         history = self.repeats.start(len(memory), memory.device)
         psi = ctc.psi.new_zeros(len(memory), LONGEST + 1)
-        return SupportState(inner, ctc, history, psi, torch.ones_like(memory_lengths).bool())
+        return CTCConstraintState(inner, ctc, history, psi, torch.ones_like(memory_lengths).bool())
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
-    ) -> tuple[Tensor, SupportState]:
+    ) -> tuple[Tensor, CTCConstraintState]:
         """See `StartsAfter`: what is decided stands."""
         psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
         scores, inner = ctc.psi, ctc
         if self.scorer is not self.ctc:
-            scores, inner = start_after(self.scorer, memory, memory_lengths, tokens, counts)
+            scores, inner = start_with_prefix(self.scorer, memory, memory_lengths, tokens, counts)
         counts = per_row(counts, tokens)
         before = psi.new_zeros(len(psi), LONGEST)
         places = counts[:, None] + torch.arange(LONGEST + 1, device=psi.device)
         psi = torch.cat([before, psi.clamp(min=_LOWEST)], dim=1).gather(1, places)
         history = self.repeats.after(tokens, counts)
-        return scores, SupportState(inner, ctc, history, psi, counts == 0)
+        return scores, CTCConstraintState(inner, ctc, history, psi, counts == 0)
 
-    def score(self, state: SupportState, candidates: Tensor | None) -> Tensor:
+    def score(self, state: CTCConstraintState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf for labels without support."""
         heard = self.ctc.score(state.ctc, candidates)
         scores = heard
@@ -119,18 +119,20 @@ class SupportedScorer:
             weak = bad[:, None] & (heard[:, :, None] < least[:, None])
         return denied(scores, candidates, labels, weak)
 
-    def _together(self, state: SupportState, count: int) -> Tensor:
+    def _together(self, state: CTCConstraintState, count: int) -> Tensor:
         """What CTC gives the last `count` - 1 labels together (N, 1), in logs."""
         return state.psi[:, -1:] - state.psi[:, -count, None]
 
-    def _goes_on(self, state: SupportState) -> Tensor:
+    def _goes_on(self, state: CTCConstraintState) -> Tensor:
         """Whether another label may begin somewhere (N, 1)."""
         ctc = state.ctc
         begins = (ctc.phi[:, :-1] + ctc.posteriors.spoken[ctc.utterance]).amax(1)
         least = torch.where(state.empty, math.log(SPEECH), math.log(SOUND))
         return (begins - ctc.psi.clamp(min=_LOWEST) >= least)[:, None]
 
-    def advance(self, state: SupportState, parents: Tensor, tokens: Tensor) -> SupportState:
+    def advance(
+        self, state: CTCConstraintState, parents: Tensor, tokens: Tensor
+    ) -> CTCConstraintState:
         """The scorer's own, with the labels and what CTC said of them."""
         ctc = self.ctc.advance(state.ctc, parents, tokens)
         inner = ctc
@@ -138,8 +140,8 @@ class SupportedScorer:
             inner = self.scorer.advance(state.inner, parents, tokens)
         history = self.repeats.longer(state.history, parents, tokens)
         psi = torch.cat([state.psi[parents, 1:], ctc.psi.clamp(min=_LOWEST)[:, None]], dim=1)
-        return SupportState(inner, ctc, history, psi, torch.zeros_like(tokens).bool())
+        return CTCConstraintState(inner, ctc, history, psi, torch.zeros_like(tokens).bool())
 
-    def finish(self, state: SupportState) -> Tensor:
+    def finish(self, state: CTCConstraintState) -> Tensor:
         """The scorer's own: every hypothesis may end."""
         return self.scorer.finish(state.inner)

@@ -12,7 +12,7 @@ from asr.errors import ConfigError, ModelError
 from asr.search.beam import BeamSearch
 from asr.search.config import SearchConfig
 from asr.search.protocol import WeightedScorer
-from asr.search.result import Found
+from asr.search.result import SearchResult
 from asr.types import Hypothesis
 
 
@@ -38,24 +38,24 @@ def search(
         ConfigError: the scorers' names or weights do not go together.
         ModelError: shapes do not fit, or a scorer gave NaN.
     """
-    found = search_on(scorers, memory, memory_lengths, config, [[()]] * len(memory_lengths))
+    found = continue_search(scorers, memory, memory_lengths, config, [[()]] * len(memory_lengths))
     return [one.hypotheses for one in found]
 
 
 @torch.inference_mode()
-def search_on(
+def continue_search(
     scorers: Sequence[WeightedScorer],
     memory: Tensor,
     memory_lengths: Tensor,
     config: SearchConfig | None,
     begun: Sequence[Sequence[Sequence[int]]],
-) -> list[Found]:
+) -> list[SearchResult]:
     """The search, gone on with where an earlier one, over less memory, stood.
 
     Args:
         begun: for each utterance the beginnings, at least one, that its hypotheses go on from
-            (`Found.open_after`): their labels are scored but not searched. Those of one utterance
-            are different and have the same number of labels; `[()]` starts anew.
+            (`SearchResult.open_after`): their labels are scored but not searched. Those of one
+            utterance are different and have the same number of labels; `[()]` starts anew.
         The others are as in `search`.
 
     Returns:
@@ -77,7 +77,7 @@ def search_on(
     beginnings = [[tuple(one) for one in some] for some in begun]
     _check_beginnings(beginnings, frames)
     silent = Hypothesis((), 0.0, {scorer.name: 0.0 for scorer in used})
-    found = [Found([silent], [[((), 0.0)]], 0) for _ in frames]
+    found = [SearchResult([silent], [[((), 0.0)]], 0) for _ in frames]
     # Those that start anew have one row, which a scorer makes several of by adding labels only.
     anew = [n for n, count in enumerate(frames) if count and beginnings[n] == [()]]
     going_on = [n for n, count in enumerate(frames) if count and beginnings[n] != [()]]

@@ -14,10 +14,10 @@ from asr.text.tokenizer import BLANK
 
 
 @runtime_checkable
-class StartsAfter(Protocol):
+class PrefixScorer(Protocol):
     """A scorer that can read given labels faster than one by one."""
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, Any]:
         """What `start`, and then `score` and `advance` for each label, come to.
@@ -74,19 +74,19 @@ def rows_of(
     )
 
 
-def start_after(
+def start_with_prefix(
     scorer: Scorer, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
 ) -> tuple[Tensor, Any]:
     """The scores (N,) that `scorer` gives given labels, and its state behind them.
 
-    A scorer that is no `StartsAfter` reads the labels one by one, an utterance at a time; its
+    A scorer that is no `PrefixScorer` reads the labels one by one, an utterance at a time; its
     states must then be such that `asr.model.states` can join them.
 
     Args:
-        memory, memory_lengths, tokens, counts: as in `StartsAfter`.
+        memory, memory_lengths, tokens, counts: as in `PrefixScorer`.
     """
-    if isinstance(scorer, StartsAfter):
-        return scorer.start_after(memory, memory_lengths, tokens, counts)
+    if isinstance(scorer, PrefixScorer):
+        return scorer.start_with_prefix(memory, memory_lengths, tokens, counts)
     scores, states = [], []
     for place, (labels, count) in enumerate(
         zip(tokens.unflatten(0, (len(memory), -1)), counts.tolist(), strict=True)

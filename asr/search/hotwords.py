@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.cached_ctc import SharedCTC
+from asr.search.cached_ctc import CachedCTCScorer
 from asr.search.phrases import ROOT, PhraseTree
 
 #: A label that CTC gives less than this (a log probability, after what was said) is not heard.
@@ -37,7 +37,7 @@ class HotwordScorer:
 
     partial = True
 
-    def __init__(self, tree: PhraseTree, ctc: SharedCTC | None) -> None:
+    def __init__(self, tree: PhraseTree, ctc: CachedCTCScorer | None) -> None:
         self.tree = tree
         self.ctc = ctc
         self.max_gain = 2 * tree.most
@@ -48,7 +48,7 @@ class HotwordScorer:
         ctc = self.ctc.start(memory, memory_lengths) if self.ctc else None
         return HotwordState(torch.full_like(memory_lengths, self.tree.start), ctc)
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, HotwordState]:
         """See `StartsAfter`: a walk through the labels."""

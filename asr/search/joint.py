@@ -11,10 +11,10 @@ from asr.errors import ModelError
 from asr.lm.protocol import LanguageModel
 from asr.model.protocols import Decoder
 from asr.search.attention import AttentionScorer
-from asr.search.cached_ctc import SharedCTC
+from asr.search.cached_ctc import CachedCTCScorer
 from asr.search.config import SearchConfig
 from asr.search.ctc import CTCPrefixScorer
-from asr.search.ctc_constraint import SupportedScorer
+from asr.search.ctc_constraint import CTCConstrainedScorer
 from asr.search.hotwords import HotwordScorer
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
@@ -94,12 +94,12 @@ def all_scorers(
     """
     scorers = joint_scorers(model, config.ctc_weight)
     has_ctc = config.ctc_weight > 0 or model.ctc is not None
-    ctc = SharedCTC(model.ctc_log_probs) if has_ctc else None
+    ctc = CachedCTCScorer(model.ctc_log_probs) if has_ctc else None
     if ctc is not None and config.ctc_weight > 0:
         scorers[-1] = replace(scorers[-1], scorer=ctc)
     if config.heard_only:
         last = scorers[-1].scorer
-        heard = RepeatLimited(last) if ctc is None else SupportedScorer(last, ctc)
+        heard = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
         scorers[-1] = replace(scorers[-1], scorer=heard)
     if config.lm_weight and lm is not None:
         scorers.append(WeightedScorer("lm", LanguageModelScorer(lm), config.lm_weight))

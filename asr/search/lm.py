@@ -56,7 +56,7 @@ class LanguageModelScorer:
         log_probs, state = self.lm.step(first, self.lm.initial_state(len(memory)))
         return LMState(state, log_probs, torch.ones_like(first, dtype=torch.bool))
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, LMState]:
         """See `StartsAfter`: all labels at once."""
@@ -92,7 +92,7 @@ class InternalLMScorer(AttentionScorer):
         """The decoder's first step, with nothing to hear."""
         return super().start(*_nothing(memory, memory_lengths))
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, AttentionState]:
         """See `StartsAfter`: one pass of the decoder over all labels."""
@@ -124,7 +124,7 @@ class LengthScorer:
         """No label yet: the state is 0 for each row."""
         return memory.new_zeros(len(memory))
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `StartsAfter`: their number."""

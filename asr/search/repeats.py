@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.forced_prefix import start_after
+from asr.search.forced_prefix import start_with_prefix
 from asr.search.protocol import Scorer
 
 #: Stands in a history for labels before the first.
@@ -123,11 +123,11 @@ class RepeatLimited:
         inner = self.scorer.start(memory, memory_lengths)
         return RepeatState(inner, self.repeats.start(len(memory), memory.device))
 
-    def start_after(
+    def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, RepeatState]:
         """See `StartsAfter`: what is decided stands, however often."""
-        scores, inner = start_after(self.scorer, memory, memory_lengths, tokens, counts)
+        scores, inner = start_with_prefix(self.scorer, memory, memory_lengths, tokens, counts)
         return scores, RepeatState(inner, self.repeats.after(tokens, per_row(counts, tokens)))
 
     def score(self, state: RepeatState, candidates: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ class NBest:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found of one utterance.
 
     `hypotheses` are finished, best first. `beams` are the open ones behind each label that was

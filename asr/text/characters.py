@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
 from asr.text.tokenizer import BLANK, EOS, SPECIAL_PIECES, UNK, UNKNOWN_MARK, WORD_MARK
@@ -56,7 +56,7 @@ class CharacterTokenizer:
         content = json.dumps(
             {**_FORMAT, "symbols": list(self.symbols)}, ensure_ascii=False, indent=1
         )
-        write_whole(path, content + "\n")
+        write_atomic(path, content + "\n")
         return path
 
     def _written(self, token: int) -> str:

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
 from asr.text.sampling import Draw, bpe_sampler, unigram_sampler
@@ -70,7 +70,7 @@ class PieceTokenizer:
     def save(self, folder: str | Path) -> Path:
         """Writes `tokenizer.model` into `folder` and returns its path."""
         path = Path(folder) / PIECE_FILE
-        write_whole(path, self.model)
+        write_atomic(path, self.model)
         return path
 
     def __getstate__(self) -> dict[str, Any]:

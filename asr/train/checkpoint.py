@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from asr.atomic import whole_file
+from asr.atomic import atomic_file
 from asr.errors import OutputError, TrainingError
 
 FORMAT = 1
@@ -24,13 +24,13 @@ DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, V
 
 @contextmanager
 def state_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to fill with what a run needs to go on; it is whole or not there (`whole_file`).
+    """A file to fill with what a run needs to go on; it is whole or not there (`atomic_file`).
 
     Raises:
         TrainingError: it cannot be written (a full disk, most often); what was there stays.
     """
     try:
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             yield file
     except (OutputError, RuntimeError) as error:
         told = str(error)

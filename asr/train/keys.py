@@ -21,7 +21,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from asr.config import Config, TypedConfig
-from asr.data.config import Source
+from asr.data.config import CorpusSource
 from asr.model.registry import DECODERS, ENCODERS
 from asr.train.recipe import Recipe
 from asr.train.schedules import SCHEDULES
@@ -69,12 +69,12 @@ def _keys(cls: type[Config], prefix: str, mark: str = "", whole: Any = None) -> 
             yield from _typed(key, default, mark)
             continue
         inner = _config_of(field.annotation)
-        if inner is None or inner is Source or not _is_section(field.annotation, inner):
+        if inner is None or inner is CorpusSource or not _is_section(field.annotation, inner):
             told = REQUIRED if missing else _yaml(default)
             allowed = _allowed(field.annotation, field.metadata)
             yield Key(key + mark, told, allowed, _meaning(cls, name, field))
         if inner is not None:
-            below = f"{key}[]." if inner is Source else f"{key}."
+            below = f"{key}[]." if inner is CorpusSource else f"{key}."
             yield from _keys(inner, below, mark, default if isinstance(default, inner) else None)
 
 
@@ -179,7 +179,7 @@ def _first_sentence(cls: type[Config]) -> str:
     return re.split(r"(?<=\.)\s", whole)[0]
 
 
-def written(keys: list[Key], width: int = 100) -> str:
+def format_keys(keys: list[Key], width: int = 100) -> str:
     """For people: each key with its default and what is allowed, and below it the meaning."""
     lines, section = [], ""
     for key in keys:

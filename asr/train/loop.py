@@ -23,8 +23,8 @@ from asr.train.recipe import Recipe
 from asr.train.report.attention_check import advice
 from asr.train.report.gpu import gpu_figures
 from asr.train.report.log import TrainingLog
-from asr.train.report.progress import Progress
-from asr.train.validation import DevResult, Validator, side_by_side
+from asr.train.report.progress import TrainingProgress
+from asr.train.validation import DevResult, Validator, sample_lines
 from asr.train.weights.averaging import Snapshots
 from asr.train.weights.export import Exported, chosen_weights, export, validated
 
@@ -47,7 +47,7 @@ class TrainingLoop(pl.Callback):
     ) -> None:
         self.recipe = recipe
         self.folder = folder
-        self.progress: Progress | None = None
+        self.progress: TrainingProgress | None = None
         self.snapshots = snapshots
         self.command = command
         self.model_folder: Path | None = None
@@ -167,7 +167,7 @@ class TrainingLoop(pl.Callback):
             self.records.write("dev", at.step, epoch=at.epoch, **figures)
         if self.progress is not None:
             self.progress.say(f"dev at step {at.step}{what and f', {what}'}: {result}")
-            if not what and (shown := side_by_side(result.sample, self.recipe.validation.show)):
+            if not what and (shown := sample_lines(result.sample, self.recipe.validation.show)):
                 self.progress.say(shown)
                 if self.records is not None:
                     self.records.text("sample", shown, at.step)

@@ -18,7 +18,7 @@ from asr.train.data import RunData
 from asr.train.devices import out_of_memory
 from asr.train.feed import Fed
 from asr.train.losses.consistency import widened
-from asr.train.losses.objective import Encoded, Objective
+from asr.train.losses.objective import EncodedBatch, Objective
 from asr.train.losses.weight_noise import noisy_weights
 from asr.train.optimizer import build_optimizer
 from asr.train.position import Position
@@ -188,7 +188,7 @@ class SpeechTraining(pl.LightningModule):
                 features, lengths = torch.cat([features] * views), torch.cat([lengths] * views)
             if augment and self.spec_augment is not None:
                 features = self.spec_augment(features, lengths)
-        encoded = Encoded(*self.model.encode_tapped(features, lengths, context), views)
+        encoded = EncodedBatch(*self.model.encode_tapped(features, lengths, context), views)
         step = self.position.step if augment else None
         sums = self.objective(self.model, batch, encoded, step)
         zero = sums["loss"].new_zeros(())

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.config import Config, override, parse, read_yaml, to_yaml
-from asr.data.config import DataConfig, Source
+from asr.data.config import CorpusSource, DataConfig
 from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
@@ -292,7 +292,7 @@ def make_recipe(
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with relative paths taken from `folder`."""
 
-    def sources(found: tuple[Source, ...]) -> tuple[Source, ...]:
+    def sources(found: tuple[CorpusSource, ...]) -> tuple[CorpusSource, ...]:
         return tuple(one.model_copy(update={"manifest": at(one.manifest)}) for one in found)
 
     def at(path: str) -> str:
@@ -328,4 +328,4 @@ def write_recipe(recipe: Recipe, folder: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_whole(folder / "recipe.yaml", to_yaml(recipe))
+    write_atomic(folder / "recipe.yaml", to_yaml(recipe))

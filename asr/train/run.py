@@ -27,8 +27,8 @@ from asr.train.module import SpeechTraining
 from asr.train.parent import end_with_parent, known_to_children
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.report.profiling import StepProfile
-from asr.train.report.progress import Progress
-from asr.train.report.startup import Opening
+from asr.train.report.progress import TrainingProgress
+from asr.train.report.startup import StartupReport
 from asr.train.resume import PREPARED, changes, checkpoint_to_resume, clear_way
 from asr.train.weights.averaging import Snapshots
 from asr.train.weights.initialise import Init
@@ -86,7 +86,7 @@ def train(
     try:
         if trainer.is_global_zero:
             held.enter_context(alone_in(folder))
-            loop.progress = Progress(recipe.log.seconds)
+            loop.progress = TrainingProgress(recipe.log.seconds)
             data.preparing = loop.progress.preparing
             clear_way(checkpoints, resumed)
             data.prepare_data()
@@ -101,7 +101,7 @@ def train(
             listing = folder / "training" if trainer.is_global_zero else None
             init = Init(start.init, start.init_partial, say, listing)
         module = SpeechTraining(recipe, data, state, init)
-        opening = Opening(loop, devices, folder, notes, say)
+        opening = StartupReport(loop, devices, folder, notes, say)
         trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
         with known_to_children(), loop.interruptible(module):
             trainer.fit(module, datamodule=data)

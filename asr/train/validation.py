@@ -14,7 +14,7 @@ from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
 from asr.train.module import SUMS, SpeechTraining
 from asr.train.report.attention_check import shapes
-from asr.transcribe.files.segment_decoder import StretchDecoder
+from asr.transcribe.files.segment_decoder import SegmentDecoder
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Validator:
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
         """Greedy search of the sample: that of transcription, with a beam of 1."""
         config = fitting(SearchConfig(beam=1), module.model)
-        decode = StretchDecoder(module.model, config)
+        decode = SegmentDecoder(module.model, config)
         decoded: list[Decoded] = []
         for batch in self.sample:
             # rows beyond the ids are padding
@@ -134,7 +134,7 @@ class Validator:
         return decoded, total(count_words(one.reference, one.hypothesis) for one in decoded)
 
 
-def side_by_side(sample: tuple[Decoded, ...], show: int) -> str:
+def sample_lines(sample: tuple[Decoded, ...], show: int) -> str:
     """References and hypotheses under each other, for reading."""
     lines = []
     for one in sample[:show]:

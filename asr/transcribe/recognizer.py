@@ -19,11 +19,11 @@ from asr.model.folder import LoadedModel, load_model_folder
 from asr.search import PhraseTree, SearchConfig
 from asr.transcribe.context import chunk_context
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
-from asr.transcribe.files.batch import Sound, Work, transcribe_all
+from asr.transcribe.files.batch import BatchSettings, Recording, transcribe_batched
 from asr.transcribe.files.chunked import transcribe_chunked
-from asr.transcribe.files.segment_decoder import StretchDecoder
+from asr.transcribe.files.segment_decoder import SegmentDecoder
 from asr.transcribe.files.segmenter import cut_segments
-from asr.transcribe.files.source import Source, open_source
+from asr.transcribe.files.source import AudioSource, open_recording
 from asr.transcribe.hotwords import Hotwords, phrase_tree
 from asr.transcribe.options import (
     asked_search,
@@ -33,8 +33,8 @@ from asr.transcribe.options import (
 )
 from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.transcribe.streams.stream import Stream
-from asr.transcribe.streams.stream_decoder import Hearing
-from asr.transcribe.words.timing import WordClock
+from asr.transcribe.streams.stream_decoder import StreamDecoder
+from asr.transcribe.words.timing import WordTimer
 from asr.types import Transcript
 
 #: How much of a stream the encoder hears at once where nothing else is asked for.
@@ -112,7 +112,7 @@ class Recognizer:
 
     def transcribe(
         self,
-        audio: Source,
+        audio: AudioSource,
         sample_rate: int | None = None,
         *,
         chunk_ms: float | None = None,
@@ -169,7 +169,7 @@ class Recognizer:
 
     def transcribe_many(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[AudioSource],
         *,
         sample_rate: int | None = None,
         batch_seconds: float | None = None,
@@ -185,7 +185,7 @@ class Recognizer:
         hotwords: Hotwords | None = None,
         hotword_weight: float | None = None,
         progress: Callable[[float], None] | None = None,
-    ) -> Iterator[tuple[Source, Transcript | AsrError]]:
+    ) -> Iterator[tuple[AudioSource, Transcript | AsrError]]:
         """Transcribes many recordings, with stretches of several decoded together.
 
         Args:
@@ -220,23 +220,23 @@ class Recognizer:
 
         phrases = phrase_tree(hotwords, self.loaded, hotword_weight)
 
-        def opened(source: Source) -> AbstractContextManager[Sound]:
-            return open_source(source, sample_rate, self.sample_rate, self.limits)
+        def opened(source: AudioSource) -> AbstractContextManager[Recording]:
+            return open_recording(source, sample_rate, self.sample_rate, self.limits)
 
         if chunk_ms is not None:
             hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint, phrases)
             return transcribe_chunked(sources, opened, hearing, seconds, progress)
         if left_ms is not None:
             raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
-        work = Work(
+        work = BatchSettings(
             rate=self.sample_rate,
-            decode=StretchDecoder(self.model, options, self._language_model, phrases),
+            decode=SegmentDecoder(self.model, options, self._language_model, phrases),
             clock=self._clock(options),
             cut=lambda sound: cut_segments(sound, self.sample_rate, endpoint or self.endpoint),
             batch_seconds=seconds,
             progress=progress,
         )
-        return transcribe_all(sources, opened, work)
+        return transcribe_batched(sources, opened, work)
 
     def stream(
         self,
@@ -296,15 +296,15 @@ class Recognizer:
         options: SearchConfig,
         endpoint: EndpointConfig | None,
         hotwords: PhraseTree | None,
-    ) -> Hearing:
+    ) -> StreamDecoder:
         rules = endpoint or self.endpoint
         clock, lm = self._clock(options), self._language_model
-        return Hearing(self.model, context, options, rules, clock, lm, hotwords)
+        return StreamDecoder(self.model, context, options, rules, clock, lm, hotwords)
 
-    def _clock(self, options: SearchConfig) -> WordClock:
+    def _clock(self, options: SearchConfig) -> WordTimer:
         maps = self.confidence
         sure = maps.of(lm=options.lm_weight > 0) if maps else None
-        return WordClock.of(self.model, self.tokenizer.decode, sure)
+        return WordTimer.of(self.model, self.tokenizer.decode, sure)
 
     def _context(self, chunk_ms: float, left_ms: float | None) -> ChunkContext:
         return chunk_context(self.frame_seconds, chunk_ms, left_ms)

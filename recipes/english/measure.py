@@ -18,7 +18,7 @@ from asr.data.augment import Augmenter
 from asr.data.config import AugmentConfig, NoiseConfig
 from asr.errors import AsrError
 from asr.evaluate.calibration import Calibration, calibrate
-from asr.evaluate.corpus import Utterance, read_utterances
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.interval import Interval, rate_interval
@@ -158,7 +158,7 @@ def scored_in_noise(model: Path, manifest: Path, noise: Path, snr_db: int) -> tu
     return tuple(found)
 
 
-def sample(utterances: list[Utterance]) -> list[Utterance]:
+def sample(utterances: list[ReferenceUtterance]) -> list[ReferenceUtterance]:
     """About `SAMPLE` of them, evenly spread."""
     return utterances[:: max(1, len(utterances) // SAMPLE)]
 

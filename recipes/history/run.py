@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.cli.console import DONE, INTERRUPTED
 from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.config import Config, parse, read_yaml
@@ -76,7 +76,7 @@ def run_missing() -> None:
                 if not (folder / "result.json").exists():
                     overrides = tricks[trick].set if trick else ()
                     result = run(system, seed, folder, trick, overrides)
-                    write_whole(folder / "result.json", json.dumps(asdict(result)))
+                    write_atomic(folder / "result.json", json.dumps(asdict(result)))
                     report(tricks)
     report(tricks)
 
@@ -109,7 +109,7 @@ def run(
         finally:
             spent["seconds"] += time.process_time() - began
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(trained, json.dumps(spent))
+            write_atomic(trained, json.dumps(spent))
         if not spent["done"]:
             raise KeyboardInterrupt
     recognizer = load_model(folder / "model", "cpu")

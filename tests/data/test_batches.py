@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asr.data.batches import BatchSampler, bucket_bounds
 from asr.data.config import SpeedConfig
-from asr.data.epoch import SHARE, EpochPlanner
+from asr.data.epoch import SHARE, EpochItems
 from asr.errors import ConfigError, TrainingError
 
 
@@ -102,7 +102,7 @@ def test_resuming_after_any_batch_gives_the_rest(cuts_are, world, monkeypatch):
             return iter(fakes(SPREAD))
 
     def make():
-        planner = EpochPlanner(3, SpeedConfig(), 12.0)
+        planner = EpochItems(3, SpeedConfig(), 12.0)
         return sampler(
             Lazy() if cuts_are == "lazy" else fakes(SPREAD),
             planner=planner,
@@ -179,7 +179,7 @@ def test_bounds_hold_equal_seconds_and_are_never_wide():
 
 
 def test_speed_is_drawn_for_each_epoch_and_changes_the_planned_duration():
-    planner = EpochPlanner(0, SpeedConfig(factors=(0.5, 2.0)), 0)
+    planner = EpochItems(0, SpeedConfig(factors=(0.5, 2.0)), 0)
     items = [list(planner(fakes([4.0] * 200), epoch)) for epoch in (0, 1)]
     assert {(item.speed, item.duration) for item in items[0]} == {(0.5, 8.0), (2.0, 2.0)}
     assert 60 < sum(item.speed == 2.0 for item in items[0]) < 140
@@ -187,7 +187,7 @@ def test_speed_is_drawn_for_each_epoch_and_changes_the_planned_duration():
 
 
 def test_joined_items_stay_below_their_limit_and_lose_nothing():
-    items = list(EpochPlanner(0, None, 10.0)(fakes(SPREAD), 0))
+    items = list(EpochItems(0, None, 10.0)(fakes(SPREAD), 0))
     assert [cut.id for item in items for cut in item.cuts] == [f"c{i}" for i in range(400)]
     assert all(item.duration <= 10 for item in items if len(item.cuts) > 1)
     assert any(len(item.cuts) > 1 for item in items)
@@ -195,7 +195,7 @@ def test_joined_items_stay_below_their_limit_and_lose_nothing():
 
 def test_a_share_of_the_utterances_is_another_one_each_epoch():
     cuts = [FakeCut(f"c{i}", 1.0, {SHARE: 0.25}) for i in range(1000)]
-    planner = EpochPlanner(0, None, 0)
+    planner = EpochItems(0, None, 0)
     heard = [{item.id for item in planner(cuts, epoch)} for epoch in (0, 1)]
     assert all(200 < len(one) < 300 for one in heard)
     assert heard[0] != heard[1]

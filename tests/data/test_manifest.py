@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.data.manifest import read_manifest, scan_manifest
-from asr.data.utterance import entry_of
+from asr.data.utterance import utterance_of
 from asr.errors import ManifestError
 from tests.data.sound import corpus, lines, tone, write
 
@@ -129,7 +129,7 @@ def test_duplicate_ids_name_both_lines(tmp_path):
 )
 def test_any_line_is_an_entry_or_a_manifest_error(values):
     try:
-        entry = entry_of(values, Path("/c"), "m, line 1")
+        entry = utterance_of(values, Path("/c"), "m, line 1")
     except ManifestError as error:
         assert str(error).startswith("m, line 1: ")  # noqa: PT017 - some lines are good
     else:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from asr.errors import ManifestError
-from asr.evaluate.corpus import Utterance, read_utterances, total_seconds
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import Scored, score
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -171,9 +171,11 @@ def test_how_long_all_are_is_known_before(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, values)))
     utterances = read_utterances(tmp_path / "manifest.jsonl")
     assert total_seconds(utterances) == 2.5
-    assert total_seconds([*utterances, Utterance("u", "x")]) is None
+    assert total_seconds([*utterances, ReferenceUtterance("u", "x")]) is None
 
 
 def test_a_folder_with_a_manifest_in_it(manifest: Write) -> None:
     path = manifest(line("a.wav", "x"))
-    assert read_utterances(path.parent) == [Utterance("a", "x", str(path.parent / "a.wav"))]
+    assert read_utterances(path.parent) == [
+        ReferenceUtterance("a", "x", str(path.parent / "a.wav"))
+    ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
-from asr.search import SearchConfig, joint_scorers, search, search_on
+from asr.search import SearchConfig, continue_search, joint_scorers, search
 from asr.text import EOS
 from asr.types import Hypothesis
 
@@ -101,7 +101,7 @@ def test_a_stream_says_what_a_file_says(encoder: str, decoder: str) -> None:
     same(search(joint_scorers(model, 0.0), stepped, lengths, SEARCH)[0], expected)
     begun = expected[0].tokens
     alone = SearchConfig(beam=3, max_labels=max(len(begun), 1))
-    [again] = search_on(joint_scorers(model, 0.0), stepped, lengths, alone, [[begun]])
+    [again] = continue_search(joint_scorers(model, 0.0), stepped, lengths, alone, [[begun]])
     same(again.hypotheses, expected[:1])
 
 

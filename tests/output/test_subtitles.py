@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asr.config import parse
 from asr.errors import ConfigError
 from asr.output import SubtitleConfig, render
-from asr.output.cues import PAUSE_COST, Piece, _allowed, _cost, _cut, balanced, cues
+from asr.output.cues import PAUSE_COST, CueWord, _allowed, _cost, _cut, balanced, cues
 from asr.types import Segment, Transcript, Word
 from tests.output.transcripts import SILENT, shown_cues, transcripts
 
@@ -133,7 +133,7 @@ def test_no_other_cuts_cost_less(words: list[tuple[str, int]], line_chars: int) 
     config = SubtitleConfig(line_chars=line_chars, lines=2, max_seconds=3)
     pieces, now = [], 0
     for text, pause in words:
-        pieces.append(Piece(text, now, now + 300))
+        pieces.append(CueWord(text, now, now + 300))
         now += 300 + pause
 
     def cost(places: tuple[int, ...]) -> float:
@@ -159,7 +159,7 @@ def test_no_other_cuts_cost_less(words: list[tuple[str, int]], line_chars: int) 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=7), min_size=1, max_size=8))
 def test_no_other_lines_are_more_even(words: list[str]) -> None:
-    pieces = [Piece(word, 300 * place, 300 * place + 300) for place, word in enumerate(words)]
+    pieces = [CueWord(word, 300 * place, 300 * place + 300) for place, word in enumerate(words)]
     best = min(
         (len(lines), sum(len(line) ** 2 for line in lines))
         for size in range(len(words))
@@ -209,7 +209,7 @@ def test_words_without_times_share_the_time_of_their_segment() -> None:
     ],
 )
 def test_lines_are_few_and_even(words: tuple[str, ...], lines: tuple[tuple[str, ...]]) -> None:
-    found = balanced([Piece(word, 0, 1) for word in words], 10)
+    found = balanced([CueWord(word, 0, 1) for word in words], 10)
     assert tuple(tuple(piece.text for piece in line) for line in found) == lines
 
 

@@ -15,10 +15,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_scorers, search
-from asr.search.cached_ctc import SharedCTC
-from asr.search.ctc_constraint import REPEATED, SOUND, SPEECH, STRETCH, UNHEARD, SupportedScorer
-from asr.search.decoding import search_on
-from asr.search.forced_prefix import rows_of, start_after
+from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.ctc_constraint import (
+    REPEATED,
+    SOUND,
+    SPEECH,
+    STRETCH,
+    UNHEARD,
+    CTCConstrainedScorer,
+)
+from asr.search.decoding import continue_search
+from asr.search.forced_prefix import rows_of, start_with_prefix
 from asr.search.hotwords import HotwordScorer
 from asr.search.phrases import PhraseTree
 from tests.search.models import GRUDecoder, Head, LoopingDecoder, TableDecoder, memory_of, written
@@ -95,7 +102,7 @@ def test_the_rules_are_those_that_are_written_down(labels: list[int], seed: int)
     memory, lengths = memory_of(seed, [15])
     log_probs = Head(seed, 7, sharp=5.0)
     ctc = CTCPrefixScorer(log_probs)
-    scorer = SupportedScorer(SharedCTC(log_probs), SharedCTC(log_probs))
+    scorer = CTCConstrainedScorer(CachedCTCScorer(log_probs), CachedCTCScorer(log_probs))
     plain, state = ctc.start(memory, lengths), scorer.start(memory, lengths)
     psi = [0.0]
     spoken = 1 - log_probs(memory)[0, :, 0].exp()
@@ -127,13 +134,13 @@ def test_starting_behind_labels_is_stepping_through_them(alone: bool):
     memory, lengths = memory_of(4, [12, 9, 11])
     head = Head(5, 8, sharp=3.0)
 
-    def fresh() -> SupportedScorer:
-        ctc = SharedCTC(head)
-        return SupportedScorer(ctc if alone else AttentionScorer(GRUDecoder(2, 8)), ctc)
+    def fresh() -> CTCConstrainedScorer:
+        ctc = CachedCTCScorer(head)
+        return CTCConstrainedScorer(ctc if alone else AttentionScorer(GRUDecoder(2, 8)), ctc)
 
     prefixes = [(3, 4, 3, 4), (), (5, 5)]
     _, tokens, counts = rows_of([[prefix] for prefix in prefixes], memory.device)
-    scores, state = start_after(fresh(), memory, lengths, tokens, counts)
+    scores, state = start_with_prefix(fresh(), memory, lengths, tokens, counts)
     said = fresh().score(state, None) if alone else None
     for row, prefix in enumerate(prefixes):
         one, total = fresh(), 0.0
@@ -167,7 +174,7 @@ def test_utterances_and_padding_do_not_matter(seed: int, ctc_weight: float):
 def test_shared_ctc_computes_once_and_says_the_same():
     head = Head(1, 8)
     calls = []
-    shared = SharedCTC(lambda memory: calls.append(1) or head(memory))
+    shared = CachedCTCScorer(lambda memory: calls.append(1) or head(memory))
     plain = CTCPrefixScorer(head)
     memory, lengths = memory_of(1, [7, 5])
     states = [shared.start(memory, lengths), shared.start(memory, lengths)]
@@ -187,7 +194,8 @@ def test_shared_ctc_computes_once_and_says_the_same():
     assert shared.trace(memory, lengths, tokens, counts)[1] is state
     assert torch.equal(shared.trace(memory, lengths, tokens.clone(), counts)[0], psi)
     torch.testing.assert_close(
-        plain.start_after(memory, lengths, tokens, counts)[0], psi.gather(1, counts[:, None])[:, 0]
+        plain.start_with_prefix(memory, lengths, tokens, counts)[0],
+        psi.gather(1, counts[:, None])[:, 0],
     )
 
 
@@ -198,14 +206,14 @@ def test_in_a_search_all_ask_ctc_with_the_same_objects(
     """What was asked is told by identity, which waits for no device: a copy would cost twice."""
     computed: Counter[str] = Counter()
     asked: Counter[str] = Counter()
-    for kind, counts in ((CTCPrefixScorer, computed), (SharedCTC, asked)):
+    for kind, counts in ((CTCPrefixScorer, computed), (CachedCTCScorer, asked)):
         for name in ("trace", "score"):
             monkeypatch.setattr(kind, name, counted(getattr(kind, name), counts))
     tree = PhraseTree({"b": 1.0}, ["", "", "", *"▁ab▁cdefghi"])
     config = SearchConfig(beam=4, ctc_weight=0.3)
     scorers = all_scorers(made(LoopingDecoder(CYCLE, V)), config, hotwords=tree)
     memory, lengths = written([[0, 3, 0, 4, 0, 5], [0, 3, 3, 0]], V)
-    search_on(scorers, memory, lengths, config, [[begun]] * 2)
+    continue_search(scorers, memory, lengths, config, [[begun]] * 2)
     assert computed["score"] > 1
     assert computed["trace"] == len(begun)
     assert asked == {name: 2 * count for name, count in computed.items()}
@@ -225,11 +233,13 @@ def test_several_beginnings_of_an_utterance_are_several_rows():
     tokens, counts = torch.tensor([[3, 4], [4, 3], [5, 0], [3, 0]]), torch.tensor([2, 1])
     each, each_length = memory.repeat_interleave(2, 0), lengths.repeat_interleave(2)
     for make in (
-        lambda: SupportedScorer(one := SharedCTC(head), one),
-        lambda: HotwordScorer(tree, SharedCTC(head)),
-        lambda: SharedCTC(head),
+        lambda: CTCConstrainedScorer(one := CachedCTCScorer(head), one),
+        lambda: HotwordScorer(tree, CachedCTCScorer(head)),
+        lambda: CachedCTCScorer(head),
     ):
-        scores, state = make().start_after(memory, lengths, tokens, counts)
-        wanted, alone = make().start_after(each, each_length, tokens, counts.repeat_interleave(2))
+        scores, state = make().start_with_prefix(memory, lengths, tokens, counts)
+        wanted, alone = make().start_with_prefix(
+            each, each_length, tokens, counts.repeat_interleave(2)
+        )
         torch.testing.assert_close(scores, wanted)
         torch.testing.assert_close(make().score(state, None), make().score(alone, None))

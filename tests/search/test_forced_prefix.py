@@ -14,11 +14,11 @@ from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoder
 from asr.search import (
     AttentionScorer,
     CTCPrefixScorer,
-    Found,
     SearchConfig,
+    SearchResult,
     WeightedScorer,
+    continue_search,
     search,
-    search_on,
 )
 from tests.search import oracles
 from tests.search.models import BigramScorer, GRUDecoder, Head, memory_of
@@ -36,11 +36,11 @@ alternatives = st.integers(0, 3).flatmap(
 )
 
 
-def labels_of(found: Found) -> list[tuple[int, ...]]:
+def labels_of(found: SearchResult) -> list[tuple[int, ...]]:
     return [one.tokens for one in found.hypotheses]
 
 
-def beams_of(found: Found) -> list[list[tuple[int, ...]]]:
+def beams_of(found: SearchResult) -> list[list[tuple[int, ...]]]:
     return [sorted(tokens for tokens, _ in beam) for beam in found.beams]
 
 
@@ -79,7 +79,7 @@ def test_it_equals_brute_force_over_all_that_begin_so(seed, frames, prefix, recu
     ]
     config = SearchConfig(beam=200, nbest=4, pre_beam=10)
     scorers = scorers_of(seed, decoder, head, True)
-    got = search_on(scorers, memory, lengths, config, [[prefix]])[0].hypotheses
+    got = continue_search(scorers, memory, lengths, config, [[prefix]])[0].hypotheses
     if not expected:
         assert (got[0].tokens, got[0].score) == (tuple(prefix), -math.inf)
         return
@@ -101,9 +101,9 @@ def test_a_batch_of_unequal_beginnings_equals_one_by_one(seed, members, recurren
     memory, lengths = memory_of(seed, [frames for frames, _ in members])
     config = SearchConfig(beam=3, nbest=2)
     begun = [beginnings for _, beginnings in members]
-    together = search_on(scorers, memory, lengths, config, begun)
+    together = continue_search(scorers, memory, lengths, config, begun)
     for row, (frames, beginnings) in enumerate(members):
-        [alone] = search_on(
+        [alone] = continue_search(
             scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [beginnings]
         )
         assert beams_of(together[row])[: len(alone.beams)] == beams_of(alone)
@@ -120,7 +120,7 @@ def test_the_best_hypothesis_is_found_again_from_any_prefix_of_it(seed, frames):
     memory, lengths = memory_of(seed, [frames])
     config = SearchConfig(beam=4)
     [[best]] = search(scorers, memory, lengths, config)
-    [[again]] = [search_on(scorers, memory, lengths, config, [[best.tokens]])[0].hypotheses]
+    [[again]] = [continue_search(scorers, memory, lengths, config, [[best.tokens]])[0].hypotheses]
     assert again.score >= best.score - 1e-9
     if again.tokens == best.tokens:
         assert again.scores == pytest.approx(best.scores, abs=1e-9)
@@ -131,7 +131,7 @@ def test_the_limit_counts_the_prefix():
     memory, lengths = memory_of(1, [10])
     for most in (1, 2, 3):
         config = SearchConfig(beam=3, max_labels=most)
-        [best] = search_on(scorers, memory, lengths, config, [[(3, 4)]])[0].hypotheses
+        [best] = continue_search(scorers, memory, lengths, config, [[(3, 4)]])[0].hypotheses
         assert best.tokens[:2] == (3, 4)
         assert len(best.tokens) <= max(2, most)
 
@@ -149,9 +149,9 @@ def test_a_search_goes_on_from_its_beams_as_if_it_had_never_stopped(seed, sizes,
     scorers = scorers_of(seed, decoder, Head(seed + 1, VOCABULARY, sharp=2.0), bigram=True)
     memory, lengths = memory_of(seed, sizes)
     config = SearchConfig(beam=3)
-    whole = search_on(scorers, memory, lengths, config, [[()]] * len(sizes))
+    whole = continue_search(scorers, memory, lengths, config, [[()]] * len(sizes))
     begun = [one.open_after(round(share * len(one.hypotheses[0].tokens))) for one in whole]
-    again = search_on(scorers, memory, lengths, config, begun)
+    again = continue_search(scorers, memory, lengths, config, begun)
     for one, other in zip(whole, again, strict=True):
         assert labels_of(one) == labels_of(other)
         assert one.hypotheses[0].scores == pytest.approx(other.hypotheses[0].scores, abs=1e-6)
@@ -165,10 +165,10 @@ def test_several_beginnings_are_better_than_one():
         scorers = scorers_of(seed, transformer(seed), Head(seed + 1, VOCABULARY, sharp=2.0))
         memory, lengths = memory_of(seed, [12])
         config = SearchConfig(beam=4)
-        [early] = search_on(scorers, memory[:, :6], torch.tensor([6]), config, [[()]])
+        [early] = continue_search(scorers, memory[:, :6], torch.tensor([6]), config, [[()]])
         several = early.open_after(min(2, len(early.beams) - 1))
-        [best] = search_on(scorers, memory, lengths, config, [several])
-        [held] = search_on(scorers, memory, lengths, config, [several[:1]])
+        [best] = continue_search(scorers, memory, lengths, config, [several])
+        [held] = continue_search(scorers, memory, lengths, config, [several[:1]])
         lost += best.hypotheses[0].score > held.hypotheses[0].score + 1e-9
     assert lost
 
@@ -188,4 +188,4 @@ def test_wrong_beginnings_are_named(begun):
     scorers = scorers_of(1, transformer(1), Head(2, VOCABULARY))
     memory, lengths = memory_of(1, [3, 0])
     with pytest.raises(ModelError, match="beginnings for each of 2 utterances"):
-        search_on(scorers, memory, lengths, None, begun)
+        continue_search(scorers, memory, lengths, None, begun)

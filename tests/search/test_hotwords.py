@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.search import SearchConfig, all_scorers, search
-from asr.search.cached_ctc import SharedCTC
-from asr.search.forced_prefix import rows_of, start_after
+from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.forced_prefix import rows_of, start_with_prefix
 from asr.search.hotwords import HEARD, HotwordScorer
 from asr.search.phrases import PhraseTree
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
@@ -137,10 +137,10 @@ def test_starting_behind_labels_is_stepping_through_them(seed: int, prefixes: li
     memory, lengths = memory_of(seed, [9, 7, 8])
     head, tree = Head(seed, V, sharp=4.0), PhraseTree({"ab a": 1.0, "ba": 2.0}, PIECES)
     _, tokens, counts = rows_of([[tuple(one)] for one in prefixes], memory.device)
-    scorer = HotwordScorer(tree, SharedCTC(head))
-    scores, state = start_after(scorer, memory, lengths, tokens, counts)
+    scorer = HotwordScorer(tree, CachedCTCScorer(head))
+    scores, state = start_with_prefix(scorer, memory, lengths, tokens, counts)
     for row, prefix in enumerate(prefixes):
-        one = HotwordScorer(tree, SharedCTC(head))
+        one = HotwordScorer(tree, CachedCTCScorer(head))
         stepped = one.start(memory[row : row + 1], lengths[row : row + 1])
         total = 0.0
         for label in prefix:
@@ -153,7 +153,7 @@ def test_starting_behind_labels_is_stepping_through_them(seed: int, prefixes: li
 
 def test_a_label_that_ctc_does_not_hear_is_part_of_no_phrase():
     memory, lengths = written([[3, 0, 4, 0]], V, sure=0.99999)
-    ctc = SharedCTC(lambda one: one.log_softmax(-1))
+    ctc = CachedCTCScorer(lambda one: one.log_softmax(-1))
     deaf, hears = HotwordScorer(PhraseTree({"b a": 1.0}, PIECES), ctc), None
     state = deaf.start(memory, lengths)
     labels = torch.tensor([[3, 4]])

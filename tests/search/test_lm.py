@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import ModelError
-from asr.search import SearchConfig, WeightedScorer, all_scorers, fitting, search, search_on
+from asr.search import SearchConfig, WeightedScorer, all_scorers, continue_search, fitting, search
 from asr.search.lm import ILM_FLOOR, InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.text import EOS
 from tests.lm.made import KINDS, small
@@ -104,9 +104,9 @@ def test_a_batch_equals_one_by_one_behind_any_beginnings(seed, members, kind):
     memory, lengths = memory_of(seed, [frames for frames, _ in members])
     config = SearchConfig(beam=3, nbest=2, **weights)
     scorers = all_scorers(model, config, lm)
-    together = search_on(scorers, memory, lengths, config, [begun for _, begun in members])
+    together = continue_search(scorers, memory, lengths, config, [begun for _, begun in members])
     for row, (frames, begun) in enumerate(members):
-        [found] = search_on(
+        [found] = continue_search(
             scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [begun]
         )
         alone = found.hypotheses
@@ -126,7 +126,7 @@ def test_labels_that_are_given_score_as_those_that_are_found(seed, prefix, kind)
         for label in prefix:
             total += scorer.score(state, torch.tensor([[label]]))[0, 0].item()
             state = scorer.advance(state, torch.tensor([0]), torch.tensor([label]))
-        said, behind = scorer.start_after(memory, lengths, tokens, counts)
+        said, behind = scorer.start_with_prefix(memory, lengths, tokens, counts)
         assert said.item() == pytest.approx(total, abs=1e-5)
         torch.testing.assert_close(
             scorer.score(behind, None), scorer.score(state, None), atol=1e-5, rtol=1e-5

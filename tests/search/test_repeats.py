@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.search import AttentionScorer, SearchConfig, WeightedScorer, search, search_on
+from asr.search import AttentionScorer, SearchConfig, WeightedScorer, continue_search, search
 from asr.search.repeats import MOST_COPIES, RepeatLimited, Repeats, denied
 from tests.search.models import LoopingDecoder, TableDecoder, memory_of
 
@@ -76,7 +76,7 @@ def test_what_does_not_loop_is_as_it_was():
         [[(3, 4)], [(5, 3)]],
     ):  # states of this decoder know one position for all
         plain, limited = (
-            search_on([WeightedScorer("attention", one, 1.0)], memory, lengths, config, begun)
+            continue_search([WeightedScorer("attention", one, 1.0)], memory, lengths, config, begun)
             for one in (attention, RepeatLimited(attention))
         )
         assert [one.hypotheses for one in plain] == [one.hypotheses for one in limited]

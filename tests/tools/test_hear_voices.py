@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from asr.evaluate.corpus import Utterance
+from asr.evaluate.corpus import ReferenceUtterance
 from asr.evaluate.error_rate import score
 from tools.hear_voices import sample, table
 
 
 def test_every_voice_is_heard_and_no_more_than_asked_for():
     speakers = ["flite:slt"] * 50 + ["espeak:en-us+f2"] * 4 + ["espeak:en-gb+f2"] * 3
-    spoken = [Utterance(f"u{at}", "text", speaker=who) for at, who in enumerate(speakers)]
+    spoken = [ReferenceUtterance(f"u{at}", "text", speaker=who) for at, who in enumerate(speakers)]
     heard = [one.speaker for one in sample(spoken, 5)]
     assert heard.count("flite:slt") == 5
     assert heard.count("espeak:en-us+f2") + heard.count("espeak:en-gb+f2") == 7

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.evaluate.corpus import Utterance
+from asr.evaluate.corpus import ReferenceUtterance
 from asr.evaluate.error_rate import Counts
 from tests.conftest import RATE
 
@@ -44,7 +44,7 @@ def test_the_manifest_says_where_each_part_stands(
 ) -> None:
     for name, seconds in (("a", 1), ("b", 2)):
         soundfile.write(tmp_path / f"{name}.wav", sound[: seconds * RATE], RATE)
-    parts = [Utterance(name, name, str(tmp_path / f"{name}.wav")) for name in "ab"]
+    parts = [ReferenceUtterance(name, name, str(tmp_path / f"{name}.wav")) for name in "ab"]
     tool("long_recording").make(tmp_path / "long.flac", parts, seconds=12.0, seed=1)
     whole, rate = soundfile.read(tmp_path / "long.flac", dtype="float32")
     lines = (tmp_path / "long.jsonl").read_text().splitlines()

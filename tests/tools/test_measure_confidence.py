@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asr.evaluate.corpus import Utterance
+from asr.evaluate.corpus import ReferenceUtterance
 from asr.evaluate.error_rate import score
 from asr.evaluate.evaluation import Evaluation
 from asr.types import Word
@@ -18,7 +18,10 @@ def test_settings_are_what_the_recogniser_is_asked_for():
 
 def test_hotwords_are_words_said_once_and_words_never_said(tmp_path: Path):
     (tmp_path / "text.txt").write_text("Mister Quilter wandered\nbeneath the branches\n")
-    said = [Utterance("a", "Quilter, Nottingham! castles"), Utterance("b", "castles and towers")]
+    said = [
+        ReferenceUtterance("a", "Quilter, Nottingham! castles"),
+        ReferenceUtterance("b", "castles and towers"),
+    ]
     found = phrases(said, tmp_path / "text.txt")
     assert sorted(found) == [
         "beneath",

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from asr.cli.main import program
 from asr.errors import ConfigError
 from asr.model.registry import DECODERS, ENCODERS
-from asr.train.keys import REQUIRED, TYPED, Key, recipe_keys, written
+from asr.train.keys import REQUIRED, TYPED, Key, format_keys, recipe_keys
 from asr.train.recipe import Recipe, load_recipe, make_recipe
 from asr.train.schedules import SCHEDULES
 from tests.train.conftest import write_corpus
@@ -118,7 +118,7 @@ def test_limits_are_those_that_are_checked(name: str, limits: str, wrong: str) -
 def test_the_command_prints_all_of_them() -> None:
     result = CliRunner().invoke(program, ["train", "--keys"])
     assert result.exit_code == 0, result.output
-    assert result.stdout == written(recipe_keys())
+    assert result.stdout == format_keys(recipe_keys())
     assert "optimizer.lr: 0.001  [number, above 0]\n" in result.stdout
     assert "    the peak of the learning rate" in result.stdout
 

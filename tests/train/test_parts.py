@@ -23,9 +23,9 @@ from asr.train.module import StepResult
 from asr.train.position import Position
 from asr.train.recipe import ChunkConfig, TrainingConfig
 from asr.train.report.log import COLUMNS, TrainingLog, read_log
-from asr.train.report.progress import Progress
+from asr.train.report.progress import TrainingProgress
 from asr.train.seeds import derive, draw_context
-from asr.train.validation import Decoded, side_by_side
+from asr.train.validation import Decoded, sample_lines
 from asr.train.weights.averaging import Snapshots
 
 
@@ -132,7 +132,7 @@ RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.0, 0.25, math.nan, 10, 20, 3.0, 0.001,
 
 def test_plain_progress_is_a_line_now_and_then() -> None:
     stream = io.StringIO()
-    progress = Progress(every=1000, stream=stream)
+    progress = TrainingProgress(every=1000, stream=stream)
     for _ in range(3):
         progress.step(RESULT, Position(step=7, epoch=1, batch=2), 50.0, 0.1, 90.0)
     progress.close()
@@ -143,11 +143,11 @@ def test_plain_progress_is_a_line_now_and_then() -> None:
 
 def test_what_takes_long_before_the_first_step_is_shown() -> None:
     stream = io.StringIO()
-    told = Progress(every=0, stream=stream).preparing("decoding audio")
+    told = TrainingProgress(every=0, stream=stream).preparing("decoding audio")
     told(1, 2)
     told(2, 2)
     assert stream.getvalue() == "decoding audio: 1 of 2\ndecoding audio: 2 of 2\n"
-    Progress(every=1000, stream=stream).preparing("more")(1, 2)
+    TrainingProgress(every=1000, stream=stream).preparing("more")(1, 2)
     assert "more" not in stream.getvalue()
 
 
@@ -157,7 +157,7 @@ def test_a_terminal_gets_a_bar() -> None:
             return True
 
     stream = Terminal()
-    progress = Progress(every=1000, stream=stream)
+    progress = TrainingProgress(every=1000, stream=stream)
     progress.step(RESULT, Position(step=7), 50.0, 0.5, float("nan"))
     progress.say("a line with [brackets]")
     progress.close()
@@ -175,7 +175,7 @@ def test_nothing_is_left_of_a_bar_where_training_has_not_begun(
 
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
-    progress = Progress(every=1000, stream=stream)
+    progress = TrainingProgress(every=1000, stream=stream)
     progress.preparing("decoding audio")(1, 2)
     progress.close()
     *drawn, last = stream.getvalue().split("\x1b[2K")  # which erases a line
@@ -186,7 +186,7 @@ def test_nothing_is_left_of_a_bar_where_training_has_not_begun(
 
 def test_reference_and_hypothesis_stand_under_each_other() -> None:
     sample = (Decoded("u1", "a b", "a c"), Decoded("u2", "x", ""))
-    assert side_by_side(sample, 1).splitlines() == ["  u1", "    said:  a b", "    heard: a c"]
+    assert sample_lines(sample, 1).splitlines() == ["  u1", "    said:  a b", "    heard: a c"]
 
 
 def test_devices() -> None:

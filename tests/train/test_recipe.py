@@ -6,7 +6,7 @@ import pytest
 
 from asr.errors import ConfigError
 from asr.train.recipe import load_recipe, write_recipe
-from asr.train.report.duration import seconds_of, written
+from asr.train.report.duration import format_duration, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
 
 def test_the_written_recipe_is_the_same_recipe(recipe_file: Path, tmp_path: Path) -> None:
     recipe = load_recipe(recipe_file, ["schedule={type: wsd, decay: 0.1}"])
-    write_recipe(recipe, tmp_path / "written")
-    assert load_recipe(tmp_path / "written" / "recipe.yaml") == recipe
+    write_recipe(recipe, tmp_path / "format_duration")
+    assert load_recipe(tmp_path / "format_duration" / "recipe.yaml") == recipe
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,8 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 
 
 def test_lengths_of_time_for_people() -> None:
-    assert (written(5400), written(75.4), written(-1)) == ("1:30:00", "1:15", "0:00")
+    assert (format_duration(5400), format_duration(75.4), format_duration(-1)) == (
+        "1:30:00",
+        "1:15",
+        "0:00",
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import soundfile
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.data.random_state import generator
 from asr.errors import AudioError
 
@@ -39,7 +39,7 @@ class Manners:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class SpokenSentence:
     """A sentence, who says it, and how."""
 
     sentence: Sentence
@@ -68,7 +68,7 @@ def deliveries(
     shares: Mapping[str, float],
     manners: Manners,
     seed: int,
-) -> Iterator[Delivery]:
+) -> Iterator[SpokenSentence]:
     """One delivery for each sentence; who says it and how depends on the sentence and the seed.
 
     Each engine and voice draws for itself and the first one speaks (rendezvous hashing, Thaler and
@@ -90,7 +90,7 @@ def deliveries(
             round(float(draw.uniform(*limits)), 3)
             for limits in (manners.rate, manners.pitch, manners.tract)
         )
-        yield Delivery(sentence, engine, voice, rate, pitch, tract)
+        yield SpokenSentence(sentence, engine, voice, rate, pitch, tract)
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Made:
 
 
 def make(
-    plan: Iterator[Delivery],
+    plan: Iterator[SpokenSentence],
     engines: Mapping[str, Engine],
     manifest: Path,
     hours: float,
@@ -144,7 +144,7 @@ def make(
     return made
 
 
-def utter(one: Delivery, engines: Mapping[str, Engine], folder: Path) -> float | str:
+def utter(one: SpokenSentence, engines: Mapping[str, Engine], folder: Path) -> float | str:
     """Writes what is not there yet; returns its seconds, or what is wrong with it."""
     target = folder / one.file
     if target.exists():
@@ -159,7 +159,7 @@ def utter(one: Delivery, engines: Mapping[str, Engine], folder: Path) -> float |
     wrong = fault(samples, one.sentence.text, one.rate)
     if wrong is not None:
         return wrong
-    write_whole(target, opus(samples, RATE))
+    write_atomic(target, opus(samples, RATE))
     return len(samples) / RATE
 
 
@@ -171,7 +171,7 @@ def spoken_seconds(file: Path) -> float:
         raise AudioError(f"{file}: cannot be read: {error}; delete it and call again") from None
 
 
-def _add(made: Made, one: Delivery, said: float | str, path: str) -> None:
+def _add(made: Made, one: SpokenSentence, said: float | str, path: str) -> None:
     speaker = f"{one.engine}:{one.voice}"
     if isinstance(said, str):
         made.rejected[one.engine, said] += 1
@@ -193,4 +193,4 @@ def _add(made: Made, one: Delivery, said: float | str, path: str) -> None:
 
 def write(made: Made, manifest: Path) -> None:
     """Writes the manifest, whole."""
-    write_whole(manifest, "".join(json.dumps(line) + "\n" for line in made.lines))
+    write_atomic(manifest, "".join(json.dumps(line) + "\n" for line in made.lines))

@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
-from asr.evaluate.corpus import Utterance, read_utterances, total_seconds
+from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
-from asr.model.atomic_folder import whole_folder
+from asr.model.atomic_folder import atomic_folder
 from asr.model.folder import keep_search
-from asr.train.adapt.plan import Plan, Request, plan
+from asr.train.adapt.plan import AdaptationPlan, Request, plan
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
@@ -40,7 +40,7 @@ def _unseen(_: float | None) -> Iterator[Callable[[float], None]]:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BeforeAfter:
     """What the original and the adapted model get wrong on one corpus."""
 
     name: str
@@ -55,7 +55,7 @@ class Adapted:
 
     model: Path | None
     ended: str
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[BeforeAfter, ...] = ()
 
 
 def finetune(
@@ -99,7 +99,7 @@ def finetune(
                 evaluate(load_model(folder), utterances, progress=heard)
                 for folder in (request.model, outcome.model)
             )
-        compared.append(Comparison(name, place, before, after))
+        compared.append(BeforeAfter(name, place, before, after))
         rates = (percent(found.words.rate) for found in (before, after))
         say(f"{name}: word error rate {' before, '.join(rates)} after")
     if compared:
@@ -107,7 +107,7 @@ def finetune(
     adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
     if compared:
         card = outcome.model / "README.md"
-        write_whole(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
+        write_atomic(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
     return adapted
 
 
@@ -122,7 +122,9 @@ def _calibrate(model: Path, measured: Evaluation, say: Callable[[str], None]) ->
     say(f"confidence: calibration error {percent(found.judged.ece)} on {found.judged.words} words")
 
 
-def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], None]) -> None:
+def _take_along(
+    model: Path, adapted: Path, chosen: AdaptationPlan, say: Callable[[str], None]
+) -> None:
     """Search settings, and the language model where it has the same labels."""
     keep_search(adapted, model)
     if not (model / OWN_LM).is_dir():
@@ -130,14 +132,14 @@ def _take_along(model: Path, adapted: Path, chosen: Plan, say: Callable[[str], N
     if chosen.other_labels:
         say(f"{model / OWN_LM}: not taken along, its labels are others; train one with asr lm")
         return
-    with whole_folder(adapted / OWN_LM) as fresh:
+    with atomic_folder(adapted / OWN_LM) as fresh:
         shutil.copytree(model / OWN_LM, fresh, dirs_exist_ok=True)
 
 
 def _judge_lm(
     adapted: Path,
     model: Path,
-    held_out: list[Utterance],
+    held_out: list[ReferenceUtterance],
     measuring: Shown,
     say: Callable[[str], None],
 ) -> None:
@@ -159,7 +161,9 @@ def _judge_lm(
     say(f"{told}: it is left out (--lm {model / OWN_LM} takes it nevertheless)")
 
 
-def _train(request: Request, chosen: Plan, say: Callable[[str], None], command: str) -> Outcome:
+def _train(
+    request: Request, chosen: AdaptationPlan, say: Callable[[str], None], command: str
+) -> Outcome:
     """One run; before it a short one with the encoder as it is, where the labels are others."""
     start = _start(request.resume, request.folder, request.model, chosen.other_labels)
     if chosen.fresh_labels and not request.begun:
@@ -192,7 +196,7 @@ def _labels_alone(recipe: Recipe) -> Recipe:
     )
 
 
-def table(comparisons: tuple[Comparison, ...]) -> str:
+def result_table(comparisons: tuple[BeforeAfter, ...]) -> str:
     """Before and after side by side, as Markdown that is readable as it is."""
     rows: list[tuple[str, ...]] = [("", "utterances", "words", "WER before", "WER after")]
     for one in comparisons:
@@ -213,6 +217,6 @@ def _row(cells: tuple[str, ...] | list[str], widths: list[int]) -> str:
 
 def _section(request: Request, adapted: Adapted) -> str:
     return (
-        f"## Adapted from {request.model.name}\n\n{table(adapted.comparisons)}\n"
+        f"## Adapted from {request.model.name}\n\n{result_table(adapted.comparisons)}\n"
         "Measured with the search that each model has as its default.\n"
     )

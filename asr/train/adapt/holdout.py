@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.data.leakage import same_audio
 from asr.errors import TrainingError
 
@@ -56,7 +56,7 @@ def write_cuts(path: Path, cuts: Iterable[Cut], begun: bool) -> None:
             f"{path}: training was begun with other recordings than there are now; choose "
             "another folder (-o), or start anew with --resume never"
         )
-    write_whole(path, lines)
+    write_atomic(path, lines)
 
 
 def hold_out(cuts: Sequence[Cut]) -> HeldOut:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.config import read_yaml
-from asr.data.config import Source
+from asr.data.config import CorpusSource
 from asr.data.manifest import read_manifest
 from asr.data.utterance import text_of
 from asr.errors import ConfigError, ManifestError, TrainingError
@@ -73,7 +73,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AdaptationPlan:
     """What will be done.
 
     `dev` is what is measured on, before and after. `other_labels` are not the model's; where most
@@ -87,7 +87,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(request: Request) -> Plan:
+def plan(request: Request) -> AdaptationPlan:
     """Chooses everything that `request` leaves open, and writes the split and new labels.
 
     Raises:
@@ -121,7 +121,7 @@ def plan(request: Request) -> Plan:
     recipe = recipe.model_copy(update={"tokenizer": chosen.folder.absolute()})
     notes = [*_told(base, new, kept, parts, recipe), *chosen.notes]
     measured = dev if parts.dev else None
-    return Plan(recipe, measured, chosen.others, chosen.fresh, tuple(notes))
+    return AdaptationPlan(recipe, measured, chosen.others, chosen.fresh, tuple(notes))
 
 
 def _keep(request: Request, old: Path, recipe: Recipe, new: Amount) -> list[Cut]:
@@ -150,7 +150,7 @@ def _seconds_kept(recipe: Recipe, new: Amount) -> float:
 
 
 def _rehearsing(recipe: Recipe, manifest: Path, repeat: float) -> Recipe:
-    train = (*recipe.data.train, Source(manifest=str(manifest), repeat=repeat))
+    train = (*recipe.data.train, CorpusSource(manifest=str(manifest), repeat=repeat))
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": train})})
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asr.text import EOS
 from asr.train.lm.recipe import TextConfig
-from asr.train.lm.texts import Corpus
+from asr.train.lm.texts import TextCorpus
 from asr.train.seeds import derive
 
 #: Rows are as long as the longest of their batch, rounded up to a multiple of this: few shapes.
@@ -26,7 +26,7 @@ class Epoch:
     batches: list[np.ndarray]
 
 
-def epoch_of(corpus: Corpus, config: TextConfig, batch_labels: int, seed: int) -> Epoch:
+def epoch_of(corpus: TextCorpus, config: TextConfig, batch_labels: int, seed: int) -> Epoch:
     """All texts once; the same for the same `seed`."""
     draw = np.random.default_rng(seed)
     rows = _rows(corpus, config, draw)
@@ -46,7 +46,7 @@ def epoch_of(corpus: Corpus, config: TextConfig, batch_labels: int, seed: int) -
     return Epoch([batches[place] for place in draw.permutation(len(batches))])
 
 
-def _rows(corpus: Corpus, config: TextConfig, draw: np.random.Generator) -> np.ndarray:
+def _rows(corpus: TextCorpus, config: TextConfig, draw: np.random.Generator) -> np.ndarray:
     """First and last text of each row: as many texts as were drawn, or as fit."""
     wanted = draw.integers(1, config.join + 1, len(corpus)).tolist()
     words = corpus.words.tolist()
@@ -65,7 +65,7 @@ def _rows(corpus: Corpus, config: TextConfig, draw: np.random.Generator) -> np.n
     return np.array(rows)
 
 
-def labels_of(corpus: Corpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+def labels_of(corpus: TextCorpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     """The labels (B, U) of a batch, EOS first, and what follows each (B, U); -100 is nothing."""
     texts = [corpus.span(first, last) for first, last in rows]
     longest = _rounded(max(len(text) for text in texts) + 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.config import to_yaml
 from asr.errors import ConfigError
 from asr.folders import CONFIG
@@ -32,10 +32,10 @@ from asr.train.checkpoint import load_checkpoint
 from asr.train.devices import prepare_cpu
 from asr.train.lm.recipe import LMRecipe
 from asr.train.lm.steps import LMTraining
-from asr.train.lm.texts import Prepared, Sources, prepare
+from asr.train.lm.texts import PreparedTexts, Sources, prepare
 from asr.train.lock import alone_in
 from asr.train.precision import is_bf16
-from asr.train.report.progress import Progress
+from asr.train.report.progress import TrainingProgress
 from asr.train.resume import checkpoint_to_resume
 
 
@@ -108,7 +108,7 @@ def normalizer_of(folder: Path) -> NormalizerConfig:
 
 
 def _count(
-    recipe: LMRecipe, labels: Tokenizer, data: Prepared, progress: Progress
+    recipe: LMRecipe, labels: Tokenizer, data: PreparedTexts, progress: TrainingProgress
 ) -> LanguageModel:
     assert isinstance(recipe.lm, NGramConfig)
     ngram = estimate(data.train.texts(), labels.size, recipe.lm.order, recipe.lm.prune)
@@ -121,11 +121,11 @@ def _count(
 def _training(
     recipe: LMRecipe,
     labels: Tokenizer,
-    data: Prepared,
+    data: PreparedTexts,
     folder: Path,
     start: LMStart,
     device: torch.device,
-    progress: Progress,
+    progress: TrainingProgress,
 ) -> LMTraining:
     """A run that begins, or goes on."""
     torch.manual_seed(recipe.training.seed)
@@ -166,7 +166,7 @@ def _finish(
     lm: LanguageModel,
     labels: Tokenizer,
     recipe: LMRecipe,
-    data: Prepared,
+    data: PreparedTexts,
     ended: str,
 ) -> LMOutcome:
     """Measures the model and writes its folder."""
@@ -184,14 +184,14 @@ def _finish(
         normalizer=recipe.normalizer,
         facts=facts,
     )
-    write_whole(folder / "training" / "recipe.yaml", to_yaml(recipe))
+    write_atomic(folder / "training" / "recipe.yaml", to_yaml(recipe))
     save_lm_folder(folder / "lm", lm, labels, config, training=folder / "training")
     return LMOutcome(folder / "lm", measured, ended)
 
 
 @contextmanager
-def _progress(recipe: LMRecipe) -> Iterator[Progress]:
-    progress = Progress(recipe.training.log_seconds)
+def _progress(recipe: LMRecipe) -> Iterator[TrainingProgress]:
+    progress = TrainingProgress(recipe.training.log_seconds)
     try:
         yield progress
     finally:

@@ -21,10 +21,10 @@ from asr.lm.protocol import NeuralLanguageModel
 from asr.train.checkpoint import save_checkpoint
 from asr.train.lm.batches import epoch_of, epoch_seed, labels_of
 from asr.train.lm.recipe import LMRecipe
-from asr.train.lm.texts import Prepared
+from asr.train.lm.texts import PreparedTexts
 from asr.train.optimizer import build_optimizer
-from asr.train.report.duration import written
-from asr.train.report.progress import Progress
+from asr.train.report.duration import format_duration
+from asr.train.report.progress import TrainingProgress
 from asr.train.seeds import derive
 from asr.train.weights.ema import Ema
 
@@ -54,9 +54,9 @@ class LMTraining:
         self,
         recipe: LMRecipe,
         lm: NeuralLanguageModel,
-        data: Prepared,
+        data: PreparedTexts,
         folder: Path,
-        progress: Progress,
+        progress: TrainingProgress,
     ) -> None:
         self.recipe = recipe
         self.lm = lm
@@ -206,7 +206,7 @@ class LMTraining:
 
     def _show(self, batches: int, speed: float) -> None:
         done = self.fraction(batches)
-        left = written(self.at.clock * (1 - done) / done) if done else "?"
+        left = format_duration(self.at.clock * (1 - done) / done) if done else "?"
         text = (
             f"step {self.at.step}, epoch {self.at.epoch + 1}: perplexity a label "
             f"{math.exp(min(self._loss, 50.0)):.2f}, {speed:.0f} labels/s, {left} left"

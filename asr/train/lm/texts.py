@@ -19,7 +19,7 @@ SHARED_WORDS = 7
 
 
 @dataclass(frozen=True)
-class Corpus:
+class TextCorpus:
     """Texts in their order, as one row of labels. Between two stands `gap` (a space, or nothing).
 
     `labels` has the gap behind every text as well; text n begins at `starts[n]`, and `starts` has
@@ -50,14 +50,14 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedTexts:
     """What a run trains on and what it measures, and sentences about them for people.
 
     `pieces` are the labels as the tokenizer spells them.
     """
 
-    train: Corpus
-    dev: Corpus
+    train: TextCorpus
+    dev: TextCorpus
     pieces: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -75,7 +75,7 @@ class Sources:
 
 def prepare(
     sources: Sources, normalize: TextNormalizer, tokenizer: Tokenizer, config: TextConfig
-) -> Prepared:
+) -> PreparedTexts:
     """Reads all texts.
 
     Raises:
@@ -106,7 +106,7 @@ def prepare(
             f"{', '.join(map(str, sources.train))}: no text is left to train on; give more text"
         )
     pieces = tuple(map(tokenizer.piece, range(tokenizer.size)))
-    return Prepared(_encoded(kept, tokenizer), _encoded(dev, tokenizer), pieces, tuple(notes))
+    return PreparedTexts(_encoded(kept, tokenizer), _encoded(dev, tokenizer), pieces, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,9 @@ class TextCutter:
             yield " ".join(words[len(words) * part // parts : len(words) * (part + 1) // parts])
 
 
-def encoded_files(paths: Sequence[Path], normalize: TextNormalizer, tokenizer: Tokenizer) -> Corpus:
+def encoded_files(
+    paths: Sequence[Path], normalize: TextNormalizer, tokenizer: Tokenizer
+) -> TextCorpus:
     """The texts of files as they are, to measure on.
 
     Raises:
@@ -141,12 +143,12 @@ def encoded_files(paths: Sequence[Path], normalize: TextNormalizer, tokenizer: T
     return _encoded(texts, tokenizer)
 
 
-def _encoded(texts: Sequence[str], tokenizer: Tokenizer) -> Corpus:
+def _encoded(texts: Sequence[str], tokenizer: Tokenizer) -> TextCorpus:
     gap = _gap(texts, tokenizer)
     kind = np.uint16 if tokenizer.size <= 1 << 16 else np.int32
     labels = [np.array([*tokenizer.encode(text), *gap], dtype=kind) for text in texts]
     starts = np.cumsum([0, *map(len, labels)])
-    return Corpus(
+    return TextCorpus(
         np.concatenate(labels) if labels else np.zeros(0, dtype=kind),
         starts,
         np.array([_words(text) for text in texts], dtype=np.int32),

@@ -62,7 +62,7 @@ class MwerConfig(Config):
 
 
 @dataclass(frozen=True)
-class Hypotheses:
+class NBestBatch:
     """The n-best lists of B utterances: a row for each hypothesis, R in all, best first.
 
     `tokens` (R, U) and `token_lengths` (R,) are their labels; `utterance` (R,) and `rank` (R,) say
@@ -75,7 +75,7 @@ class Hypotheses:
     rank: Tensor
 
     @classmethod
-    def of(cls, lists: Sequence[Sequence[Sequence[int]]], device: torch.device) -> Hypotheses:
+    def of(cls, lists: Sequence[Sequence[Sequence[int]]], device: torch.device) -> NBestBatch:
         """From the labels of each hypothesis of each utterance."""
         rows = [labels for found in lists for labels in found]
         width = max((len(labels) for labels in rows), default=0)
@@ -108,7 +108,7 @@ def mwer_loss(
         return memory.sum() * math.nan
     settings = fitting(config.search, model)
     lists = nbest_lists(model, memory, lengths, settings)
-    rows = Hypotheses.of(lists, memory.device)
+    rows = NBestBatch.of(lists, memory.device)
     errors = word_errors(texts, [list(map(tokenizer.decode, found)) for found in lists])
     scores = log_probs(model, memory, lengths, rows, settings.ctc_weight)
     wrong = torch.tensor(errors, dtype=scores.dtype).to(scores.device)
@@ -130,7 +130,7 @@ def nbest_lists(
 
 
 def log_probs(
-    model: SpeechModel, memory: Tensor, lengths: Tensor, rows: Hypotheses, ctc_weight: float
+    model: SpeechModel, memory: Tensor, lengths: Tensor, rows: NBestBatch, ctc_weight: float
 ) -> Tensor:
     """Log probability (R,) of each hypothesis given its utterance of memory (B, M, D), with
     gradient: `ctc_weight` of CTC's, and the rest of the decoder's under teacher forcing.
@@ -155,7 +155,7 @@ def log_probs(
     return total
 
 
-def expected_errors(scores: Tensor, errors: Tensor, rows: Hypotheses, utterances: int) -> Tensor:
+def expected_errors(scores: Tensor, errors: Tensor, rows: NBestBatch, utterances: int) -> Tensor:
     """Mean number of errors of each utterance's list (B,), weighed by softmax over the list.
 
     Args:

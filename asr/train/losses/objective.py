@@ -19,7 +19,7 @@ from asr.train.recipe import LossConfig
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedBatch:
     """What the encoder made of a batch of B rows that it was given `views` times.
 
     `memory` (views x B, M, D), the whole batch view after view, `lengths` (views x B,), and the
@@ -48,7 +48,7 @@ class Objective:
         return 2 if self.config.consistency_weight > 0 else 1
 
     def __call__(
-        self, model: SpeechModel, batch: Batch, encoded: Encoded, step: int | None = None
+        self, model: SpeechModel, batch: Batch, encoded: EncodedBatch, step: int | None = None
     ) -> dict[str, Tensor]:
         """`loss`, what it is made of (0 where it is not used), and counts, all scalars.
 
@@ -82,7 +82,7 @@ class Objective:
         return {"loss": loss, **found, "list_errors": errors, **counts}
 
     def _attention(
-        self, model: SpeechModel, batch: Batch, encoded: Encoded, step: int | None
+        self, model: SpeechModel, batch: Batch, encoded: EncodedBatch, step: int | None
     ) -> dict[str, Tensor]:
         assert model.decoder is not None
         assert batch.tokens is not None
@@ -104,7 +104,7 @@ class Objective:
             found["guided"] = guided_attention_loss(weights, labels, encoded.lengths) / views
         return found
 
-    def _ctc(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+    def _ctc(self, model: SpeechModel, batch: Batch, encoded: EncodedBatch) -> dict[str, Tensor]:
         assert batch.tokens is not None
         assert batch.token_lengths is not None
         tokens = _repeated(batch.tokens, encoded.views)
@@ -127,7 +127,7 @@ class Objective:
             found["consistency"] = consistency_loss(log_probs, encoded.lengths)
         return found
 
-    def _expected_errors(self, model: SpeechModel, batch: Batch, encoded: Encoded) -> Tensor:
+    def _expected_errors(self, model: SpeechModel, batch: Batch, encoded: EncodedBatch) -> Tensor:
         """Summed over utterances and views; rows that are padding have no hypotheses."""
         assert self.config.mwer is not None
         rows, utterances = len(batch.samples), len(batch.ids)

@@ -10,7 +10,7 @@ from asr.model import ModelConfig
 from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
-from asr.train.report.duration import written
+from asr.train.report.duration import format_duration
 from asr.train.validation import DevResult
 
 
@@ -63,7 +63,7 @@ class Facts:
         }
 
 
-def shown(counted: tuple[int, float] | None) -> str:
+def corpus_size(counted: tuple[int, float] | None) -> str:
     """Utterances and hours, in words."""
     if counted is None:
         return "utterances that were read one after the other"
@@ -87,7 +87,7 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
             "",
             "## Training data",
             "",
-            f"{shown(facts.train)}, of:",
+            f"{corpus_size(facts.train)}, of:",
             "",
             *(f"- `{_named(one.manifest)}`{_repeat(one.repeat)}" for one in recipe.data.train),
             "",
@@ -100,9 +100,9 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
             f"    {command}",
             "",
             f"{facts.steps} steps over {facts.audio_hours:.1f} hours of audio (utterances that "
-            f"were heard again count again) in {written(facts.clock)}; {facts.skipped} steps "
-            f"were skipped because of a loss or gradient that was not finite. The weights are "
-            f"the {facts.weights}. `training/` has the resolved recipe, the log, the learning "
+            f"were heard again count again) in {format_duration(facts.clock)}; {facts.skipped} "
+            f"steps were skipped because of a loss or gradient that was not finite. The weights "
+            f"are the {facts.weights}. `training/` has the resolved recipe, the log, the learning "
             "curves and a picture of the attention.",
             "",
         ]
@@ -132,7 +132,7 @@ def _figures(facts: Facts, recipe: Recipe) -> list[str]:
     apart = "was not" if recipe.data.leakage == "refuse" else "may have been"
     lines = [
         f"Measured on exactly these weights, on a dev set that {apart} trained on "
-        f"({shown(facts.dev)}):",
+        f"({corpus_size(facts.dev)}):",
         "",
         "| figure | value |",
         "|---|---|",

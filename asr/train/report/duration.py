@@ -26,7 +26,7 @@ def seconds_of(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def written(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """5400.0 to `1:30:00`, 75 to `1:15`."""
     whole = max(0, round(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60

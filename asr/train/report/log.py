@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.errors import TrainingError
 
 COLUMNS = (
@@ -55,7 +55,7 @@ class TrainingLog:
         writer = csv.DictWriter(kept, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.path, kept.getvalue())
+        write_atomic(self.path, kept.getvalue())
         self._file = self.path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
         self._events: Any = None

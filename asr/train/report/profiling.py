@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 
 #: Batches that pass before: kernels are chosen and memory is asked for in the first ones.
 WARM = 20
@@ -48,5 +48,5 @@ class StepProfile(pl.Callback):
         by = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
         table = self._profiler.key_averages().table(sort_by=by, row_limit=ROWS)
         told = f"{done} batches in {seconds:.2f} s ({seconds / done * 1000:.1f} ms each)\n\n"
-        write_whole(self.folder / "profile.txt", told + table)
+        write_atomic(self.folder / "profile.txt", told + table)
         self._profiler = None

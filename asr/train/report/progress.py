@@ -9,10 +9,10 @@ from typing import Any, TextIO
 
 from asr.train.module import StepResult
 from asr.train.position import Position
-from asr.train.report.duration import written
+from asr.train.report.duration import format_duration
 
 
-class Progress:
+class TrainingProgress:
     """Shows loss, accuracy, seconds of audio a second and the time that is left, on stderr.
 
     Args:
@@ -41,7 +41,7 @@ class Progress:
         if self._bar is None and time.monotonic() - self._shown_at < self.every:
             return
         self._shown_at = time.monotonic()
-        remaining = f", {written(left)} left" if left == left else ""
+        remaining = f", {format_duration(left)} left" if left == left else ""
         expected = f", WER {result.wer:.1%} expected" if result.wer == result.wer else ""
         text = (
             f"step {at.step}, epoch {at.epoch + bool(at.batch)}: loss {result.loss:.3f}, "

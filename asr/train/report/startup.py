@@ -14,12 +14,12 @@ from asr.train.devices import Devices
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
-from asr.train.report.card import shown
+from asr.train.report.card import corpus_size
 from asr.train.report.log import TrainingLog
 from asr.train.validation import Validator
 
 
-class Opening(pl.Callback):
+class StartupReport(pl.Callback):
     """Gives the loop its dev set and its log, and says what a person should know first.
 
     Args:
@@ -74,7 +74,7 @@ class Opening(pl.Callback):
         self.loop.set_epoch_batches(batches, module)
         if not trainer.is_global_zero:
             return
-        train, dev = (shown(size(cuts)) for cuts in (data.corpora.train, data.corpora.dev))
+        train, dev = (corpus_size(size(cuts)) for cuts in (data.corpora.train, data.corpora.dev))
         self.say(f"data: {train}; dev: {dev}; {data.tokenizer.size} labels")
         weights = sum(one.numel() for one in module.model.parameters())
         self.say(f"model: {weights / 1e6:.2f} million parameters; {self.devices.shown}")

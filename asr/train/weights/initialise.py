@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asr.atomic import write_whole
+from asr.atomic import write_atomic
 from asr.errors import ConfigError, TrainingError
 from asr.model import SpeechModel
 from asr.model.folder import load_model_folder, unique_weights
@@ -85,7 +85,7 @@ class Init:
             )
         if self.listing is not None:
             lines = "".join(f"{name}: {what}\n" for name, what in (became | copied).items())
-            write_whole(self.listing / LISTING, lines)
+            write_atomic(self.listing / LISTING, lines)
 
 
 def _deepen(theirs: SpeechModel, own: SpeechModel) -> dict[int, int]:

@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from asr.errors import AsrError
-from asr.transcribe.words.timing import WordClock
+from asr.transcribe.words.timing import WordTimer
 from asr.types import Hypothesis, Segment, Transcript
 
 S = TypeVar("S")
@@ -30,7 +30,7 @@ POOL_BATCHES = 2
 GRID_SECONDS = 0.64
 
 
-class Sound(Protocol):
+class Recording(Protocol):
     """An opened recording, as `asr.audio.AudioStream`: iterate first, then read the rest."""
 
     @property
@@ -59,7 +59,7 @@ class Sound(Protocol):
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchSettings:
     """What turns sound into segments; `cut` yields (start in seconds, stretch) of its blocks.
 
     `batch_seconds` counts padding. `clock` times the words.
@@ -67,14 +67,14 @@ class Work:
 
     rate: int
     decode: Callable[[Sequence[np.ndarray]], list[list[Hypothesis]]]
-    clock: WordClock
+    clock: WordTimer
     cut: Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]
     batch_seconds: float
     progress: Callable[[float], None] | None = None
 
 
 @dataclass
-class _Recording(Generic[S]):
+class _BatchedFile(Generic[S]):
     """A recording on its way; `waiting` counts stretches that are not decoded yet."""
 
     source: S
@@ -93,13 +93,15 @@ class _Recording(Generic[S]):
 
 @dataclass(frozen=True)
 class _Stretch(Generic[S]):
-    recording: _Recording[S]
+    recording: _BatchedFile[S]
     start: float
     samples: np.ndarray
 
 
-def transcribe_all(
-    sources: Iterable[S], opened: Callable[[S], AbstractContextManager[Sound]], work: Work
+def transcribe_batched(
+    sources: Iterable[S],
+    opened: Callable[[S], AbstractContextManager[Recording]],
+    work: BatchSettings,
 ) -> Iterator[tuple[S, Transcript | AsrError]]:
     """Transcribes recordings; each comes out, in order, as soon as it and those before it are done.
 
@@ -108,10 +110,10 @@ def transcribe_all(
         opened: opens an input; may raise AsrError, as may reading from it. That becomes the
             input's result, and the others go on.
     """
-    order: deque[_Recording[S]] = deque()
+    order: deque[_BatchedFile[S]] = deque()
     pool: list[_Stretch[S]] = []
     for source in sources:
-        recording = _Recording(source)
+        recording = _BatchedFile(source)
         order.append(recording)
         for stretch in _stretches(recording, opened, work):
             pool.append(stretch)
@@ -126,7 +128,9 @@ def transcribe_all(
 
 
 def _stretches(
-    recording: _Recording[S], opened: Callable[[S], AbstractContextManager[Sound]], work: Work
+    recording: _BatchedFile[S],
+    opened: Callable[[S], AbstractContextManager[Recording]],
+    work: BatchSettings,
 ) -> Iterator[_Stretch[S]]:
     """Reads one recording; its result says how that ended."""
     try:
@@ -141,7 +145,7 @@ def _stretches(
         recording.result = error
 
 
-def _decode(pool: list[_Stretch[S]], work: Work) -> None:
+def _decode(pool: list[_Stretch[S]], work: BatchSettings) -> None:
     """Decodes all that waits, and empties the pool."""
     pool.sort(key=lambda stretch: len(stretch.samples), reverse=True)
     for batch in _batches(pool, work):
@@ -154,7 +158,7 @@ def _decode(pool: list[_Stretch[S]], work: Work) -> None:
     pool.clear()
 
 
-def _batches(pool: list[_Stretch[S]], work: Work) -> Iterator[list[_Stretch[S]]]:
+def _batches(pool: list[_Stretch[S]], work: BatchSettings) -> Iterator[list[_Stretch[S]]]:
     """Cuts a pool, longest first, into batches of at most `batch_seconds`, padding counted."""
     rest = iter(pool)
     grid = round(GRID_SECONDS * work.rate)
@@ -164,7 +168,9 @@ def _batches(pool: list[_Stretch[S]], work: Work) -> Iterator[list[_Stretch[S]]]
         yield [longest, *itertools.islice(rest, max(0, fitting - 1))]
 
 
-def _segment(stretch: _Stretch[S], hypotheses: list[Hypothesis], work: Work) -> Iterator[Segment]:
+def _segment(
+    stretch: _Stretch[S], hypotheses: list[Hypothesis], work: BatchSettings
+) -> Iterator[Segment]:
     """The segment of a stretch, unless its best hypothesis says nothing."""
     # In samples: the sum of two rounded times could lie behind the start of the next stretch.
     start = stretch.start
@@ -179,7 +185,7 @@ def _segment(stretch: _Stretch[S], hypotheses: list[Hypothesis], work: Work) -> 
         yield replace(best, words=words, alternatives=tuple(others))
 
 
-def _ready(order: deque[_Recording[S]]) -> Iterator[tuple[S, Transcript | AsrError]]:
+def _ready(order: deque[_BatchedFile[S]]) -> Iterator[tuple[S, Transcript | AsrError]]:
     while order and (result := order[0].finished()) is not None:
         yield order.popleft().source, result
 

@@ -11,22 +11,22 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from asr.errors import AsrError
-from asr.transcribe.files.batch import Sound
-from asr.transcribe.streams.state import Track
-from asr.transcribe.streams.stream_decoder import Hearing
+from asr.transcribe.files.batch import Recording
+from asr.transcribe.streams.state import StreamState
+from asr.transcribe.streams.stream_decoder import StreamDecoder
 from asr.types import Segment, Transcript
 
 S = TypeVar("S")
 
 
 @dataclass
-class _Recording(Generic[S]):
+class _ChunkedFile(Generic[S]):
     """A recording on its way through a track; `track` is None once it has ended."""
 
     source: S
-    track: Track | None
+    track: StreamState | None
     segments: list[Segment] = field(default_factory=list)
-    sound: Sound | None = None
+    sound: Recording | None = None
     blocks: Iterator[np.ndarray] = field(default_factory=lambda: iter(()))
     closing: ExitStack = field(default_factory=ExitStack)
     result: Transcript | AsrError | None = None
@@ -34,8 +34,8 @@ class _Recording(Generic[S]):
 
 def transcribe_chunked(
     sources: Iterable[S],
-    opened: Callable[[S], AbstractContextManager[Sound]],
-    hearing: Hearing,
+    opened: Callable[[S], AbstractContextManager[Recording]],
+    hearing: StreamDecoder,
     batch_seconds: float,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[tuple[S, Transcript | AsrError]]:
@@ -50,7 +50,7 @@ def transcribe_chunked(
     Yields:
         (source, result), in order.
     """
-    coming, order = iter(sources), deque[_Recording[S]]()
+    coming, order = iter(sources), deque[_ChunkedFile[S]]()
     most = max(1, int(batch_seconds // hearing.endpoint.max_segment_seconds))
     more = True
     try:
@@ -70,9 +70,9 @@ def transcribe_chunked(
 
 
 def _begin(
-    source: S, opened: Callable[[S], AbstractContextManager[Sound]], hearing: Hearing
-) -> _Recording[S]:
-    recording = _Recording(source, hearing.track())
+    source: S, opened: Callable[[S], AbstractContextManager[Recording]], hearing: StreamDecoder
+) -> _ChunkedFile[S]:
+    recording = _ChunkedFile(source, hearing.track())
     try:
         recording.sound = recording.closing.enter_context(opened(source))
         recording.blocks = iter(recording.sound)
@@ -81,16 +81,21 @@ def _begin(
     return recording
 
 
-def _end(recording: _Recording[S], result: Transcript | AsrError) -> None:
+def _end(recording: _ChunkedFile[S], result: Transcript | AsrError) -> None:
     recording.closing.close()
     recording.track, recording.result = None, result
 
 
 def _feed(
-    recordings: list[_Recording[S]], hearing: Hearing, progress: Callable[[float], None] | None
+    recordings: list[_ChunkedFile[S]],
+    hearing: StreamDecoder,
+    progress: Callable[[float], None] | None,
 ) -> None:
     """A block for each recording; those that have none left end."""
-    going, ending = list[tuple[_Recording[S], Track]](), list[tuple[_Recording[S], Track]]()
+    going, ending = (
+        list[tuple[_ChunkedFile[S], StreamState]](),
+        list[tuple[_ChunkedFile[S], StreamState]](),
+    )
     for recording in recordings:
         assert recording.track is not None
         try:

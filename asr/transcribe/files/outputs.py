@@ -17,7 +17,7 @@ LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
-class Job:
+class TranscribeJob:
     """An input and the files that are written for it, by format; none where text is printed."""
 
     input: Input
@@ -29,7 +29,9 @@ class Job:
         return bool(self.files) and all(path.is_file() for path in self.files.values())
 
 
-def plan_outputs(inputs: Sequence[Input], folder: Path, formats: Iterable[str]) -> list[Job]:
+def output_jobs(
+    inputs: Sequence[Input], folder: Path, formats: Iterable[str]
+) -> list[TranscribeJob]:
     """Names the output files: `talk.mp3` becomes `talk.txt` in `folder`.
 
     Raises:
@@ -37,7 +39,8 @@ def plan_outputs(inputs: Sequence[Input], folder: Path, formats: Iterable[str]) 
     """
     formats = tuple(formats)
     jobs = [
-        Job(one, {name: folder / file_name(one.output, name) for name in formats}) for one in inputs
+        TranscribeJob(one, {name: folder / file_name(one.output, name) for name in formats})
+        for one in inputs
     ]
     writers: dict[Path, Input] = {}
     sources = {os.path.realpath(one.source): one for one in inputs if isinstance(one.source, Path)}
@@ -80,7 +83,7 @@ def check_output(option: str, path: Path | None) -> None:
     check_writable(path.parent)
 
 
-def check_folders(jobs: Iterable[Job]) -> None:
+def check_folders(jobs: Iterable[TranscribeJob]) -> None:
     """Makes the folders of all outputs and proves that they can be written to.
 
     Raises:

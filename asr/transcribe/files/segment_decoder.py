@@ -15,12 +15,12 @@ from asr.model import SpeechModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.transcribe.files.batch import GRID_SECONDS
 from asr.transcribe.words.align import align_many
-from asr.transcribe.words.evidence import judged
+from asr.transcribe.words.evidence import with_label_scores
 from asr.types import Hypothesis
 
 
 @dataclass(frozen=True)
-class StretchDecoder:
+class SegmentDecoder:
     """A model, which sees each stretch as a whole, with the way it is searched."""
 
     model: SpeechModel
@@ -85,7 +85,7 @@ class StretchDecoder:
         placed = [
             replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
         ]
-        sure = judged(self.model, placed, memory, lengths, heard, self._lm)
+        sure = with_label_scores(self.model, placed, memory, lengths, heard, self._lm)
         return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
 
 

@@ -85,21 +85,21 @@ def _grown(levels: np.ndarray, sound: np.ndarray, size: int, final: bool) -> np.
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Cut:
     """The first `taken` frames of a window; of them the first `end` are a stretch."""
 
     end: int
     taken: int
 
 
-def _first_piece(levels: np.ndarray, config: EndpointConfig, last: bool) -> _Piece:
+def _first_piece(levels: np.ndarray, config: EndpointConfig, last: bool) -> _Cut:
     """What leaves a window first, from its levels (n,); `last`: nothing comes after it."""
     lead = _frames(config.lead_seconds)
     loud = np.flatnonzero(is_loud(levels, config))
     if not len(loud):
-        return _Piece(0, len(levels) if last else max(1, len(levels) - lead))
+        return _Cut(0, len(levels) if last else max(1, len(levels) - lead))
     if loud[0] > lead:
-        return _Piece(0, int(loud[0]) - lead)
+        return _Cut(0, int(loud[0]) - lead)
     # Gaps behind loud frames; the last one reaches as far as can be seen.
     begins, ends = loud + 1, np.append(loud[1:], len(levels))
     pauses = np.flatnonzero(ends - begins >= _frames(config.silence_seconds))
@@ -108,7 +108,7 @@ def _first_piece(levels: np.ndarray, config: EndpointConfig, last: bool) -> _Pie
     else:
         taken = len(levels) if last else _best_place(levels, begins, ends, config)
     end = int(loud[loud < taken].max(initial=0)) + 1 + lead
-    return _Piece(min(taken, end), taken)
+    return _Cut(min(taken, end), taken)
 
 
 def _best_place(

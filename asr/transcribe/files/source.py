@@ -13,16 +13,16 @@ import torch
 
 from asr.audio import Audio, AudioLimits, from_samples, open_audio
 from asr.errors import AudioError
-from asr.transcribe.files.batch import Sound
+from asr.transcribe.files.batch import Recording
 
 #: A path, an opened binary file, "-" for standard input, samples (N,) or (N, channels), or what
 #: `asr.audio.load_audio` returned.
-Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tensor | Audio"
+AudioSource: TypeAlias = "str | os.PathLike[str] | BinaryIO | np.ndarray | torch.Tensor | Audio"
 
 
-def open_source(
-    source: Source, sample_rate: int | None, rate: int, limits: AudioLimits
-) -> AbstractContextManager[Sound]:
+def open_recording(
+    source: AudioSource, sample_rate: int | None, rate: int, limits: AudioLimits
+) -> AbstractContextManager[Recording]:
     """Opens `source` for reading at `rate`.
 
     Args:

@@ -21,7 +21,7 @@ from asr.model.states import joined, shape, split
 
 
 @dataclass(frozen=True)
-class EarState:
+class ChunkEncoderState:
     """One stream between two steps; `chunks` counts those that are done."""
 
     frontend: LogMelState
@@ -30,15 +30,15 @@ class EarState:
 
 
 @dataclass(frozen=True)
-class Heard:
+class EncodedChunk:
     """What one step gave: memory (m, D), and CTC's log posteriors (m, V), None without CTC."""
 
     memory: Tensor
     log_probs: np.ndarray | None
-    state: EarState
+    state: ChunkEncoderState
 
 
-class Ear:
+class ChunkEncoder:
     """A model with the context in which it listens."""
 
     def __init__(self, model: SpeechModel, context: ChunkContext) -> None:
@@ -55,12 +55,12 @@ class Ear:
         """Samples from one frame of memory to the next."""
         return round(self.model.encoder.frame_seconds * self.model.sample_rate)
 
-    def initial_state(self) -> EarState:
+    def initial_state(self) -> ChunkEncoderState:
         """The state of one stream that has heard nothing yet."""
         encoder = self.model.encoder.initial_state(1, self.context)
-        return EarState(self.model.frontend.initial_state(1), encoder)
+        return ChunkEncoderState(self.model.frontend.initial_state(1), encoder)
 
-    def needed(self, state: EarState) -> int:
+    def needed(self, state: ChunkEncoderState) -> int:
         """How many samples the next chunk takes."""
         before = self._samples(state.chunks * self.chunk)
         return self._samples((state.chunks + 1) * self.chunk) - before
@@ -73,8 +73,8 @@ class Ear:
 
     @torch.inference_mode()
     def step(
-        self, samples: Sequence[np.ndarray], states: Sequence[EarState], final: bool
-    ) -> list[Heard]:
+        self, samples: Sequence[np.ndarray], states: Sequence[ChunkEncoderState], final: bool
+    ) -> list[EncodedChunk]:
         """Hears the next samples (n,) of several streams; `final` ends them all.
 
         Streams that are alike (as many samples, states of one shape) are one batch.
@@ -83,13 +83,15 @@ class Ear:
         for place, (block, state) in enumerate(zip(samples, states, strict=True)):
             key = (len(block), shape((state.frontend, state.encoder)))
             alike.setdefault(key, []).append(place)
-        heard: dict[int, Heard] = {}
+        heard: dict[int, EncodedChunk] = {}
         for places in alike.values():
             together = self._step([samples[n] for n in places], [states[n] for n in places], final)
             heard.update(zip(places, together, strict=True))
         return [heard[place] for place in range(len(samples))]
 
-    def _step(self, samples: list[np.ndarray], states: list[EarState], final: bool) -> list[Heard]:
+    def _step(
+        self, samples: list[np.ndarray], states: list[ChunkEncoderState], final: bool
+    ) -> list[EncodedChunk]:
         model = self.model
         device = next(model.parameters()).device
         frontend, encoder = joined([(state.frontend, state.encoder) for state in states])
@@ -100,7 +102,9 @@ class Ear:
         if model.ctc is not None:
             log_probs = list(model.ctc_log_probs(memory).cpu().numpy())
         return [
-            Heard(memory[row].clone(), log_probs[row], EarState(*parts, state.chunks + 1))
+            EncodedChunk(
+                memory[row].clone(), log_probs[row], ChunkEncoderState(*parts, state.chunks + 1)
+            )
             for row, (parts, state) in enumerate(
                 zip(split((frontend, encoder), len(states)), states, strict=True)
             )

@@ -14,7 +14,7 @@ def label_frames(log_probs: np.ndarray, labels: Sequence[int]) -> list[int]:
     return [begin for begin, _ in align(log_probs, labels)]
 
 
-def arrived(begins: Sequence[int], frames: int, edge: int) -> int:
+def settled_labels(begins: Sequence[int], frames: int, edge: int) -> int:
     """How many leading labels begin before the last `edge` of `frames` frames."""
     return next(
         (number for number, begin in enumerate(begins) if begin >= frames - edge), len(begins)

@@ -38,9 +38,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.search import Found
+from asr.search import SearchResult
 from asr.text.tokenizer import BLANK
-from asr.transcribe.streams.chunk_encoder import EarState, Heard
+from asr.transcribe.streams.chunk_encoder import ChunkEncoderState, EncodedChunk
 from asr.transcribe.streams.endpoint import (
     LAST_PART_SECONDS,
     Cut,
@@ -49,7 +49,7 @@ from asr.transcribe.streams.endpoint import (
     level_db,
 )
 from asr.transcribe.streams.sample_queue import SampleQueue
-from asr.transcribe.streams.stability import arrived, label_frames, whole_words
+from asr.transcribe.streams.stability import label_frames, settled_labels, whole_words
 from asr.types import Hypothesis, Segment, StreamUpdate
 
 #: From one search of the open segment to the next there is at least so much sound.
@@ -76,7 +76,7 @@ RIVAL_MARGIN = 4.0
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchRequest:
     """A segment to be searched: its memory (M, D), M > 0, and what its hypotheses begin with.
 
     `start` and `end` are where it sounds, in frames of the stream. `closed`: it will not grow;
@@ -94,20 +94,20 @@ class Question:
     levels: np.ndarray | None = None
 
 
-class Writer(Protocol):
+class SegmentWriter(Protocol):
     """Turns labels into what people read."""
 
     def text(self, labels: Sequence[int]) -> str:
         """The text of labels."""
         ...
 
-    def segment(self, question: Question, found: Sequence[Hypothesis]) -> Segment | None:
+    def segment(self, question: SearchRequest, found: Sequence[Hypothesis]) -> Segment | None:
         """The segment of a question; None where the best hypothesis says nothing."""
         ...
 
 
 @dataclass
-class _Open:
+class _OpenSegment:
     """The segment that is being spoken; `start` is its first frame in the stream."""
 
     start: int = 0
@@ -134,35 +134,35 @@ class _Open:
 
 
 @dataclass
-class Track:
+class StreamState:
     """The state of one stream, from samples at the model's rate on."""
 
-    ear: EarState
+    ear: ChunkEncoderState
     endpointer: Endpointer
     samples: SampleQueue
     step_samples: int
     """Samples of a level that words are timed with; a frame has a whole number of them."""
-    open: _Open = field(default_factory=_Open)
+    open: _OpenSegment = field(default_factory=_OpenSegment)
     partial: Segment | None = None
     stable: int = 0
 
     @classmethod
     def new(
         cls,
-        ear: EarState,
+        ear: ChunkEncoderState,
         config: EndpointConfig,
         frame_samples: int,
         step_samples: int,
         rate: int,
-    ) -> Track:
+    ) -> StreamState:
         """A stream that has heard nothing yet."""
         endpointer = Endpointer(config, frame_samples / rate)
         return cls(ear, endpointer, SampleQueue(frame_samples), step_samples)
 
-    def hear(self, heard: Heard, final: bool) -> list[Question]:
+    def hear(self, heard: EncodedChunk, final: bool) -> list[SearchRequest]:
         """Takes what the ear made of the next chunk; asks for the searches that follow from it."""
         self.ear, log_probs = heard.state, heard.log_probs
-        segment, questions = self.open, list[Question]()
+        segment, questions = self.open, list[SearchRequest]()
         sound = self.samples.frames(len(heard.memory))
         levels = level_db(sound)
         steps = level_db(
@@ -196,7 +196,7 @@ class Track:
         last = self.open.length
         return last is None or self.endpointer.frames - last >= pause
 
-    def _leave(self, cut: Cut) -> list[Question]:
+    def _leave(self, cut: Cut) -> list[SearchRequest]:
         """Ends the segment, or drops what came before it."""
         segment = self.open
         questions = []
@@ -204,7 +204,7 @@ class Track:
             question = self._question(cut.frames, cut.first, cut.last, closed=True)
             questions = [replace(question, **self._heard(cut.frames))]
             self.partial, self.stable = None, 0
-        self.open = _Open(
+        self.open = _OpenSegment(
             segment.start + cut.frames,
             segment.memory[cut.frames :],
             segment.log_probs[cut.frames :],
@@ -219,13 +219,13 @@ class Track:
         levels = np.concatenate(segment.levels[:frames])
         return {"place": segment.start, "log_probs": log_probs, "levels": levels}
 
-    def _question(self, frames: int, first: int, last: int, closed: bool) -> Question:
+    def _question(self, frames: int, first: int, last: int, closed: bool) -> SearchRequest:
         segment = self.open
         memory = torch.cat(segment.memory[:frames])
         start = segment.start
-        return Question(memory, segment.begun, start + first, start + last, closed)
+        return SearchRequest(memory, segment.begun, start + first, start + last, closed)
 
-    def show(self, question: Question, found: Found, write: Writer) -> None:
+    def show(self, question: SearchRequest, found: SearchResult, write: SegmentWriter) -> None:
         """Takes what the search of the open segment found: decides, and shows what has arrived."""
         segment, frames = self.open, len(question.memory)
         best, known = _held(found.hypotheses, segment.shown), len(segment.begun[0])
@@ -251,7 +251,7 @@ class Track:
         self.stable = len(shared)
 
     def _going_on(
-        self, best: Hypothesis, found: Found, count: int, frames: int
+        self, best: Hypothesis, found: SearchResult, count: int, frames: int
     ) -> tuple[tuple[int, ...], ...]:
         """What the next search goes on from: hypotheses of `count` labels that agree with the best
         one in all that is old enough to be certain.
@@ -270,7 +270,7 @@ class Track:
     def _arrived(self, begins: Sequence[int], frames: int, edge_seconds: float) -> int:
         """How many labels begin before the last `edge_seconds` of the segment."""
         edge = max(1, round(edge_seconds / self.endpointer.frame_seconds))
-        return arrived(begins, frames, edge)
+        return settled_labels(begins, frames, edge)
 
     def _begins(self, labels: Sequence[int]) -> list[int] | None:
         """Where labels behind those that are decided begin; None without CTC."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from asr.audio import BlockReader, Resampler
 from asr.errors import StreamError
-from asr.transcribe.streams.stream_decoder import Hearing
+from asr.transcribe.streams.stream_decoder import StreamDecoder
 from asr.types import Segment, StreamUpdate
 
 
@@ -34,7 +34,7 @@ class Stream:
     at a place that nobody chose.
     """
 
-    def __init__(self, hearing: Hearing, sample_rate: int) -> None:
+    def __init__(self, hearing: StreamDecoder, sample_rate: int) -> None:
         self._hearing = hearing
         self.sample_rate = BlockReader(sample_rate).rate
         self._lock = threading.Lock()
@@ -147,9 +147,9 @@ def _advance(feeds: Sequence[tuple[Stream, Any]], final: bool) -> list[StreamUpd
 
 
 def _hear(streams: Sequence[Stream], final: bool) -> list[list[Segment]]:
-    """Advances the streams of each `Hearing` together."""
+    """Advances the streams of each `StreamDecoder` together."""
     alike: dict[int, list[int]] = {}
-    kinds: list[Hearing] = []
+    kinds: list[StreamDecoder] = []
     for place, stream in enumerate(streams):
         if stream._hearing not in kinds:
             kinds.append(stream._hearing)

@@ -10,41 +10,41 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr.lm import LanguageModel
 from asr.model import ChunkContext, SpeechModel
-from asr.search import Found, PhraseTree, SearchConfig, all_scorers, search_on
-from asr.transcribe.streams.chunk_encoder import Ear
+from asr.search import PhraseTree, SearchConfig, SearchResult, all_scorers, continue_search
+from asr.transcribe.streams.chunk_encoder import ChunkEncoder
 from asr.transcribe.streams.endpoint import EndpointConfig
-from asr.transcribe.streams.state import RIVALS, Question, Track
+from asr.transcribe.streams.state import RIVALS, SearchRequest, StreamState
 from asr.transcribe.words.align import align
-from asr.transcribe.words.evidence import judged
-from asr.transcribe.words.timing import WordClock
+from asr.transcribe.words.evidence import with_label_scores
+from asr.transcribe.words.timing import WordTimer
 from asr.types import Hypothesis, Segment, Word
 
 
 @dataclass(frozen=True)
-class Hearing:
+class StreamDecoder:
     """A model and all settings of a stream; what streams share that have them in common."""
 
     model: SpeechModel
     context: ChunkContext
     search: SearchConfig
     endpoint: EndpointConfig
-    clock: WordClock
+    clock: WordTimer
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
 
     @property
-    def ear(self) -> Ear:
+    def ear(self) -> ChunkEncoder:
         """What turns samples into memory."""
-        return Ear(self.model, self.context)
+        return ChunkEncoder(self.model, self.context)
 
-    def track(self) -> Track:
+    def track(self) -> StreamState:
         """A stream that has heard nothing yet."""
         ear = self.ear
         rate = self.model.sample_rate
         step = self.clock.step_samples
-        return Track.new(ear.initial_state(), self.endpoint, ear.frame_samples, step, rate)
+        return StreamState.new(ear.initial_state(), self.endpoint, ear.frame_samples, step, rate)
 
-    def advance(self, tracks: Sequence[Track], final: bool) -> list[list[Segment]]:
+    def advance(self, tracks: Sequence[StreamState], final: bool) -> list[list[Segment]]:
         """Hears what waits in the tracks, chunk by chunk; `final` ends them all.
 
         Returns:
@@ -69,8 +69,8 @@ class Hearing:
 
     def _step(
         self,
-        ear: Ear,
-        tracks: Sequence[Track],
+        ear: ChunkEncoder,
+        tracks: Sequence[StreamState],
         counts: Sequence[int],
         ended: Sequence[list[Segment]],
         final: bool,
@@ -94,22 +94,24 @@ class Hearing:
                 words = self._words(question, hypotheses[0], segment)
                 ended[place].append(replace(segment, words=words))
 
-    def _words(self, question: Question, best: Hypothesis, segment: Segment) -> tuple[Word, ...]:
+    def _words(
+        self, question: SearchRequest, best: Hypothesis, segment: Segment
+    ) -> tuple[Word, ...]:
         """The words of a segment that ended; none without CTC."""
         if question.log_probs is None or question.levels is None:
             return ()
         best = replace(best, spans=tuple(align(question.log_probs, best.tokens)))
         lm = self.lm if self.search.lm_weight else None
         lengths = torch.tensor([len(question.memory)], device=question.memory.device)
-        [best] = judged(
+        [best] = with_label_scores(
             self.model, [best], question.memory[None], lengths, [question.log_probs], lm
         )
         begin = question.place * self.model.encoder.frame_seconds
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 
-    def _search(self, questions: Sequence[Question]) -> list[Found]:
+    def _search(self, questions: Sequence[SearchRequest]) -> list[SearchResult]:
         """Closed segments in one search, open ones in another."""
-        found: dict[int, Found] = {}
+        found: dict[int, SearchResult] = {}
         for closed in (True, False):
             places = [place for place, one in enumerate(questions) if one.closed == closed]
             if places:
@@ -124,18 +126,22 @@ class Hearing:
             return self.search
         return self.search.model_copy(update={"nbest": min(self.search.beam, RIVALS)})
 
-    def _search_alike(self, questions: Sequence[Question], config: SearchConfig) -> list[Found]:
+    def _search_alike(
+        self, questions: Sequence[SearchRequest], config: SearchConfig
+    ) -> list[SearchResult]:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
             scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
-            return search_on(scorers, memory, lengths, config, [one.begun for one in questions])
+            return continue_search(
+                scorers, memory, lengths, config, [one.begun for one in questions]
+            )
 
     def text(self, labels: Sequence[int]) -> str:
         """See `Writer`."""
         return self.clock.text_of(labels)
 
-    def segment(self, question: Question, found: Sequence[Hypothesis]) -> Segment | None:
+    def segment(self, question: SearchRequest, found: Sequence[Hypothesis]) -> Segment | None:
         """See `Writer`."""
         seconds = self.model.encoder.frame_seconds
         start, end = question.start * seconds, question.end * seconds

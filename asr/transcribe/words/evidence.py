@@ -28,7 +28,7 @@ _OF_A_SCORER = ("", "_sum", "_before", "_least", "_after", "_segment")
 
 
 @torch.inference_mode()
-def judged(
+def with_label_scores(
     model: SpeechModel,
     best: Sequence[Hypothesis],
     memory: Tensor,

@@ -45,7 +45,7 @@ NEAR_SECONDS = 0.08
 
 
 @dataclass(frozen=True)
-class Sound:
+class SegmentLevels:
     """How loud a segment is: `levels` (n,) in dB, one for each `step` seconds of it.
 
     `frame` is the length of a frame of the encoder, `middle` how far behind the start of its frame
@@ -59,7 +59,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class WordClock:
+class WordTimer:
     """What a model's words are timed with: its text, and the grids of its features and frames."""
 
     text_of: Callable[[Sequence[int]], str]
@@ -78,7 +78,7 @@ class WordClock:
         model: SpeechModel,
         text_of: Callable[[Sequence[int]], str],
         confidence: ConfidenceMap | None = None,
-    ) -> WordClock:
+    ) -> WordTimer:
         """The clock of a model."""
         frontend = model.config.frontend
         window = frontend.window_samples + (model.encoder.needed(1) - 1) * frontend.hop_samples
@@ -109,7 +109,7 @@ class WordClock:
         if len(best.spans) != len(best.tokens):
             return ()
         step, middle = self.step_samples / self.rate, self.middle_samples / self.rate
-        sound = Sound(levels, step, self.frame_seconds, middle)
+        sound = SegmentLevels(levels, step, self.frame_seconds, middle)
         labels = labelled_words(self.text_of, best.tokens)
         words = timed_words(labels, best.spans, sound, start, bounds)
         if not best.label_scores:
@@ -123,7 +123,7 @@ class WordClock:
         return self.confidence.told(known) if self.confidence else known
 
 
-def _level(sound: Sound, word: Word, start: float) -> float:
+def _level(sound: SegmentLevels, word: Word, start: float) -> float:
     """How far the loudest part of a word is below the loudest of its segment."""
     begin = round((word.start - start) / sound.step)
     levels = sound.levels[max(0, begin) : max(1, begin + 1, round((word.end - start) / sound.step))]
@@ -156,7 +156,7 @@ def _size(text: str) -> int:
 def timed_words(
     words: Sequence[tuple[str, int, int]],
     spans: Sequence[Span],
-    sound: Sound,
+    sound: SegmentLevels,
     start: float,
     bounds: tuple[float, float],
 ) -> tuple[Word, ...]:
@@ -185,13 +185,13 @@ def timed_words(
     )
 
 
-def _begin(sound: Sound, first: float) -> float:
+def _begin(sound: SegmentLevels, first: float) -> float:
     """Where the first word begins: behind the last pause before its label."""
     pauses = _pauses(sound, first - REACH_SECONDS, first + EARLY_SECONDS)
     return pauses[-1][1] if pauses else max(first - LEAD_SECONDS, 0.0)
 
 
-def _end(sound: Sound, began: float, last: float) -> float:
+def _end(sound: SegmentLevels, began: float, last: float) -> float:
     """Where the last word ends: at the first pause behind its label.
 
     The pause before a short word is within reach of its label too: it ends where the word `began`.
@@ -200,7 +200,7 @@ def _end(sound: Sound, began: float, last: float) -> float:
     return pauses[0][0] if pauses else last + TAIL_SECONDS
 
 
-def _between(sound: Sound, began: float, last: float, first: float) -> tuple[float, float]:
+def _between(sound: SegmentLevels, began: float, last: float, first: float) -> tuple[float, float]:
     """Where a word that `began` there ends, and the next one begins."""
     pauses = _pauses(sound, max(last - LATE_SECONDS, began), first + EARLY_SECONDS)
     long = [pause for pause in pauses if pause[1] - pause[0] >= BREAK_SECONDS]
@@ -217,7 +217,7 @@ def _between(sound: Sound, began: float, last: float, first: float) -> tuple[flo
     return meet, meet
 
 
-def _pauses(sound: Sound, begin: float, end: float) -> list[tuple[float, float]]:
+def _pauses(sound: SegmentLevels, begin: float, end: float) -> list[tuple[float, float]]:
     """The quiet stretches between two times, long enough to be pauses."""
     low = max(0, round(begin / sound.step))
     levels = sound.levels[low : max(0, round(end / sound.step))]

@@ -15,14 +15,14 @@ from asr.data.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.tools.synthesis.tones import buzz
 from tools.synthesis.engines import SynthesisError
-from tools.synthesis.make import Delivery, Manners, deliveries, make
+from tools.synthesis.make import Manners, SpokenSentence, deliveries, make
 from tools.synthesis.sentences import Sentence
 from tools.synthesis.sound import LETTERS_A_SECOND, RATE
 
 
 def plan(
     voices: dict[str, list[str]], texts: int = 400, seed: int = 0, **shares: float
-) -> list[Delivery]:
+) -> list[SpokenSentence]:
     spoken = [Sentence(f"{number} is said.", f"{number} is said") for number in range(texts)]
     return list(deliveries(spoken, voices, shares, Manners(), seed))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asr.data.leakage import same_audio
 from asr.data.manifest import read_manifest
-from asr.data.utterance import Entry
+from asr.data.utterance import Utterance
 from asr.errors import TrainingError
 from asr.train.adapt.holdout import MOST, MOST_SECONDS, hold_out
 
@@ -22,7 +22,7 @@ from asr.train.adapt.holdout import MOST, MOST_SECONDS, hold_out
 def cuts(lengths: list[float], people: list[str | None]) -> list[Any]:
     """Utterances of files that are not there."""
     return [
-        Entry(f"u{n}", f"/gone/{n}.wav", seconds, "text", "test", speaker=who).cut()
+        Utterance(f"u{n}", f"/gone/{n}.wav", seconds, "text", "test", speaker=who).cut()
         for n, (seconds, who) in enumerate(zip(lengths, people, strict=True))
     ]
 

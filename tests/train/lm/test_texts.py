@@ -15,7 +15,7 @@ from asr.text import EOS, NormalizerConfig, TextNormalizer
 from asr.text.characters import CharacterTokenizer
 from asr.train.lm.batches import epoch_of, labels_of
 from asr.train.lm.recipe import TextConfig
-from asr.train.lm.texts import Corpus, Sources, prepare
+from asr.train.lm.texts import Sources, TextCorpus, prepare
 
 TOKENIZER = CharacterTokenizer([*"abcdefghijklmnopqrstuvwxyz", " "])
 NORMALIZE = TextNormalizer(NormalizerConfig())
@@ -28,7 +28,7 @@ def prepared(folder: Path, lines: list[str], config: TextConfig | None = None, *
     return prepare(Sources([path], **more), NORMALIZE, TOKENIZER, config or TextConfig())
 
 
-def read(corpus: Corpus) -> list[str]:
+def read(corpus: TextCorpus) -> list[str]:
     return [TOKENIZER.decode(text) for text in corpus.texts()]
 
 
@@ -76,9 +76,9 @@ def test_no_text_is_told(tmp_path: Path):
         prepared(tmp_path, ["..."])
 
 
-def corpus_of(lengths: list[int]) -> Corpus:
+def corpus_of(lengths: list[int]) -> TextCorpus:
     labels = np.concatenate([np.full(length, 3 + n, np.uint16) for n, length in enumerate(lengths)])
-    return Corpus(labels, np.cumsum([0, *lengths]), np.array(lengths), 0)
+    return TextCorpus(labels, np.cumsum([0, *lengths]), np.array(lengths), 0)
 
 
 @settings(max_examples=30)

@@ -18,8 +18,8 @@ from asr.search import SearchConfig, joint_scorers, search
 from asr.text import EOS
 from asr.text.characters import CharacterTokenizer
 from asr.train.losses.mwer import (
-    Hypotheses,
     MwerConfig,
+    NBestBatch,
     expected_errors,
     log_probs,
     mwer_loss,
@@ -143,7 +143,7 @@ def test_the_gradient_is_the_slope(tokenizer: CharacterTokenizer) -> None:
     )
 )
 def test_expected_errors_of_any_lists(lists: list[list[tuple[float, int]]]) -> None:
-    rows = Hypotheses.of([[(3,)] * len(found) for found in lists], torch.device("cpu"))
+    rows = NBestBatch.of([[(3,)] * len(found) for found in lists], torch.device("cpu"))
     flat = [pair for found in lists for pair in found]
     scores = torch.tensor([one for one, _ in flat], dtype=torch.float64, requires_grad=True)
     errors = torch.tensor([one for _, one in flat], dtype=torch.float64)
@@ -244,13 +244,13 @@ def test_errors_are_counted_as_jiwer_does(text: str, found: list[str]) -> None:
 
 
 def test_hypotheses_in_rows() -> None:
-    rows = Hypotheses.of([[(3, 4), ()], [(5,)]], torch.device("cpu"))
+    rows = NBestBatch.of([[(3, 4), ()], [(5,)]], torch.device("cpu"))
     assert rows.tokens[:, :2].tolist() == [[3, 4], [0, 0], [5, 0]]
     assert rows.token_lengths.tolist() == [2, 0, 1]
     assert rows.utterance.tolist() == [0, 0, 1]
     assert rows.rank.tolist() == [0, 1, 0]
     model, memory = tiny(), some_memory()
-    found = log_probs(model, memory, LENGTHS, Hypotheses.of([ALL, ALL], memory.device), 0.3)
+    found = log_probs(model, memory, LENGTHS, NBestBatch.of([ALL, ALL], memory.device), 0.3)
     for place, (row, labels) in enumerate(product(range(2), ALL)):
         size = int(LENGTHS[row])
         assert found[place].item() == pytest.approx(

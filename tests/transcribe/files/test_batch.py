@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AudioError
-from asr.transcribe.files.batch import POOL_BATCHES, Work, transcribe_all
+from asr.transcribe.files.batch import POOL_BATCHES, BatchSettings, transcribe_batched
 from asr.transcribe.files.segmenter import cut_segments
 from asr.transcribe.streams.endpoint import EndpointConfig
-from asr.transcribe.words.timing import WordClock
+from asr.transcribe.words.timing import WordTimer
 from asr.types import Hypothesis, Transcript
 
 RATE = 100
@@ -60,22 +60,22 @@ def text_of(tokens: Sequence[int]) -> str:
     return " ".join(str(token) for token in tokens if token)
 
 
-CLOCK = WordClock(text_of, RATE, RATE // 100, 0.04, 0.0425 * RATE)
+CLOCK = WordTimer(text_of, RATE, RATE // 100, 0.04, 0.0425 * RATE)
 
 
 def cut(blocks: Iterable[np.ndarray]) -> Iterator[tuple[float, np.ndarray]]:
     return cut_segments(blocks, RATE, EndpointConfig(max_segment_seconds=4.0))
 
 
-def work(decode: Decoder, batch_seconds: float = 10.0) -> Work:
-    return Work(RATE, decode, CLOCK, cut, batch_seconds)
+def work(decode: Decoder, batch_seconds: float = 10.0) -> BatchSettings:
+    return BatchSettings(RATE, decode, CLOCK, cut, batch_seconds)
 
 
 @given(lengths=st.lists(st.floats(0.05, 30.0), max_size=8), batch_seconds=st.floats(1.0, 40.0))
 def test_results_come_in_order_and_whole(lengths: list[float], batch_seconds: float) -> None:
     sources = [Fake(value, seconds) for value, seconds in enumerate(lengths, start=1)]
     decoder = Decoder()
-    results = list(transcribe_all(sources, opened, work(decoder, batch_seconds)))
+    results = list(transcribe_batched(sources, opened, work(decoder, batch_seconds)))
     assert [source for source, _ in results] == sources
     for source, transcript in results:
         assert isinstance(transcript, Transcript)
@@ -99,7 +99,7 @@ def test_a_recording_that_fails_does_not_touch_the_others(
     sources: list[Fake | AudioError] = [Fake(1, 3.0), Fake(2, 30.0)]
     broken = AudioError("9: not there") if fails_after is None else Fake(9, 60.0, fails_after)
     sources.insert(where, broken)
-    results = list(transcribe_all(sources, opened, work(Decoder())))
+    results = list(transcribe_batched(sources, opened, work(Decoder())))
     assert [source for source, _ in results] == sources
     failed = [result for source, result in results if source is broken]
     assert isinstance(failed[0], AudioError)
@@ -112,7 +112,7 @@ def test_a_bug_is_not_an_input_that_failed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(transcribe_all([Fake(1, 1.0)], opened, work(broken)))  # type: ignore[arg-type]
+        list(transcribe_batched([Fake(1, 1.0)], opened, work(broken)))  # type: ignore[arg-type]
 
 
 def test_finished_recordings_come_out_before_the_last_is_read() -> None:
@@ -123,7 +123,7 @@ def test_finished_recordings_come_out_before_the_last_is_read() -> None:
             read.append(value)
             yield Fake(value, 3.0)
 
-    results = transcribe_all(sources(), opened, work(Decoder(), batch_seconds=6.0))
+    results = transcribe_batched(sources(), opened, work(Decoder(), batch_seconds=6.0))
     first, _ = next(results)
     assert first.value == 1
     assert max(read) <= 1 + POOL_BATCHES * 6 // 3
@@ -139,8 +139,8 @@ def test_the_pool_is_all_that_is_held_of_a_long_recording() -> None:
         done += seconds
         held = max(held, seconds)
 
-    long = Work(RATE, decoder, CLOCK, cut, batch_seconds=8.0, progress=progress)
-    [(_, transcript)] = transcribe_all([Fake(3, 3600.0)], opened, long)
+    long = BatchSettings(RATE, decoder, CLOCK, cut, batch_seconds=8.0, progress=progress)
+    [(_, transcript)] = transcribe_batched([Fake(3, 3600.0)], opened, long)
     assert isinstance(transcript, Transcript)
     assert done == pytest.approx(3600.0)
     assert held <= 8.0
@@ -169,8 +169,8 @@ def test_ten_hours_are_read_only_as_far_as_there_is_room() -> None:
     def windows(blocks: Iterable[np.ndarray]) -> Iterator[tuple[float, np.ndarray]]:
         return cut_segments(blocks, RATE)
 
-    long = Work(RATE, Decoder(), CLOCK, windows, batch_seconds=60.0, progress=progress)
-    [(_, transcript)] = transcribe_all([source], opened, long)
+    long = BatchSettings(RATE, Decoder(), CLOCK, windows, batch_seconds=60.0, progress=progress)
+    [(_, transcript)] = transcribe_batched([source], opened, long)
     assert isinstance(transcript, Transcript)
     assert done == pytest.approx(36000.0)
     assert transcript.segments[-1].end == 36000.0
@@ -178,9 +178,9 @@ def test_ten_hours_are_read_only_as_far_as_there_is_room() -> None:
 
 
 def test_silence_and_stretches_without_words_give_no_segments() -> None:
-    results = transcribe_all([Fake(0, 3.0)], opened, work(Decoder()))
+    results = transcribe_batched([Fake(0, 3.0)], opened, work(Decoder()))
     assert next(results)[1] == Transcript((), 3.0, "fake", None, ("a note",))
 
 
 def test_no_inputs_no_results() -> None:
-    assert list(transcribe_all([], opened, work(Decoder()))) == []
+    assert list(transcribe_batched([], opened, work(Decoder()))) == []

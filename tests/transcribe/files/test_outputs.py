@@ -7,12 +7,12 @@ import pytest
 
 from asr.errors import ConfigError
 from asr.transcribe.files.inputs import STDIN, Input
-from asr.transcribe.files.outputs import Job, file_name, plan_outputs
+from asr.transcribe.files.outputs import TranscribeJob, file_name, output_jobs
 
 
-def plan(*inputs: tuple[str, str], formats: str = "txt") -> list[Job]:
+def plan(*inputs: tuple[str, str], formats: str = "txt") -> list[TranscribeJob]:
     made = [Input(Path(source), Path(output)) for source, output in inputs]
-    return plan_outputs(made, Path("out"), formats.split(","))
+    return output_jobs(made, Path("out"), formats.split(","))
 
 
 def test_outputs_are_named_after_inputs_in_each_format() -> None:
@@ -41,7 +41,7 @@ def test_a_transcript_must_not_overwrite_an_input() -> None:
 
 
 def test_standard_input_has_a_name() -> None:
-    [job] = plan_outputs([Input(STDIN, Path("stdin"))], Path("out"), ["txt"])
+    [job] = output_jobs([Input(STDIN, Path("stdin"))], Path("out"), ["txt"])
     assert job.files == {"txt": Path("out/stdin.txt")}
 
 
@@ -59,7 +59,7 @@ def test_a_name_too_long_for_its_ending_is_cut_and_stays_unique() -> None:
 
 def test_done_means_that_every_file_is_there(tmp_path: Path) -> None:
     files = {"txt": tmp_path / "a.txt", "json": tmp_path / "a.json"}
-    job = Job(Input(Path("a.wav"), Path("a")), files)
+    job = TranscribeJob(Input(Path("a.wav"), Path("a")), files)
     assert not job.done
     files["txt"].write_text("")
     assert not job.done

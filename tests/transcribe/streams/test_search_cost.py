@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asr.search import Found, search_on
+from asr.search import SearchResult, continue_search
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams import state as rules
 from asr.transcribe.streams import stream_decoder as hearing
@@ -30,9 +30,9 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, Sequence[S
 
     def counted(scorers: Any, memory: Any, lengths: Any, config: Any, begun: Any) -> Any:
         calls.append((int(lengths.max()), config.beam, begun))
-        return search_on(scorers, memory, lengths, config, begun)
+        return continue_search(scorers, memory, lengths, config, begun)
 
-    monkeypatch.setattr(hearing, "search_on", counted)
+    monkeypatch.setattr(hearing, "continue_search", counted)
     return calls
 
 
@@ -72,7 +72,7 @@ def test_old_labels_are_not_searched_again_though_hypotheses_never_agree(
     stream = model.stream(RATE, chunk_ms=160, beam=4)
     original, open_labels = rules.Track.show, list[int]()
 
-    def watched(track: Any, question: Any, found: Found, write: Any) -> None:
+    def watched(track: Any, question: Any, found: SearchResult, write: Any) -> None:
         original(track, question, found, write)
         begins = track._begins(found.hypotheses[0].tokens[len(track.open.begun[0]) :])
         if begins and len(question.memory) > 40:

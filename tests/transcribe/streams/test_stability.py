@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.transcribe.streams.stability import arrived, label_frames, whole_words
+from asr.transcribe.streams.stability import label_frames, settled_labels, whole_words
 
 
 def begins(path: tuple[int, ...]) -> tuple[list[int], list[int]]:
@@ -46,10 +46,10 @@ def test_labels_without_frames_begin_behind_the_last() -> None:
 
 
 def test_what_begins_at_the_edge_has_not_arrived() -> None:
-    assert arrived([0, 4, 8], 10, 2) == 2
-    assert arrived([0, 4, 7], 10, 2) == 3
-    assert arrived([], 10, 2) == 0
-    assert arrived([9, 3], 10, 2) == 0
+    assert settled_labels([0, 4, 8], 10, 2) == 2
+    assert settled_labels([0, 4, 7], 10, 2) == 3
+    assert settled_labels([], 10, 2) == 0
+    assert settled_labels([9, 3], 10, 2) == 0
 
 
 def spelled(labels: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
 from asr.transcribe.recognizer import Recognizer
-from asr.transcribe.words.timing import Sound, labelled_words, timed_words
+from asr.transcribe.words.timing import SegmentLevels, labelled_words, timed_words
 from asr.types import Segment, Transcript
 from tests.conftest import RATE as MODEL_RATE
 from tests.transcribe.tones import RATE, say, tones_model
@@ -62,7 +62,7 @@ def test_times_never_decrease_and_stay_within_the_segment(
     words = [(str(n), n, n) for n in range(len(spans))]
     heard = np.random.default_rng(seed).uniform(-90, 0, levels)
     low, high = sorted(bounds)
-    found = timed_words(words, spans, Sound(heard, 0.01, 0.04, 0.0425), 0.0, (low, high))
+    found = timed_words(words, spans, SegmentLevels(heard, 0.01, 0.04, 0.0425), 0.0, (low, high))
     times = [time for word in found for time in (word.start, word.end)]
     assert times == sorted(times)
     assert all(low <= time <= high for time in times)
@@ -72,7 +72,7 @@ def test_times_never_decrease_and_stay_within_the_segment(
 def test_a_pause_is_heard_and_words_without_one_meet_where_it_is_quietest() -> None:
     levels = np.full(200, -80.0)
     levels[20:60] = levels[90:150] = -20.0  # words at 0.2 to 0.6 and 0.9 to 1.5 s
-    sound = Sound(levels, 0.01, 0.04, 0.0425)
+    sound = SegmentLevels(levels, 0.01, 0.04, 0.0425)
     words, spans = [("one", 0, 0), ("two", 1, 1)], [(8, 13), (30, 31)]
     found = timed_words(words, spans, sound, 10.0, (10.0, 12.0))
     assert [(word.start, word.end) for word in found] == [
@@ -92,7 +92,7 @@ def test_a_word_that_was_not_recognised_belongs_to_none() -> None:
     found = timed_words(
         [("one", 0, 0), ("three", 1, 1)],
         [(8, 9), (46, 47)],
-        Sound(levels, 0.01, 0.04, 0.0425),
+        SegmentLevels(levels, 0.01, 0.04, 0.0425),
         0.0,
         (0.0, 3.0),
     )
@@ -186,7 +186,7 @@ def test_the_pause_before_a_short_word_is_not_the_one_behind_it() -> None:
     """Its label stands near its beginning, so that both pauses are within reach of it."""
     levels = np.full(200, -80.0)
     levels[20:60] = levels[90:113] = levels[150:180] = -20.0
-    sound = Sound(levels, 0.01, 0.04, 0.0425)
+    sound = SegmentLevels(levels, 0.01, 0.04, 0.0425)
     words = [("one", 0, 0), ("two", 1, 1), ("three", 2, 2)]
     found = timed_words(words, [(8, 13), (21, 22), (37, 40)], sound, 0.0, (0.0, 2.0))
     times = [time for word in found for time in (word.start, word.end)]
