@@ -30,7 +30,7 @@ LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, IndexError
 
 
 class AvDecoder:
-    """A decoder (see `asr.audio.decoder.Decoder`) over the first audio track of a container.
+    """A decoder (see `asr.audio.decoder.AudioDecoder`) over the first audio track of a container.
 
     A packet that cannot be decoded is left out; silence stands for it (and for any other gap in
     the time stamps) so that times stay right, and a note says so.

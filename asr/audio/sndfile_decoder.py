@@ -28,7 +28,7 @@ class _ForwardFile(soundfile.SoundFile):
 
 
 class SndfileDecoder:
-    """A decoder (see `asr.audio.decoder.Decoder`) over libsndfile."""
+    """A decoder (see `asr.audio.decoder.AudioDecoder`) over libsndfile."""
 
     def __init__(self, source: ByteSource) -> None:
         source.seek(0)

@@ -81,7 +81,7 @@ def test_a_disk_that_fills_up_does_not_cost_the_rates(
     def full(path: Path, text: str) -> None:
         raise OutputError(f"{path}: cannot be written: No space left on device")
 
-    monkeypatch.setattr(asr.atomic, "write_whole", full)
+    monkeypatch.setattr(asr.atomic, "write_atomic", full)
     result = evaluate(MANIFEST, "-o", tmp_path / "out.jsonl")
     assert result.exit_code == 2
     assert "errors in 68 words" in result.stdout

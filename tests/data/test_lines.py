@@ -28,7 +28,7 @@ def test_only_what_has_no_duration_is_looked_at_and_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(forms, "all_seconds", counted)
     monkeypatch.setattr(forms, "_AHEAD", 2)
-    found = list(forms.json_entries(lines(tmp_path / "m.jsonl", entries), True))
+    found = list(forms.json_utterances(lines(tmp_path / "m.jsonl", entries), True))
     assert [one.duration for one in found] == [1, 2, 2, 3, None, 2]
     assert asked == ["b", "a", "gone"]
 

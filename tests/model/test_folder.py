@@ -181,7 +181,7 @@ def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("model.whole_folder._digest", "model.safetensors"), ("folders._why_no_model", "")],
+    [("model.atomic_folder._digest", "model.safetensors"), ("folders._why_no_model", "")],
 )
 def test_files_that_may_not_be_read_are_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str

@@ -223,7 +223,7 @@ def test_silence_says_nothing_and_costs_nothing(
 ) -> None:
     stream = model.stream(RATE)
     monkeypatch.setattr(
-        "asr.transcribe.streams.stream_decoder.search_on", lambda *a: pytest.fail("searched")
+        "asr.transcribe.streams.stream_decoder.continue_search", lambda *a: pytest.fail("searched")
     )
     sizes = []
     for _ in range(60):

@@ -70,7 +70,7 @@ def test_old_labels_are_not_searched_again_though_hypotheses_never_agree(
 ) -> None:
     """Else a doubt early in a segment would have every search write all that came since."""
     stream = model.stream(RATE, chunk_ms=160, beam=4)
-    original, open_labels = rules.Track.show, list[int]()
+    original, open_labels = rules.StreamState.show, list[int]()
 
     def watched(track: Any, question: Any, found: SearchResult, write: Any) -> None:
         original(track, question, found, write)
@@ -78,7 +78,7 @@ def test_old_labels_are_not_searched_again_though_hypotheses_never_agree(
         if begins and len(question.memory) > 40:
             open_labels.append(len(question.memory) - begins[0])
 
-    monkeypatch.setattr(rules.Track, "show", watched)
+    monkeypatch.setattr(rules.StreamState, "show", watched)
     stream.feed(noise(8.0))
     assert open_labels
     allowed = rules.SETTLED_SECONDS + 2 * rules.SEARCH_SECONDS

@@ -135,7 +135,7 @@ def test_a_stream_that_was_interrupted_says_so(
 ) -> None:
     stream = model.stream(RATE)
     with monkeypatch.context() as patch:
-        patch.setattr("asr.transcribe.streams.stream_decoder.search_on", interrupted)
+        patch.setattr("asr.transcribe.streams.stream_decoder.continue_search", interrupted)
         with pytest.raises(KeyboardInterrupt):
             stream.feed(sound)
     with pytest.raises(StreamError, match=r"was interrupted .* call reset\(\)"):
