@@ -42,7 +42,7 @@ def transcribe_chunked(
     """Transcribes recordings, chunk by chunk, several side by side.
 
     Args:
-        sources, opened: as in `transcribe_all`.
+        sources, opened: as in `transcribe_batched`.
         batch_seconds: the memory of so much sound may be searched at once; as many recordings are
             open as have room there with their longest segments.
         progress: called with the seconds of sound that were just heard.
