@@ -21,11 +21,13 @@ from asr.errors import ManifestError
 from asr.lm.counts import NGramOrder, count
 from asr.lm.ngram import NGram
 from asr.lm.pruning import pruned
-from asr.text import BLANK
+from asr.text import Labels
 
 
-def estimate(texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: float = 0.0) -> NGram:
-    """A model of texts of labels (without EOS).
+def estimate(
+    texts: Sequence[np.ndarray], vocabulary: int, labels: Labels, order: int, prune: float = 0.0
+) -> NGram:
+    """A model of texts of labels (without the end), which never hold `labels.blank`.
 
     Args:
         order: the longest n-grams; they may turn out shorter where texts are.
@@ -36,17 +38,16 @@ def estimate(texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: fl
     """
     if not len(texts):
         raise ManifestError("language model: there is no text to count n-grams in")
-    levels = count(texts, vocabulary, order)
-    estimates = kneser_ney(levels)
+    levels = count(texts, vocabulary, order, labels.end)
+    estimates = kneser_ney(levels, labels.blank)
     kept = pruned(levels, estimates, prune)
-    return tree(levels, estimates, kept, vocabulary)
+    return tree(levels, estimates, kept, vocabulary, labels.blank)
 
 
-def kneser_ney(levels: Sequence[NGramOrder]) -> list[np.ndarray]:
+def kneser_ney(levels: Sequence[NGramOrder], blank: int | None) -> list[np.ndarray]:
     """The probabilities (n,) float64 of all n-grams of all levels."""
-    size = len(levels[0].words)
-    lower = np.full(size, 1 / (size - 1))  # every label but BLANK is possible
-    lower[BLANK] = 0.0
+    possible = _not_blank(len(levels[0].words), blank)
+    lower = possible / possible.sum()
     found: list[np.ndarray] = []
     for place, level in enumerate(levels):
         contexts = len(levels[place - 1].words) if place else 1
@@ -65,12 +66,15 @@ def tree(
     estimates: Sequence[np.ndarray],
     kept: Sequence[np.ndarray],
     size: int,
+    blank: int | None,
 ) -> NGram:
     """The model of the `kept` n-grams (masks), with backoffs that make it add up to 1."""
-    numbers = np.arange(size)  # the nodes of the labels; BLANK has none
-    parents, words = [np.zeros(size - 1, dtype=np.int64)], [np.arange(1, size)]
-    probs = [estimates[0][1:]]
-    filled = size
+    possible = _not_blank(size, blank)
+    numbers = possible.cumsum() * possible  # the nodes of the labels; blank has none
+    words = [possible.nonzero()[0]]
+    parents = [np.zeros(len(words[0]), dtype=np.int64)]
+    probs = [estimates[0][possible]]
+    filled = len(words[0]) + 1
     for level, one, mask in zip(levels[1:], estimates[1:], kept[1:], strict=True):
         parents.append(numbers[level.parents[mask]])
         words.append(level.words[mask])
@@ -106,6 +110,14 @@ def _renew_backoffs(ngram: NGram) -> None:
         sound = (left > 1e-6).all(0)
         ratio = torch.where(sound, left[0] / left[1].clamp(min=1e-6), 1.0)
         ngram.backoffs[contexts] = ratio.log().float()[contexts - low]
+
+
+def _not_blank(size: int, blank: int | None) -> np.ndarray:
+    """A mask (size,) of the labels that a text may hold."""
+    possible = np.ones(size, dtype=bool)
+    if blank is not None:
+        possible[blank] = False
+    return possible
 
 
 def _discounts(adjusted: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ class CachedCTCScorer(CTCPrefixScorer):
     Make one for each search: it holds on to what it was asked last.
     """
 
-    def __init__(self, log_probs: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(log_probs)
+    def __init__(self, log_probs: Callable[[Tensor], Tensor], blank: int) -> None:
+        super().__init__(log_probs, blank)
         self._last: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> PrefixState:

@@ -78,6 +78,7 @@ class CTCConstrainedScorer:
         self.ctc = ctc
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain
+        self.max_labels = scorer.max_labels
         self.repeats = Repeats([1] * LONGEST)
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> CTCConstraintState:
@@ -91,7 +92,7 @@ class CTCConstrainedScorer:
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, CTCConstraintState]:
-        """See `StartsAfter`: what is decided stands."""
+        """See `PrefixScorer`: what is decided stands."""
         psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
         scores, inner = ctc.psi, ctc
         if self.scorer is not self.ctc:

@@ -36,6 +36,7 @@ class HotwordScorer:
     """
 
     partial = True
+    max_labels: int | None = None
 
     def __init__(self, tree: PhraseTree, ctc: CachedCTCScorer | None) -> None:
         self.tree = tree
@@ -51,7 +52,7 @@ class HotwordScorer:
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, HotwordState]:
-        """See `StartsAfter`: a walk through the labels."""
+        """See `PrefixScorer`: a walk through the labels."""
         lengths, counts = counts, per_row(counts, tokens)
         nodes, ctc, heard = torch.full_like(counts, self.tree.start), None, None
         scores = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)

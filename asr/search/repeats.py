@@ -115,6 +115,7 @@ class RepeatLimited:
         self.scorer = scorer
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain
+        self.max_labels = scorer.max_labels
         lengths = range(1, _LONGEST + 1)
         self.repeats = Repeats([min(MOST_COPIES, _REMEMBERED // n - 1) for n in lengths])
 
@@ -126,7 +127,7 @@ class RepeatLimited:
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, RepeatState]:
-        """See `StartsAfter`: what is decided stands, however often."""
+        """See `PrefixScorer`: what is decided stands, however often."""
         scores, inner = start_with_prefix(self.scorer, memory, memory_lengths, tokens, counts)
         return scores, RepeatState(inner, self.repeats.after(tokens, per_row(counts, tokens)))
 

@@ -88,25 +88,27 @@ class Objective:
         assert batch.tokens is not None
         assert batch.token_lengths is not None
         config, views = self.config, encoded.views
-        inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
-        inputs, targets = (_repeated(one, views) for one in (inputs, targets))
+        labels, rows = self.tokenizer.labels, len(batch.ids)
+        inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, rows, labels)
+        inputs, targets = _repeated(inputs, views), _repeated(targets, views)
         seen = (encoded.memory, encoded.lengths)
         if step is not None and config.scheduled_sampling is not None:
             share = config.scheduled_sampling.share(step)
             if share > 0:
-                inputs = with_own_labels(model.decoder, inputs, *seen, share)
+                inputs = with_own_labels(model.decoder, inputs, *seen, labels, share)
         logits = model.decoder(inputs, *seen)
         loss, right = attention_loss(logits, targets, config.label_smoothing)
         found = {"attention": loss / views, "right": right.float() / views}
         if step is not None and config.guided_attention:
-            weights = model.decoder.attention(inputs, *seen)
-            labels = (targets != IGNORED).sum(dim=1)
-            found["guided"] = guided_attention_loss(weights, labels, encoded.lengths) / views
+            weights = model.decoder.attention(inputs, *seen)[:, :, :, len(labels.start) - 1 :]
+            counts = (targets != IGNORED).sum(dim=1)
+            found["guided"] = guided_attention_loss(weights, counts, encoded.lengths) / views
         return found
 
     def _ctc(self, model: SpeechModel, batch: Batch, encoded: EncodedBatch) -> dict[str, Tensor]:
         assert batch.tokens is not None
         assert batch.token_lengths is not None
+        blank = self.tokenizer.labels.ctc_blank
         tokens = _repeated(batch.tokens, encoded.views)
         # the kernel wants lengths on the host: a GPU is waited for once, not in each of its calls
         lengths = encoded.lengths.cpu()
@@ -115,7 +117,7 @@ class Objective:
         leave_out = self.config.leave_out_too_long or not model.training
 
         def of(log_probs: Tensor) -> Tensor:
-            summed = ctc_loss(log_probs, lengths, tokens, token_lengths, leave_out)
+            summed = ctc_loss(log_probs, lengths, tokens, token_lengths, blank, leave_out)
             return summed / encoded.views
 
         log_probs = model.ctc_log_probs(encoded.memory)

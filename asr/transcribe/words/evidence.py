@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asr.lm import LanguageModel
 from asr.model import SpeechModel
-from asr.text.tokenizer import EOS
+from asr.text.labels import Labels
 from asr.types import Hypothesis
 
 #: What a probability of 0 counts as: the log of it would be infinite.
@@ -30,6 +30,7 @@ _OF_A_SCORER = ("", "_sum", "_before", "_least", "_after", "_segment")
 @torch.inference_mode()
 def with_label_scores(
     model: SpeechModel,
+    labels: Labels,
     best: Sequence[Hypothesis],
     memory: Tensor,
     lengths: Tensor,
@@ -39,34 +40,48 @@ def with_label_scores(
     """Hypotheses with the log probability of each of their labels, as `label_scores`.
 
     Args:
+        labels: of the tokenizer.
         best: one hypothesis for each utterance, with the spans of its labels.
         memory: (B, M, D). lengths: (B,).
         log_probs: CTC's log posteriors (T, V) of each.
         lm: the language model that took part in the search, if one did.
     """
     scores = [
-        {"ctc": _heard(one, frames)} if len(one.spans) == len(one.tokens) else {}
-        for one, frames in zip(best, log_probs, strict=True)
+        {"ctc": _posteriors(hypothesis, frames)}
+        if len(hypothesis.spans) == len(hypothesis.tokens)
+        else {}
+        for hypothesis, frames in zip(best, log_probs, strict=True)
     ]
-    if (longest := max((len(one.tokens) for one in best), default=0)) == 0:
-        return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
-    labels = torch.full((len(best), longest + 1), EOS, device=memory.device)
-    for line, one in zip(labels, best, strict=True):
-        line[1 : 1 + len(one.tokens)] = torch.tensor(one.tokens, dtype=torch.long)
-    judges = {}
-    if model.decoder is not None:
-        judges["attention"] = model.decoder(labels[:, :-1], memory, lengths).log_softmax(2)
-    if lm is not None:
-        counts = torch.tensor([max(1, len(one.tokens)) for one in best], device=memory.device)
-        judges["lm"], _ = lm.prime(labels[:, :-1], counts)
-    for name, said in judges.items():
-        rows = said.gather(2, labels[:, 1:, None])[..., 0].clamp(min=LEAST).tolist()
-        for known, row, one in zip(scores, rows, best, strict=True):
-            known[name] = tuple(row[: len(one.tokens)])
-    return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
+    counts = [len(hypothesis.tokens) for hypothesis in best]
+    if any(counts):
+        tokens = torch.full((len(best), max(counts)), labels.end)  # which is no token: padding
+        for row, hypothesis in zip(tokens, best, strict=True):
+            row[: len(hypothesis.tokens)] = torch.tensor(hypothesis.tokens, dtype=torch.long)
+        tokens = tokens.to(memory.device)
+        log_probs_of = {}
+        if model.decoder is not None:
+            logits = model.decoder(_behind(labels.start, tokens), memory, lengths)
+            log_probs_of["attention"] = logits[:, len(labels.start) - 1 :].log_softmax(2)
+        if lm is not None:
+            fed = torch.tensor([max(1, count) for count in counts], device=memory.device)
+            log_probs_of["lm"], _ = lm.prime(_behind((labels.end,), tokens), fed)
+        for name, of_all in log_probs_of.items():
+            rows = of_all.gather(2, tokens[..., None])[..., 0].clamp(min=LEAST).tolist()
+            for of_scorers, row, count in zip(scores, rows, counts, strict=True):
+                of_scorers[name] = tuple(row[:count])
+    return [
+        replace(hypothesis, label_scores=of_scorers)
+        for hypothesis, of_scorers in zip(best, scores, strict=True)
+    ]
 
 
-def _heard(best: Hypothesis, log_probs: np.ndarray) -> tuple[float, ...]:
+def _behind(start: Sequence[int], tokens: Tensor) -> Tensor:
+    """Inputs (B, S + U - 1) that predict tokens (B, U): S labels of a start, all but the last."""
+    first = torch.tensor(start, device=tokens.device).expand(len(tokens), -1)
+    return torch.cat((first, tokens[:, :-1]), dim=1)
+
+
+def _posteriors(best: Hypothesis, log_probs: np.ndarray) -> tuple[float, ...]:
     """The posterior of each label in its best frame."""
     return tuple(
         max(LEAST, float(log_probs[begin:end, label].max())) if end > begin else LEAST
