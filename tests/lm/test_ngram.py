@@ -17,7 +17,9 @@ from asr.lm.kneser_ney import estimate, kneser_ney, tree
 from asr.lm.ngram import NGram
 from asr.lm.perplexity import perplexity
 from asr.lm.pruning import pruned
+from asr.text import Labels
 from asr.text.special_labels import BLANK, END, LABELS
+from tests.layouts import LAYOUTS, without_blank
 from tests.lm.made import ngram, of_text, texts_of
 
 VOCABULARY = 6
@@ -164,3 +166,40 @@ def test_an_unseen_label_is_possible():
     rows, _ = lm.step(torch.tensor([END]), lm.initial_state(1))
     assert (rows[0, 1:] > -30).all()
     assert min(of_text(lm, [1, 1])) > -30
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_other_numbers_change_nothing(layout):
+    """The blank, which no text holds, may be any label."""
+    texts = texts_of(4, layout.vocabulary)
+    renumbered = [layout.renumbered(torch.from_numpy(text)).numpy() for text in texts]
+    lm = estimate(texts, layout.vocabulary, layout.usual, 3, 1e-4)
+    other = estimate(renumbered, layout.vocabulary, layout.other, 3, 1e-4)
+    tokens = torch.tensor([[layout.usual.end, *texts[0].tolist()]])
+    counts = torch.tensor([tokens.shape[1]])
+    rows, state = lm.prime(tokens, counts)
+    rows_again, state_again = other.prime(layout.renumbered(tokens), counts)
+    torch.testing.assert_close(rows_again, layout.moved(rows, 2))
+    every = torch.arange(layout.vocabulary)
+    torch.testing.assert_close(
+        other.log_prob(state_again.expand(len(every)), layout.renumbered(every)),
+        lm.log_prob(state.expand(len(every)), every),
+    )
+    words = sum(map(len, texts))
+    measured = perplexity(other, renumbered, words, layout.other.end)
+    assert measured.nats == pytest.approx(perplexity(lm, texts, words, layout.usual.end).nats)
+
+
+def test_without_a_blank_every_label_is_possible():
+    texts = texts_of(5, 7)
+    lm = estimate(texts, 7, without_blank(LABELS), 3)
+    rows, state = lm.step(torch.tensor([END]), lm.initial_state(1))
+    assert rows.isfinite().all()
+    assert rows.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+    every = torch.arange(7)
+    torch.testing.assert_close(lm.log_prob(state.expand(7), every), rows[0])
+    # the same as if the labels stood behind a blank
+    shifted = Labels(blank=0, unknown=None, end=END + 1, start=(END + 1,))
+    other = estimate([text + 1 for text in texts], 8, shifted, 3)
+    again, _ = other.step(torch.tensor([END + 1]), other.initial_state(1))
+    torch.testing.assert_close(again[:, 1:], rows)

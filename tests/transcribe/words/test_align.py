@@ -66,3 +66,10 @@ def test_labels_without_room_share_the_frames(seed: int, frames: int, count: int
 def test_nothing_to_align() -> None:
     assert align_many([], [], BLANK) == []
     assert align_many([posteriors(0, 3)], [[]], BLANK) == [[]]
+
+
+def test_the_blank_may_be_any_label() -> None:
+    log_probs, labels = posteriors(3, 12), [1, 2, 2, 4]
+    numbers = [3, 0, 4, 1, 2]
+    moved = log_probs[:, np.argsort(numbers)]
+    assert align(moved, [numbers[label] for label in labels], 3) == align(log_probs, labels, BLANK)
