@@ -85,20 +85,20 @@ class Ours:
 
         from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
         from asr.search import SearchConfig, joint_scorers
-        from asr.text.special_labels import LABELS
+        from asr.text import special_labels
 
         torch.set_num_threads(1)
         torch.manual_seed(1)
         config = TransformerDecoderConfig(layers=LAYERS, dim=DIM, heads=HEADS, ff=FF)
         decoder = TransformerDecoder(config, VOCABULARY, DIM).eval()
-        decoder.to_logits.bias.data[LABELS.end] = -1e4
+        decoder.to_logits.bias.data[special_labels.END] = -1e4
         head = torch.nn.Linear(DIM, VOCABULARY)
         model = SimpleNamespace(
             decoder=decoder, ctc_log_probs=lambda memory: head(memory).log_softmax(-1)
         )
         self.memory = torch.randn(batch, FRAMES, DIM)
         self.config = SearchConfig(beam=BEAM, ctc_weight=CTC_WEIGHT, max_labels=LABELS)
-        self.scorers = joint_scorers(model, LABELS, CTC_WEIGHT)
+        self.scorers = joint_scorers(model, special_labels.LABELS, CTC_WEIGHT)
 
     def together(self) -> Run:
         """One search over all utterances."""
@@ -112,11 +112,11 @@ class Ours:
         import torch
 
         from asr.search import search
-        from asr.text.special_labels import LABELS
+        from asr.text import special_labels
 
         memory = self.memory[first:last]
         lengths = torch.full((len(memory),), FRAMES)
-        found = search(self.scorers, memory, lengths, LABELS, self.config)
+        found = search(self.scorers, memory, lengths, special_labels.LABELS, self.config)
         return max(len(hypotheses[0].tokens) for hypotheses in found)
 
 
