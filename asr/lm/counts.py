@@ -46,12 +46,12 @@ def count(texts: Sequence[np.ndarray], vocabulary: int, order: int, end: int) ->
         if not len(starts):
             break
         keys = nodes[starts] * vocabulary + tokens[starts + length - 1]
-        found, first, inverse, times = np.unique(
+        grams, first, inverse, times = np.unique(
             keys, return_index=True, return_inverse=True, return_counts=True
         )
         suffixes = nodes[starts[first] + 1].astype(np.int32)
         levels[-1] = _adjusted(levels[-1], suffixes)
-        parents, words = (part.astype(np.int32) for part in np.divmod(found, vocabulary))
+        parents, words = (part.astype(np.int32) for part in np.divmod(grams, vocabulary))
         times = times.astype(np.int32)
         levels.append(NGramOrder(parents, words, suffixes, times, times))
         nodes[starts] = inverse

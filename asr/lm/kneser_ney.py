@@ -48,17 +48,17 @@ def kneser_ney(levels: Sequence[NGramOrder], blank: int | None) -> list[np.ndarr
     """The probabilities (n,) float64 of all n-grams of all levels."""
     possible = _not_blank(len(levels[0].words), blank)
     lower = possible / possible.sum()
-    found: list[np.ndarray] = []
+    estimates: list[np.ndarray] = []
     for place, level in enumerate(levels):
         contexts = len(levels[place - 1].words) if place else 1
         discounts = _discounts(level.adjusted)[np.minimum(level.adjusted, 3)]
         totals = np.bincount(level.parents, level.adjusted, contexts)
         freed = np.bincount(level.parents, discounts, contexts)
         weights = np.divide(freed, totals, out=np.ones(contexts), where=totals > 0)
-        below = found[-1][level.suffixes] if place else lower
+        below = estimates[-1][level.suffixes] if place else lower
         kept = (level.adjusted - discounts) / np.maximum(totals, 1)[level.parents]
-        found.append(kept + weights[level.parents] * below)
-    return found
+        estimates.append(kept + weights[level.parents] * below)
+    return estimates
 
 
 def tree(
@@ -75,10 +75,10 @@ def tree(
     parents = [np.zeros(len(words[0]), dtype=np.int64)]
     probs = [estimates[0][possible]]
     filled = len(words[0]) + 1
-    for level, one, mask in zip(levels[1:], estimates[1:], kept[1:], strict=True):
+    for level, estimate_of_level, mask in zip(levels[1:], estimates[1:], kept[1:], strict=True):
         parents.append(numbers[level.parents[mask]])
         words.append(level.words[mask])
-        probs.append(one[mask])
+        probs.append(estimate_of_level[mask])
         numbers = np.zeros(len(level.words), dtype=np.int64)
         numbers[mask] = np.arange(filled, filled + len(words[-1]))
         filled += len(words[-1])
@@ -127,6 +127,6 @@ def _discounts(adjusted: np.ndarray) -> np.ndarray:
     if not (one and two and three):
         return usual  # a text too short to tell
     common = one / (one + 2 * two)
-    told = np.array([1 - 2 * common * two / one, 2 - 3 * common * three / two])
-    told = np.array([0.0, *told, 3 - 4 * common * four / three])
-    return np.where((told >= 0) & (told <= np.arange(4)), told, usual)
+    discounts = np.array([1 - 2 * common * two / one, 2 - 3 * common * three / two])
+    discounts = np.array([0.0, *discounts, 3 - 4 * common * four / three])
+    return np.where((discounts >= 0) & (discounts <= np.arange(4)), discounts, usual)

@@ -41,7 +41,7 @@ class NGram(LanguageModel):
     """A back-off n-gram model. Its state is a node for each row (N,): what it remembers.
 
     Args:
-        parents, words: (nodes,) of all n-grams, without the root, in the order told above. Every
+        parents, words: (nodes,) of all n-grams, without the root, in the order above. Every
             label is a child of the root, but for at most one that no text holds: CTC's blank.
         log_probs, backoffs: (nodes,) natural logarithms.
 
@@ -101,14 +101,14 @@ class NGram(LanguageModel):
 
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """See `LanguageModel.prime`."""
-        state, behind, said = self.initial_state(len(tokens)), None, []
+        state, behind, rows = self.initial_state(len(tokens)), None, []
         counts = per_row(counts, tokens)
         for place, column in enumerate(tokens.unbind(1)):
             log_probs, state = self.step(column, state)
-            said.append(log_probs)
+            rows.append(log_probs)
             behind = state if behind is None else torch.where(place < counts, state, behind)
         assert behind is not None
-        return torch.stack(said, 1), behind
+        return torch.stack(rows, 1), behind
 
     def reorder(self, state: Tensor, parents: Tensor) -> Tensor:
         """See `LanguageModel.reorder`."""
@@ -119,11 +119,11 @@ class NGram(LanguageModel):
         total = torch.zeros(len(state), device=state.device)
         left = torch.ones_like(state, dtype=torch.bool)
         while bool(left.any()):
-            child, found = self.child(state, tokens)
-            total = torch.where(left & found, total + self.log_probs[child], total)
-            left &= ~found
+            child, known = self.child(state, tokens)
+            total = torch.where(left & known, total + self.log_probs[child], total)
+            left &= ~known
             total = torch.where(left, total + self.backoffs[state], total)
-            left &= (state != 0) | found  # blank is not even known to the root
+            left &= (state != 0) | known  # blank is not even known to the root
             state = self._suffix[state]
         return total.masked_fill(self._unigrams[tokens].isneginf(), -torch.inf)
 
@@ -135,14 +135,14 @@ class NGram(LanguageModel):
 
     def longest(self, nodes: Tensor, tokens: Tensor) -> Tensor:
         """The longest known n-gram (N,) that `nodes` followed by `tokens` end in."""
-        found = torch.zeros_like(nodes)
+        result = torch.zeros_like(nodes)
         left = torch.ones_like(nodes, dtype=torch.bool)
         while bool(left.any()):
             child, known = self.child(nodes, tokens)
-            found = torch.where(left & known, child, found)
+            result = torch.where(left & known, child, result)
             left &= ~known & (nodes != 0)
             nodes = self._suffix[nodes]
-        return found
+        return result
 
     def _rows(self, state: Tensor) -> Tensor:
         """log p (N, V) of all labels behind the n-grams `state` (N,)."""

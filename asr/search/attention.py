@@ -1,4 +1,4 @@
-"""Attention scores: what the decoder says of the next label and of ending here."""
+"""Attention scores: log probabilities of the next label and of ending, by the decoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asr.text.labels import Labels
 
 @dataclass(frozen=True)
 class AttentionState:
-    """The decoder after the last label of each row, and what it said there."""
+    """The decoder after the last label of each row, and its log probabilities there."""
 
     decoder: Any
     log_probs: Tensor  # (N, V)

@@ -24,7 +24,7 @@ from asr.text.labels import Labels
 
 
 class JointModel(Protocol):
-    """What a model with an attention decoder, a CTC head, or both, shows to the search."""
+    """What the search uses of a model with an attention decoder, a CTC head, or both."""
 
     @property
     def decoder(self) -> Decoder | None:
@@ -91,7 +91,7 @@ def all_scorers(
 ) -> list[WeightedScorer]:
     """Those of `joint_scorers`, and `lm`, `ilm`, `hotwords` and `length` where they have a weight.
 
-    With `config.heard_only` nothing is written that CTC does not support. The decoder's own
+    With `config.heard_only` no label is written that CTC does not support. The decoder's own
     language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
 
     Raises:

@@ -23,14 +23,14 @@ from asr.search.attention import AttentionScorer, AttentionState
 from asr.search.forced_prefix import gather_prefix
 from asr.text.labels import Labels
 
-#: The internal language model calls nothing less probable than this: where it is certain that a
-#: label cannot come and is wrong, the label would win by that alone.
+#: The internal language model gives no label less than this: where it is certain that a label
+#: cannot come and is wrong, the label would win by that alone.
 ILM_FLOOR = -10.0
 
 
 @dataclass(frozen=True)
 class LMState:
-    """The language model after the last label of each row, and what it said there."""
+    """The language model after the last label of each row, and its log probabilities there."""
 
     lm: Any
     log_probs: Tensor  # (N, V)
@@ -87,7 +87,7 @@ class LanguageModelScorer:
 
 
 class InternalLMScorer(AttentionScorer):
-    """Takes out what the decoder says without hearing: minus its log probabilities over a memory
+    """Takes out what the decoder predicts without sound: minus its log probabilities over a memory
     of one frame of zeros (Meng et al. 2021, whose zero-out this is, for any decoder).
 
     It adds to scores, so that a search with it is stopped by `SearchConfig.give_up` alone.
@@ -96,23 +96,23 @@ class InternalLMScorer(AttentionScorer):
     max_gain = -ILM_FLOOR
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> AttentionState:
-        """The decoder's first step, with nothing to hear."""
-        return super().start(*_nothing(memory, memory_lengths))
+        """The decoder behind the start, without sound."""
+        return super().start(*_no_sound(memory, memory_lengths))
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, AttentionState]:
         """See `PrefixScorer`: one pass of the decoder over all labels."""
-        scores, state = self._prime(*_nothing(memory, memory_lengths), tokens, counts)
-        return _taken_out(scores).sum(1), state
+        scores, state = self._prime(*_no_sound(memory, memory_lengths), tokens, counts)
+        return _negated(scores).sum(1), state
 
     def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
         """Minus log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
-        return _taken_out(super().score(state, candidates))
+        return _negated(super().score(state, candidates))
 
     def finish(self, state: AttentionState) -> Tensor:
         """Minus the log probability of the end, (N,)."""
-        return _taken_out(super().finish(state))
+        return _negated(super().finish(state))
 
 
 class LengthScorer:
@@ -149,10 +149,10 @@ class LengthScorer:
         return state
 
 
-def _nothing(memory: Tensor, memory_lengths: Tensor) -> tuple[Tensor, Tensor]:
+def _no_sound(memory: Tensor, memory_lengths: Tensor) -> tuple[Tensor, Tensor]:
     """One frame of zeros for each utterance."""
     return memory.new_zeros(len(memory), 1, memory.shape[2]), torch.ones_like(memory_lengths)
 
 
-def _taken_out(log_probs: Tensor) -> Tensor:
+def _negated(log_probs: Tensor) -> Tensor:
     return -log_probs.clamp(min=ILM_FLOOR)

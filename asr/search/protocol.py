@@ -50,8 +50,8 @@ class Scorer(Protocol):
     def advance(self, state: Any, parents: Tensor, tokens: Tensor) -> Any:
         """The state of the rows (N',) that append `tokens` to the rows `parents`.
 
-        A row whose score is already -inf may be among them, with any label; what is said of it
-        later is ignored, but must not be NaN.
+        A row whose score is already -inf may be among them, with any label; its scores are
+        ignored, but must not be NaN.
         """
         ...
 

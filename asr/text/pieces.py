@@ -160,23 +160,23 @@ def _all_characters(lines: Iterable[str]) -> str:
     SentencePiece adds its coverage up in float32, so in a long text it takes 1 for reached before
     the rarest characters.
     """
-    found: set[str] = set()
+    characters: set[str] = set()
     for line in lines:
-        found.update(line)
-    return "".join(sorted(found - {" "}))
+        characters.update(line)
+    return "".join(sorted(characters - {" "}))
 
 
 def _advice(message: str, config: TokenizerConfig) -> str:
     """What SentencePiece's error means for the settings."""
-    if found := re.search(r"Vocabulary size too high .* <= (\d+)", message):
+    if match := re.search(r"Vocabulary size too high .* <= (\d+)", message):
         return (
-            f"size {config.size} is too large for this little text; set size to {found[1]} or "
+            f"size {config.size} is too large for this little text; set size to {match[1]} or "
             "less, or give more text"
         )
-    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return (
             f"size {config.size} is too small to write every character of the text; set size to "
-            f"{found[1]} or more, or lower character_coverage"
+            f"{match[1]} or more, or lower character_coverage"
         )
     return f"SentencePiece could not train on this text ({message})"
 

@@ -21,7 +21,7 @@ from asr.search.ctc_constraint import (
     SOUND,
     SPEECH,
     STRETCH,
-    UNHEARD,
+    UNSUPPORTED,
     CTCConstrainedScorer,
 )
 from asr.search.decoding import continue_search
@@ -121,7 +121,7 @@ def test_the_rules_are_those_that_are_written_down(labels: list[int], seed: int)
     expected = ctc.score(plain, None)[0]
     for label in range(3, 7):
         after, said = psi[-1] + expected[label].item(), [*labels, label]
-        denied = not goes_on or after - psi[max(0, len(psi) - STRETCH)] < UNHEARD
+        denied = not goes_on or after - psi[max(0, len(psi) - STRETCH)] < UNSUPPORTED
         for n in range(1, len(said) // 2 + 1):
             again = said[-n:] == said[-2 * n : -n]
             denied |= again and after - psi[len(psi) - n] < REPEATED

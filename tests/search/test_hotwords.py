@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.search import SearchConfig, all_scorers, search
 from asr.search.cached_ctc import CachedCTCScorer
 from asr.search.forced_prefix import prefix_rows, start_with_prefix
-from asr.search.hotwords import HEARD, HotwordScorer
+from asr.search.hotwords import SUPPORTED, HotwordScorer
 from asr.search.phrases import PhraseTree
 from asr.text.special_labels import BLANK, LABELS
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
@@ -158,7 +158,7 @@ def test_a_label_that_ctc_does_not_hear_is_part_of_no_phrase():
     deaf, hears = HotwordScorer(PhraseTree({"b a": 1.0}, PIECES), ctc), None
     state = deaf.start(memory, lengths)
     labels = torch.tensor([[3, 4]])
-    assert ctc.score(state.ctc, labels)[0, 1] < HEARD + 5  # "b" comes second
+    assert ctc.score(state.ctc, labels)[0, 1] < SUPPORTED + 5  # "b" comes second
     hears = HotwordScorer(deaf.tree, None)
     assert hears.score(hears.start(memory, lengths), labels).tolist() == [[0.0, 1.0]]
     after = deaf.advance(state, torch.tensor([0]), torch.tensor([3]))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.search import AttentionScorer, SearchConfig, WeightedScorer, continue_search, search
-from asr.search.repeats import MOST_COPIES, RepeatLimited, Repeats, denied
+from asr.search.repeats import MOST_COPIES, RepeatLimited, Repeats, forbid
 from asr.text.special_labels import LABELS
 from tests.search.models import LoopingDecoder, TableDecoder, memory_of
 
@@ -30,7 +30,7 @@ def rounds_completed(labels: list[int], label: int, n: int) -> int:
 def test_found_is_what_would_complete_the_rounds(labels: list[int], rounds: list[int]):
     repeats = Repeats(rounds)
     history = repeats.after(torch.tensor([labels]).long(), torch.tensor([len(labels)]))
-    said, bad = repeats.found(history)
+    said, bad = repeats.completions(history)
     for n, times in enumerate(rounds, 1):
         for label in range(3, 6):
             expected = rounds_completed(labels, label, n) >= times
@@ -42,7 +42,7 @@ def test_a_history_grows_as_one_that_is_read_at_once(labels: list[int]):
     repeats = Repeats([2, 1, 1])
     history = repeats.start(2, torch.device("cpu"))
     for label in labels:
-        history = repeats.longer(history, torch.tensor([1, 0]), torch.tensor([label, 9]))
+        history = repeats.extended(history, torch.tensor([1, 0]), torch.tensor([label, 9]))
         history = history[[0, 0]]
     tokens = torch.tensor([[*labels, 0, 0]])
     assert torch.equal(history[:1], repeats.after(tokens, torch.tensor([len(labels)])))
@@ -51,9 +51,9 @@ def test_a_history_grows_as_one_that_is_read_at_once(labels: list[int]):
 def test_labels_are_denied_among_candidates_and_among_all():
     scores = torch.zeros(1, 6)
     labels, bad = torch.tensor([[4, 5, 4]]), torch.tensor([[True, False, False]])
-    assert denied(scores, None, labels, bad).tolist() == [[0, 0, 0, 0, -torch.inf, 0]]
+    assert forbid(scores, None, labels, bad).tolist() == [[0, 0, 0, 0, -torch.inf, 0]]
     candidates = torch.tensor([[5, 3, 4]])
-    assert denied(scores[:, :3], candidates, labels, bad).tolist() == [[0, 0, -torch.inf]]
+    assert forbid(scores[:, :3], candidates, labels, bad).tolist() == [[0, 0, -torch.inf]]
 
 
 def test_a_decoder_that_loops_is_cut_after_a_few_rounds():

@@ -111,17 +111,17 @@ def word_evidence(
     their sums and least values, `_before` and `_after` the least of the words beside it (0 where
     there is none), `_segment` the mean of the whole segment.
     """
-    found: list[list[float]] = [
+    evidence: list[list[float]] = [
         [len(word), place.seconds, place.level] for word, place in zip(text, places, strict=True)
     ]
-    for said in scores.values():
-        whole = float(np.mean(said)) if said else 0.0
-        parts = [said[place.first : place.last + 1] for place in places]
+    for of_labels in scores.values():
+        whole = float(np.mean(of_labels)) if of_labels else 0.0
+        parts = [of_labels[place.first : place.last + 1] for place in places]
         least = [0.0, *(min(part) for part in parts), 0.0]
-        for n, (values, part) in enumerate(zip(found, parts, strict=True)):
+        for n, (values, part) in enumerate(zip(evidence, parts, strict=True)):
             values.extend((sum(part) / len(part), sum(part), *least[n : n + 3], whole))
     names = evidence_names(tuple(scores))
-    return [Evidence(names, array("d", values)) for values in found]
+    return [Evidence(names, array("d", values)) for values in evidence]
 
 
 @cache
@@ -133,7 +133,7 @@ def evidence_names(scorers: tuple[str, ...]) -> Mapping[str, int]:
 
 
 class Evidence(Mapping[str, float]):
-    """A mapping that takes a third of the room of a dictionary: hours of speech keep one a word."""
+    """A mapping that takes a third of the memory of a dictionary: there is one for each word."""
 
     __slots__ = ("_names", "_values")
 
