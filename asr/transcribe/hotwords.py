@@ -46,7 +46,7 @@ def phrase_tree(
             The first few mistakes are in one message.
     """
     from asr.search import PhraseTree
-    from asr.text import EOS, TextNormalizer
+    from asr.text import TextNormalizer
 
     if hotwords is None:
         if weight is not None:
@@ -65,8 +65,11 @@ def phrase_tree(
         phrases[written] = max(factor, phrases.get(written, 0.0))
 
     _each(hotwords, add)
-    written_by = ["" if label <= EOS else tokenizer.piece(label) for label in range(tokenizer.size)]
-    return PhraseTree(phrases, written_by)
+    forbidden = tokenizer.labels.forbidden
+    pieces = [
+        "" if label in forbidden else tokenizer.piece(label) for label in range(tokenizer.size)
+    ]
+    return PhraseTree(phrases, pieces)
 
 
 def check_hotwords(hotwords: Hotwords) -> None:

@@ -230,7 +230,9 @@ class Recognizer:
             raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
         work = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(self.model, options, self._language_model, phrases),
+            decode=SegmentDecoder(
+                self.model, self.tokenizer.labels, options, self._language_model, phrases
+            ),
             clock=self._clock(options),
             cut=lambda sound: cut_segments(sound, self.sample_rate, endpoint or self.endpoint),
             batch_seconds=seconds,
@@ -299,7 +301,8 @@ class Recognizer:
     ) -> StreamDecoder:
         rules = endpoint or self.endpoint
         clock, lm = self._clock(options), self._language_model
-        return StreamDecoder(self.model, context, options, rules, clock, lm, hotwords)
+        labels = self.tokenizer.labels
+        return StreamDecoder(self.model, labels, context, options, rules, clock, lm, hotwords)
 
     def _clock(self, options: SearchConfig) -> WordTimer:
         maps = self.confidence

@@ -9,9 +9,9 @@ import numpy as np
 from asr.transcribe.words.align import align
 
 
-def label_frames(log_probs: np.ndarray, labels: Sequence[int]) -> list[int]:
+def label_frames(log_probs: np.ndarray, labels: Sequence[int], blank: int) -> list[int]:
     """The frame in which each label begins, as `align` says; log posteriors (T, V)."""
-    return [begin for begin, _ in align(log_probs, labels)]
+    return [begin for begin, _ in align(log_probs, labels, blank)]
 
 
 def settled_labels(begins: Sequence[int], frames: int, edge: int) -> int:

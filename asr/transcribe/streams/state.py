@@ -39,7 +39,6 @@ import torch
 from torch import Tensor
 
 from asr.search import SearchResult
-from asr.text.tokenizer import BLANK
 from asr.transcribe.streams.chunk_encoder import ChunkEncoderState, EncodedChunk
 from asr.transcribe.streams.endpoint import (
     LAST_PART_SECONDS,
@@ -142,6 +141,8 @@ class StreamState:
     samples: SampleQueue
     step_samples: int
     """Samples of a level that words are timed with; a frame has a whole number of them."""
+    blank: int | None
+    """CTC's blank label; None without CTC."""
     open: _OpenSegment = field(default_factory=_OpenSegment)
     partial: Segment | None = None
     stable: int = 0
@@ -154,10 +155,11 @@ class StreamState:
         frame_samples: int,
         step_samples: int,
         rate: int,
+        blank: int | None,
     ) -> StreamState:
         """A stream that has heard nothing yet."""
         endpointer = Endpointer(config, frame_samples / rate)
-        return cls(ear, endpointer, SampleQueue(frame_samples), step_samples)
+        return cls(ear, endpointer, SampleQueue(frame_samples), step_samples, blank)
 
     def hear(self, heard: EncodedChunk, final: bool) -> list[SearchRequest]:
         """Takes what the ear made of the next chunk; asks for the searches that follow from it."""
@@ -170,7 +172,9 @@ class StreamState:
                 len(sound), self.samples.frame_samples // self.step_samples, self.step_samples
             )
         )
-        blanks = [None] * len(levels) if log_probs is None else np.exp(log_probs[:, BLANK]).tolist()
+        blanks = [None] * len(levels)
+        if log_probs is not None and self.blank is not None:
+            blanks = np.exp(log_probs[:, self.blank]).tolist()
         for place, (level, blank) in enumerate(zip(levels.tolist(), blanks, strict=True)):
             segment.memory.append(heard.memory[place : place + 1])
             segment.levels.append(steps[place])
@@ -275,12 +279,13 @@ class StreamState:
     def _begins(self, labels: Sequence[int]) -> list[int] | None:
         """Where labels behind those that are decided begin; None without CTC."""
         segment = self.open
-        if not segment.log_probs:
+        if not segment.log_probs or self.blank is None:
             return None
         behind = segment.log_probs[segment.placed :]
         if not behind:
             return [segment.placed] * len(labels)
-        return [segment.placed + begin for begin in label_frames(np.stack(behind), labels)]
+        begins = label_frames(np.stack(behind), labels, self.blank)
+        return [segment.placed + begin for begin in begins]
 
     def _agree(self, frames: int, found: Sequence[Hypothesis]) -> None:
         """Decides what the rivals of several searches agree on."""

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from asr.lm import LanguageModel
 from asr.model import ChunkContext, SpeechModel
 from asr.search import PhraseTree, SearchConfig, SearchResult, all_scorers, continue_search
+from asr.text import Labels
 from asr.transcribe.streams.chunk_encoder import ChunkEncoder
 from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.transcribe.streams.state import RIVALS, SearchRequest, StreamState
@@ -25,6 +26,7 @@ class StreamDecoder:
     """A model and all settings of a stream; what streams share that have them in common."""
 
     model: SpeechModel
+    labels: Labels
     context: ChunkContext
     search: SearchConfig
     endpoint: EndpointConfig
@@ -42,7 +44,10 @@ class StreamDecoder:
         ear = self.ear
         rate = self.model.sample_rate
         step = self.clock.step_samples
-        return StreamState.new(ear.initial_state(), self.endpoint, ear.frame_samples, step, rate)
+        blank = self.labels.ctc_blank if self.model.ctc is not None else None
+        return StreamState.new(
+            ear.initial_state(), self.endpoint, ear.frame_samples, step, rate, blank
+        )
 
     def advance(self, tracks: Sequence[StreamState], final: bool) -> list[list[Segment]]:
         """Hears what waits in the tracks, chunk by chunk; `final` ends them all.
@@ -100,12 +105,12 @@ class StreamDecoder:
         """The words of a segment that ended; none without CTC."""
         if question.log_probs is None or question.levels is None:
             return ()
-        best = replace(best, spans=tuple(align(question.log_probs, best.tokens)))
+        spans = align(question.log_probs, best.tokens, self.labels.ctc_blank)
+        best = replace(best, spans=tuple(spans))
         lm = self.lm if self.search.lm_weight else None
         lengths = torch.tensor([len(question.memory)], device=question.memory.device)
-        [best] = with_label_scores(
-            self.model, [best], question.memory[None], lengths, [question.log_probs], lm
-        )
+        memory, log_probs = question.memory[None], [question.log_probs]
+        [best] = with_label_scores(self.model, self.labels, [best], memory, lengths, log_probs, lm)
         begin = question.place * self.model.encoder.frame_seconds
         return self.clock.words(best, question.levels, begin, (segment.start, segment.end))
 
@@ -132,9 +137,9 @@ class StreamDecoder:
         with torch.inference_mode():
             memory = pad_sequence([one.memory for one in questions], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in questions], device=memory.device)
-            scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
+            scorers = all_scorers(self.model, self.labels, self.search, self.lm, self.hotwords)
             return continue_search(
-                scorers, memory, lengths, config, [one.begun for one in questions]
+                scorers, memory, lengths, self.labels, config, [one.begun for one in questions]
             )
 
     def text(self, labels: Sequence[int]) -> str:
