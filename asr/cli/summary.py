@@ -162,12 +162,13 @@ def _about_confidence(maps: Any) -> dict[str, float] | None:
 
 
 def _can_stream(recognizer: Any) -> bool:
-    """Whether the encoder can work on chunks, as streams need it to."""
+    """Whether front end and encoder can work on chunks, as streams need them to."""
     from asr.errors import ModelError
     from asr.model import ChunkContext
+    from asr.model.protocols import streaming_encoder
 
     try:
-        recognizer.model.encoder.initial_state(1, ChunkContext(chunk=16, left=16))
+        streaming_encoder(recognizer.model, ChunkContext(chunk=16, left=16))
     except ModelError:
         return False
     return True

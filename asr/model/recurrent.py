@@ -85,16 +85,16 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
 
     layers: Sequence[RecurrentLayer]  # a ModuleList, which would be typed as any modules
 
-    def __init__(self, config: RecurrentConfig, mels: int, feature_seconds: float) -> None:
+    def __init__(self, config: RecurrentConfig, feature_dim: int, feature_seconds: float) -> None:
         super().__init__()
-        self.mels = mels
+        self.feature_dim = feature_dim
         self.config = config
         self.pairing = 2**config.pyramid  # frames of the first layer for one of memory
         self.subsampling: Subsampling | None = None
-        self.factor, width = self.pairing, mels
+        self.factor, width = self.pairing, feature_dim
         if config.subsampling is not None:
             width = config.dim
-            self.subsampling = Subsampling(config.subsampling, mels, width)
+            self.subsampling = Subsampling(config.subsampling, feature_dim, width)
             self.factor *= self.subsampling.factor
         self.frame_seconds = feature_seconds * self.factor
         layers = []
@@ -110,7 +110,7 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
     ) -> tuple[Tensor, Tensor]:
         """See `Encoder.forward`."""
-        self._check(context)
+        self.check_context(context)
         lengths_after = -(-lengths // self.factor)
         if not features.shape[1]:
             return features.new_zeros(len(features), 0, self.dim), lengths_after
@@ -123,21 +123,24 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
         return reversed_within(memory, lengths_after) if backwards else memory, lengths_after
 
     def needed(self, frames: int) -> int:
-        """See `Encoder.needed`."""
+        """See `StreamingEncoder.needed`."""
         first = frames * self.pairing
         return first if self.subsampling is None else self.subsampling.needed(first)
 
     def initial_state(self, batch: int, context: ChunkContext) -> RecurrentState:
-        """See `Encoder.initial_state`."""
-        self._check(context)
-        nothing = next(self.parameters()).new_zeros(batch, 0, self.mels)
+        """See `StreamingEncoder.initial_state`."""
+        self.check_context(context)
+        nothing = next(self.parameters()).new_zeros(batch, 0, self.feature_dim)
         carried = tuple(layer.nothing(batch) for layer in self.layers)
         return RecurrentState(context, nothing, carried)
 
     def step(
         self, features: Tensor, state: RecurrentState, final: bool
     ) -> tuple[Tensor, RecurrentState]:
-        """See `Encoder.step`. In one direction every frame comes as soon as it is known."""
+        """See `StreamingEncoder.step`.
+
+        In one direction every frame comes as soon as it is known.
+        """
         if self.config.bidirectional or self.config.backwards:
             return super().step(features, state, final)
         waiting = torch.cat((state.features, features), dim=1)
@@ -182,11 +185,13 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
             states.append(after)
         return frames, states
 
-    def _check(self, context: ChunkContext) -> None:
+    def check_context(self, context: ChunkContext) -> None:
+        """See `Encoder.check_context`: one that reads from the end takes whole utterances only."""
         if self.config.backwards and context.chunk is not None:
             raise ModelError(
-                "this encoder reads from the end (backwards: true): it needs the whole utterance "
-                "and cannot work on chunks; leave chunks out, or train one that reads forwards"
+                f"encoder '{self.config.type}' reads from the end (backwards: true): it needs the "
+                "whole utterance and cannot work on chunks; leave chunks out, or train one that "
+                "reads forwards"
             )
 
 

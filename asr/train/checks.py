@@ -67,7 +67,7 @@ class FrameCount:
         samples = torch.tensor([round(seconds * self.model.sample_rate)])
         features = int(self.model.frontend.frames(samples))
         if features not in self._known:
-            size = (1, features, self.model.config.frontend.mels)
+            size = (1, features, self.model.frontend.dim)
             like = next(self.model.parameters())
             silence, lengths = like.new_zeros(size), torch.tensor([features], device=like.device)
             counted = int(self.model.encode(silence, lengths)[1]) if features > 0 else 0

@@ -169,7 +169,7 @@ def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("asr.model.folder.save_file", full)
+    monkeypatch.setattr("asr.model.folder.write_weights", full)
     with pytest.raises(OutputError, match="No space left"):
         save_model_folder(
             folder, loaded.model, loaded.tokenizer, name="second", normalizer=NormalizerConfig(),
@@ -181,7 +181,7 @@ def test_a_failed_save_leaves_the_old_folder(folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("model.atomic_folder._digest", "model.safetensors"), ("folders._why_no_model", "")],
+    [("folders._digest", "model.safetensors"), ("folders._why_no_model", "")],
 )
 def test_files_that_may_not_be_read_are_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str

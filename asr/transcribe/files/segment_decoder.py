@@ -11,7 +11,7 @@ from torch import Tensor
 
 from asr.errors import ModelError
 from asr.lm import LanguageModel
-from asr.model import SpeechModel
+from asr.model import ASRModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.transcribe.files.batch import GRID_SECONDS
 from asr.transcribe.words.align import align_many
@@ -23,7 +23,7 @@ from asr.types import Hypothesis
 class SegmentDecoder:
     """A model, which sees each stretch as a whole, with the way it is searched."""
 
-    model: SpeechModel
+    model: ASRModel
     search: SearchConfig
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from asr.lm import LanguageModel
-from asr.model import ChunkContext, SpeechModel
+from asr.model import ASRModel, ChunkContext
 from asr.search import PhraseTree, SearchConfig, SearchResult, all_scorers, continue_search
 from asr.transcribe.streams.chunk_encoder import ChunkEncoder
 from asr.transcribe.streams.endpoint import EndpointConfig
@@ -24,13 +24,17 @@ from asr.types import Hypothesis, Segment, Word
 class StreamDecoder:
     """A model and all settings of a stream; what streams share that have them in common."""
 
-    model: SpeechModel
+    model: ASRModel
     context: ChunkContext
     search: SearchConfig
     endpoint: EndpointConfig
     clock: WordTimer
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a model that cannot stream before anything is read."""
+        _ = self.ear
 
     @property
     def ear(self) -> ChunkEncoder:

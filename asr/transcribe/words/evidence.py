@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from asr.lm import LanguageModel
-from asr.model import SpeechModel
+from asr.model import ASRModel
+from asr.model.log_probs import log_softmax
 from asr.text.tokenizer import EOS
 from asr.types import Hypothesis
 
@@ -29,7 +30,7 @@ _OF_A_SCORER = ("", "_sum", "_before", "_least", "_after", "_segment")
 
 @torch.inference_mode()
 def with_label_scores(
-    model: SpeechModel,
+    model: ASRModel,
     best: Sequence[Hypothesis],
     memory: Tensor,
     lengths: Tensor,
@@ -55,7 +56,7 @@ def with_label_scores(
         line[1 : 1 + len(one.tokens)] = torch.tensor(one.tokens, dtype=torch.long)
     judges = {}
     if model.decoder is not None:
-        judges["attention"] = model.decoder(labels[:, :-1], memory, lengths).log_softmax(2)
+        judges["attention"] = log_softmax(model.decoder(labels[:, :-1], memory, lengths))
     if lm is not None:
         counts = torch.tensor([max(1, len(one.tokens)) for one in best], device=memory.device)
         judges["lm"], _ = lm.prime(labels[:, :-1], counts)
