@@ -64,8 +64,8 @@ class Encoder(nn.Module, ABC):
         """Encodes whole utterances in parallel.
 
         Args:
-            features: (B, T, F); where `padding_invariant`, what stands beyond a row's length
-                changes nothing, else all lengths are T.
+            features: (B, T, F), T from 0; where `padding_invariant`, what stands beyond a row's
+                length changes nothing, else all lengths are T.
             lengths: (B,) features of each row.
             context: how much each frame may see.
 

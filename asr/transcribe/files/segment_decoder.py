@@ -58,6 +58,8 @@ class SegmentDecoder:
     @torch.inference_mode()
     def _decode(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         grid = round(GRID_SECONDS * self.model.sample_rate)
+        if self.model.encoder.max_frames is not None:  # padding must not go beyond it
+            grid = 1
         samples, lengths = padded(stretches, grid)
         device = next(self.model.parameters()).device
         features, frames = self.model.features(samples.to(device), lengths.to(device))
