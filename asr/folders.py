@@ -83,9 +83,8 @@ def model_kind(folder: Path) -> ModelKind:
     """
     try:
         if not (folder / CONFIG).is_file():
-            for kind in MODEL_KINDS.values():
-                if kind.recognises(folder):
-                    return kind
+            if kind := foreign_kind(folder):
+                return kind
             raise ModelError(_why_no_model(folder))
     except OSError as error:
         raise unreadable(folder, error) from None
@@ -96,6 +95,11 @@ def model_kind(folder: Path) -> ModelKind:
             f"{', '.join(sorted(MODEL_KINDS))}; upgrade asr, or correct 'kind'"
         )
     return MODEL_KINDS[name]
+
+
+def foreign_kind(folder: Path) -> ModelKind | None:
+    """The kind of a model folder in another format, without `config.yaml`; None if it is none."""
+    return next((kind for kind in MODEL_KINDS.values() if kind.recognises(folder)), None)
 
 
 def check_lm_folder(folder: Path) -> None:

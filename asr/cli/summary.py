@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asr.folders import CONFIG, check_model_folder, model_folder
+from asr.folders import CONFIG, check_model_folder, foreign_kind, model_folder
 
 #: What holds the labels, in every folder that has some.
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
@@ -30,6 +30,8 @@ def folder_summary(path: Path | None) -> dict[str, dict[str, Any]]:
             if _is_lm(inner):
                 return {"language_model": lm_summary(inner)}
             return {"model": model_summary(inner)}
+    if foreign_kind(folder):
+        return {"model": model_summary(folder)}
     if any((folder / name).is_file() for name in TOKENIZERS):
         return {"tokenizer": tokenizer_summary(folder)}
     if (folder / "checkpoints").is_dir():

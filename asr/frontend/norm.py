@@ -12,7 +12,7 @@ from asr.frontend.float32 import Float32Buffers
 class GlobalNorm(Float32Buffers):
     """(features - mean) x inverse_std, both of the training data and kept with the weights.
 
-    A fresh one changes nothing; `set` takes what `FeatureStatistics` found.
+    A fresh one changes nothing; `set` takes what `FeatureStatistics` gathered.
     """
 
     mean: Tensor

@@ -189,7 +189,7 @@ class Decoder(nn.Module, ABC):
             log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
             the state behind the last label of each row.
         """
-        said, states = [], []
+        scored, states = [], []
         for place, (labels, count) in enumerate(
             zip(tokens.unflatten(0, (len(memory), -1)), counts.tolist(), strict=True)
         ):
@@ -199,9 +199,9 @@ class Decoder(nn.Module, ABC):
             for column in labels[:, :count].unbind(1):
                 log_probs, state = self.step(column, state)
                 rows.append(log_probs)
-            said.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
+            scored.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
             states.append(state)
-        return torch.cat(said), joined(states)
+        return torch.cat(scored), joined(states)
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics.

@@ -41,7 +41,7 @@ class RecurrentConfig(TypedConfig):
     Attributes:
         layers: recurrent layers.
         dim: width of each direction.
-        bidirectional: a second direction from the end to the start; a stream then hears chunks.
+        bidirectional: a second direction from the end to the start; a stream then sees chunks.
         backwards: the one direction is that from the end to the start (the reversed input of
             Sutskever et al. 2014). Such an encoder cannot stream.
         projection: width that each layer's output is projected to; null leaves it.
@@ -223,14 +223,14 @@ class RecurrentLayer(nn.Module):
         self, frames: Tensor, lengths: Tensor, chunk: int | None, carried: Carried | None
     ) -> tuple[Tensor, Carried]:
         """Frames (B, T, D) of which rows have `lengths`, in chunks of `chunk` frames."""
-        heard, after = _run(self.ahead, frames, carried)
+        outputs, after = _run(self.ahead, frames, carried)
         if self.behind is not None:
-            heard = torch.cat((heard, self._backwards(frames, lengths, chunk)), dim=-1)
+            outputs = torch.cat((outputs, self._backwards(frames, lengths, chunk)), dim=-1)
         if self.projection is not None:
-            heard = self.projection(heard)
+            outputs = self.projection(outputs)
         if self.norm is not None:
-            heard = self.norm(heard)
-        return self.dropout(heard), after
+            outputs = self.norm(outputs)
+        return self.dropout(outputs), after
 
     def nothing(self, batch: int) -> Carried:
         """What the forward direction carries before the first frame."""
@@ -246,9 +246,9 @@ class RecurrentLayer(nn.Module):
             starts = torch.arange(frames.shape[1], device=lengths.device) * chunk
             lengths = (lengths[:, None] - starts).clamp(0, chunk).flatten()
             frames = frames.flatten(0, 1)
-        heard, _ = _run(self.behind, reversed_within(frames, lengths), None)
-        heard = reversed_within(heard, lengths)
-        return heard.reshape(batch, -1, heard.shape[-1])[:, :size]
+        outputs, _ = _run(self.behind, reversed_within(frames, lengths), None)
+        outputs = reversed_within(outputs, lengths)
+        return outputs.reshape(batch, -1, outputs.shape[-1])[:, :size]
 
 
 def reversed_within(frames: Tensor, lengths: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ def reversed_within(frames: Tensor, lengths: Tensor) -> Tensor:
 
 @torch.no_grad()
 def remember(bias: Tensor) -> None:
-    """Sets the forget gates of an LSTM's bias (4 D,) to 1: it remembers unless told otherwise
+    """Sets the forget gates of an LSTM's bias (4 D,) to 1: it remembers at first
     (Gers et al. 2000; Jozefowicz et al. 2015).
     """
     size = len(bias) // 4
@@ -273,10 +273,10 @@ def _run(
 ) -> tuple[Tensor, Carried]:
     """torch counts layers first in its states, ours count the batch first."""
     if carried is None:
-        heard, after = direction(frames)
+        outputs, after = direction(frames)
     elif isinstance(direction, nn.LSTM):
-        hidden, cell = (one[None].contiguous() for one in carried)
-        heard, after = direction(frames, (hidden, cell))
+        hidden, cell = (part[None].contiguous() for part in carried)
+        outputs, after = direction(frames, (hidden, cell))
     else:
-        heard, after = direction(frames, carried[0][None].contiguous())
-    return heard, tuple(one[0] for one in (after if isinstance(after, tuple) else (after,)))
+        outputs, after = direction(frames, carried[0][None].contiguous())
+    return outputs, tuple(part[0] for part in (after if isinstance(after, tuple) else (after,)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from asr.cli.summary import folder_summary
 from asr.errors import ModelError
 from asr.folders import MODEL_KINDS, ModelKind, check_model_folder
 from asr.model.folder import LoadedModel, load_model_folder, load_speech_model, read_folder_config
@@ -36,6 +37,8 @@ def test_a_folder_of_another_format_is_recognised_and_opened(foreign: Path) -> N
     assert (loaded.folder, loaded.config.name) == (foreign, "tiny")
     with pytest.raises(ModelError, match="in another format"):
         read_folder_config(foreign)
+    (foreign / "tokenizer.json").write_text("{}")  # what it has beside does not hide it
+    assert folder_summary(foreign)["model"]["name"] == "tiny"
 
 
 def test_a_folder_may_name_its_kind(foreign: Path) -> None:

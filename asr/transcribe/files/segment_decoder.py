@@ -37,7 +37,7 @@ class SegmentDecoder:
 
         Raises:
             ModelError: the memory does not hold a single stretch, or the model lacks what
-                the search was told to use.
+                the search is to use.
         """
         if not stretches:
             return []
@@ -67,8 +67,8 @@ class SegmentDecoder:
             return [[Hypothesis((), 0.0)] for _ in stretches]
         memory, memory_lengths = self.model.encode(features, frames)
         scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
-        found = search(scorers, memory, memory_lengths, self.search)
-        return self._aligned(found, memory, memory_lengths)
+        results = search(scorers, memory, memory_lengths, self.search)
+        return self._aligned(results, memory, memory_lengths)
 
     @property
     def _lm(self) -> LanguageModel | None:
@@ -76,19 +76,20 @@ class SegmentDecoder:
         return self.lm if self.search.lm_weight else None
 
     def _aligned(
-        self, found: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
+        self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
     ) -> list[list[Hypothesis]]:
         """The same, with place and scores of each label of the best ones, where there is CTC."""
         if self.model.ctc is None:
-            return found
+            return results
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
-        heard = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
-        spans = align_many(heard, [best.tokens for best, *_ in found])
+        posteriors = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
+        spans = align_many(posteriors, [best.tokens for best, *_ in results])
         placed = [
-            replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
+            replace(best, spans=tuple(span))
+            for (best, *_), span in zip(results, spans, strict=True)
         ]
-        sure = with_label_scores(self.model, placed, memory, lengths, heard, self._lm)
-        return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
+        sure = with_label_scores(self.model, placed, memory, lengths, posteriors, self._lm)
+        return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
 
 
 def padded(stretches: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:

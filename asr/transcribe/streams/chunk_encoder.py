@@ -61,7 +61,7 @@ class ChunkEncoder:
         return round(self.encoder.frame_seconds * self.model.sample_rate)
 
     def initial_state(self) -> ChunkEncoderState:
-        """The state of one stream that has heard nothing yet."""
+        """The state of one stream before its first sample."""
         encoder = self.encoder.initial_state(1, self.context)
         return ChunkEncoderState(self.model.frontend.initial_state(1), encoder)
 
@@ -78,7 +78,7 @@ class ChunkEncoder:
     def step(
         self, samples: Sequence[np.ndarray], states: Sequence[ChunkEncoderState], final: bool
     ) -> list[EncodedChunk]:
-        """Hears the next samples (n,) of several streams; `final` ends them all.
+        """Encodes the next samples (n,) of several streams; `final` ends them all.
 
         Streams that are alike (as many samples, states of one shape) are one batch.
         """
@@ -86,11 +86,11 @@ class ChunkEncoder:
         for place, (block, state) in enumerate(zip(samples, states, strict=True)):
             key = (len(block), shape((state.frontend, state.encoder)))
             alike.setdefault(key, []).append(place)
-        heard: dict[int, EncodedChunk] = {}
+        encoded: dict[int, EncodedChunk] = {}
         for places in alike.values():
             together = self._step([samples[n] for n in places], [states[n] for n in places], final)
-            heard.update(zip(places, together, strict=True))
-        return [heard[place] for place in range(len(samples))]
+            encoded.update(zip(places, together, strict=True))
+        return [encoded[place] for place in range(len(samples))]
 
     def _step(
         self, samples: list[np.ndarray], states: list[ChunkEncoderState], final: bool
