@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from asr.lm import LanguageModel
-from asr.model import ChunkContext, SpeechModel
+from asr.model import ASRModel, ChunkContext
 from asr.search import PhraseTree, SearchConfig, SearchResult, all_scorers, continue_search
 from asr.text import Labels
 from asr.transcribe.streams.chunk_encoder import ChunkEncoder
@@ -25,7 +25,7 @@ from asr.types import Hypothesis, Segment, Word
 class StreamDecoder:
     """A model and all settings of a stream; what streams share that have them in common."""
 
-    model: SpeechModel
+    model: ASRModel
     labels: Labels
     context: ChunkContext
     search: SearchConfig
@@ -33,6 +33,10 @@ class StreamDecoder:
     clock: WordTimer
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a model that cannot stream before anything is read."""
+        _ = self.ear
 
     @property
     def ear(self) -> ChunkEncoder:
