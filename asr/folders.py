@@ -88,7 +88,7 @@ def model_kind(folder: Path) -> ModelKind:
             raise ModelError(_why_no_model(folder))
     except OSError as error:
         raise unreadable(folder, error) from None
-    name = read_config_values(folder).get("kind", DEFAULT_KIND)
+    name = str(read_config_values(folder).get("kind", DEFAULT_KIND))
     if name not in MODEL_KINDS:
         raise ModelError(
             f"{folder / CONFIG}: models of kind '{name}' are not known; known: "
