@@ -13,11 +13,11 @@ from asr.audio.byte_source import ByteSource, open_bytes
 from asr.audio.container_end import inspect_end
 from asr.audio.decoder import AudioDecoder, Block
 from asr.audio.formats import open_decoder
-from asr.audio.interrupts import interrupts_wait, uninterrupted
 from asr.audio.limits import MIN_RATE, AudioLimits
 from asr.audio.mix import Downmix, carrying_channels
 from asr.audio.resample import Resampler
 from asr.audio.samples import Audio, LevelCheck, concatenated
+from asr.interrupts import defer_interrupts, uninterrupted
 
 _ENDINGS = (
     ".3gp .aac .aif .aifc .aiff .amr .au .avi .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 "
@@ -82,14 +82,14 @@ class AudioStream:
 
     def close(self) -> None:
         """Ends decoding and closes the file; twice is allowed. A stream object stays open."""
-        with interrupts_wait():
+        with defer_interrupts():
             self._blocks.close()
             self._decoder.close()
             self._source.close()
 
     def _open_checked(self) -> AudioDecoder:
         """A decoder whose rate and channels are within the limits."""
-        with interrupts_wait():
+        with defer_interrupts():
             decoder = open_decoder(self._source, self._ending)
         limits = self._limits
         if not MIN_RATE <= decoder.rate <= limits.max_rate:
@@ -166,7 +166,7 @@ class AudioStream:
 
 
 def _close(decoder: AudioDecoder) -> None:
-    with interrupts_wait():
+    with defer_interrupts():
         decoder.close()
 
 
@@ -195,7 +195,7 @@ def open_audio(
     try:
         return AudioStream(opened, rate, limits)
     except BaseException:
-        with interrupts_wait():
+        with defer_interrupts():
             opened.close()
         raise
 

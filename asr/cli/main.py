@@ -18,8 +18,8 @@ import click
 
 import asr
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, WRONG_CALL, Console, status_of
-from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.errors import AsrError
+from asr.interrupts import ignore_interrupts, interruptible
 
 #: name: (where the command is, what the list of commands says about it)
 COMMANDS = {
@@ -193,4 +193,4 @@ def main() -> None:
     try:
         program.main()
     finally:
-        no_more_interrupts()
+        ignore_interrupts()
