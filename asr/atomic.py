@@ -72,8 +72,8 @@ def check_writable(folder: Path, instead: str = "name another folder with -o") -
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        said = error.strerror or str(error)
-        raise OutputError(f"{folder}: cannot be written to: {said}; {instead}") from None
+        reason = error.strerror or str(error)
+        raise OutputError(f"{folder}: cannot be written to: {reason}; {instead}") from None
 
 
 def _temporary(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The folders that this package writes and reads: which one a folder is, told without opening it.
+"""The kinds of folders that this package writes and reads; nothing in them is opened here.
 
 Nothing heavy is imported, so that a wrong path is told at once.
 """
@@ -68,8 +68,8 @@ def check_lm_folder(folder: Path) -> None:
 
 def unreadable(path: Path, error: OSError) -> ModelError:
     """What to tell about a file or folder that may not be read."""
-    said = (error.strerror or str(error)).lower()
-    return ModelError(f"{path}: cannot be read ({said}); change its permissions or copy it")
+    reason = (error.strerror or str(error)).lower()
+    return ModelError(f"{path}: cannot be read ({reason}); change its permissions or copy it")
 
 
 def _why_no_model(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""From a path or a pipe to mono blocks at the model's rate."""
+"""Decoding a path or a pipe to mono blocks at the model's sample rate."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class AudioStream:
         self.seconds = 0.0
         self.truncated: float | None = None
         self.notes: list[str] = []
-        self._level = LevelCheck(source.shown)
+        self._level = LevelCheck(source.display_name)
         try:
             self._mix = Downmix(self.channels, self._carrying_channels())
         except BaseException:
@@ -93,15 +93,15 @@ class AudioStream:
             decoder = open_decoder(self._source, self._ending)
         limits = self._limits
         if not MIN_RATE <= decoder.rate <= limits.max_rate:
-            found = f"{decoder.rate} samples a second"
+            actual = f"{decoder.rate} samples a second"
             wanted = f"{MIN_RATE} to {limits.max_rate} can be used (AudioLimits.max_rate)"
         elif decoder.channels > limits.max_channels:
-            found = f"{decoder.channels} channels"
+            actual = f"{decoder.channels} channels"
             wanted = f"at most {limits.max_channels} can be used (AudioLimits.max_channels)"
         else:
             return decoder
         _close(decoder)
-        raise self._source.problem(f"{found}; {wanted}")
+        raise self._source.problem(f"{actual}; {wanted}")
 
     def _limited(self, decoder: AudioDecoder) -> Iterator[Block]:
         """The decoder's blocks as far as the cap on duration."""

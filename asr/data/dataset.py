@@ -1,4 +1,4 @@
-"""From the plan of a batch to its samples and tokens."""
+"""The dataset: from a batch plan to the samples and tokens of a batch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Batch:
     `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
     Rows beyond `ids` are padding of length 0, see `BatchPlan`. `left_out` says which utterances
-    could not be decoded and are missing here, where that is allowed. With `cues`, `samples` (B, 0)
-    are still to be put together on the device (`asr/data/device_sound.py`).
+    could not be decoded and are missing here, where that is allowed. With a `render_plan`,
+    `samples` (B, 0) are still to be made on the device (`asr/data/device_sound.py`).
     """
 
     ids: tuple[str, ...]
@@ -49,7 +49,7 @@ class Batch:
     epoch: int = 0
     index: int = 0
     left_out: tuple[str, ...] = ()
-    cues: RenderPlan | None = None
+    render_plan: RenderPlan | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -64,8 +64,8 @@ class Batch:
         tensors: dict[str, Any] = {
             name: change(value) for name, value in values.items() if isinstance(value, Tensor)
         }
-        cues = self.cues.map(change) if self.cues is not None else None
-        return replace(self, **tensors, cues=cues)
+        render_plan = self.render_plan.map(change) if self.render_plan is not None else None
+        return replace(self, **tensors, render_plan=render_plan)
 
 
 #: Writes the text of an item as token ids, given the epoch and the item's id (for sampling).
