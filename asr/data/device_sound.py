@@ -51,7 +51,7 @@ class DeviceSound:
 
     @torch.no_grad()
     def render(self, batch: Batch) -> Batch:
-        """The batch with its samples; unchanged where it has no render plan. It waits for nothing."""
+        """The batch with its samples; unchanged where it has no render plan. Never synchronises."""
         render_plan = batch.render_plan
         if render_plan is None:
             return batch
