@@ -99,9 +99,13 @@ class SpeechDataset(Dataset[Batch]):
         Raises:
             AudioError: the audio of an item cannot be read, and `leave_out` does not allow that.
         """
-        plan, rows, left_out = self._heard(plan)
-        texts = tuple(self._text(item) for item in plan.items)
+        plan, rows, left_out = self._decoded(plan)
         samples, lengths = _padded(rows, plan, self.sample_rate)
+        return replace(self._batch(plan, samples, lengths), left_out=left_out)
+
+    def _batch(self, plan: BatchPlan, samples: Tensor, lengths: Tensor) -> Batch:
+        """The batch of a plan: its samples, and the texts and tokens of its items."""
+        texts = tuple(self._text(item) for item in plan.items)
         tokens, token_lengths = self._tokens(plan, texts)
         return Batch(
             ids=tuple(item.id for item in plan.items),
@@ -113,10 +117,9 @@ class SpeechDataset(Dataset[Batch]):
             token_lengths=token_lengths,
             epoch=plan.epoch,
             index=plan.index,
-            left_out=left_out,
         )
 
-    def _heard(self, plan: BatchPlan) -> tuple[BatchPlan, list[np.ndarray], tuple[str, ...]]:
+    def _decoded(self, plan: BatchPlan) -> tuple[BatchPlan, list[np.ndarray], tuple[str, ...]]:
         """The items that can be decoded, their samples, and which cannot."""
         rows, kept, left_out = [], [], []
         for item in plan.items:

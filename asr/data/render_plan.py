@@ -87,27 +87,16 @@ class RenderPlanDataset(SpeechDataset):
             self.normalise = self._normalised
 
     def __getitem__(self, plan: BatchPlan) -> Batch:
-        """Draws and counts; no sound is touched."""
+        """Makes the random choices of augmentation; no audio is read."""
         assert self.augmenter is not None
         parts = [self._parts(item.cuts, item.speed) for item in plan.items]
         changes = [self.augmenter.changes(plan.epoch, item.id) for item in plan.items]
         lengths = torch.zeros(plan.rows, dtype=torch.int64)
         lengths[: len(parts)] = torch.tensor([sum(size for _, size in row) for row in parts])
         width = max(int(lengths.max()), math.ceil(plan.seconds * self.sample_rate))
-        texts = tuple(self._text(item) for item in plan.items)
-        tokens, token_lengths = self._tokens(plan, texts)
-        return Batch(
-            ids=tuple(item.id for item in plan.items),
-            samples=torch.zeros(plan.rows, 0),
-            lengths=lengths,
-            texts=texts,
-            seconds=float(lengths.sum()) / self.sample_rate,
-            tokens=tokens,
-            token_lengths=token_lengths,
-            epoch=plan.epoch,
-            index=plan.index,
-            render_plan=self._render_plan(parts, changes, plan.rows, width),
-        )
+        batch = self._batch(plan, torch.zeros(plan.rows, 0), lengths)
+        render_plan = self._render_plan(parts, changes, plan.rows, width)
+        return replace(batch, render_plan=render_plan)
 
     def _parts(self, cuts: Sequence[Cut], speed: float) -> list[tuple[int, int]]:
         return [self.places[key_of(cut), speed] for cut in cuts]
