@@ -33,12 +33,12 @@ def need(module: str, extra: str) -> ModuleType:
         return import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or module).split(".")[0]
-        if missing == library and installed(library) is None:
+        if error.name in (None, library):
             cure = f"{library} is not installed; install it with: pip install 'asr[{extra}]'"
         elif missing == library:
             cure = (
-                f"{library} {installed(library)} has no module {error.name}; install a version "
-                f"that fits with: pip install --upgrade 'asr[{extra}]'"
+                f"{_with_version(library)} has no module {error.name}; install a version that "
+                f"fits with: pip install --upgrade 'asr[{extra}]'"
             )
         else:
             cure = (
