@@ -5,13 +5,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test test-extras lint clean
 
 help:
 	@echo "make install  .venv with this package and all that developing it needs (6 GB)"
 	@echo "make demo     install, and transcribe samples/"
 	@echo "make test     install, and run every check: lint, types, imports, tests"
 	@echo "make lint     the checks without the tests"
+	@echo "make test-extras   install each extra alone into a fresh environment and run its command"
+	@echo "              (minutes, and gigabytes in a temporary folder; EXTRAS=train for one of them)"
 	@echo "make clean    remove .venv, caches and build products"
 
 install: $(INSTALLED)
@@ -35,6 +37,9 @@ demo: install
 test: lint
 	@echo "The tests, in two processes; some train small models, so this takes a while:"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 $(PYTEST_OPTIONS)
+
+test-extras: install
+	$(BIN)/python tools/check_extras.py $(EXTRAS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -141,18 +141,18 @@ def _fields_at(cls: type[Config], path: Sequence[str | int]) -> set[str]:
     classes: list[type[Config]] = [cls]
     for part in path:
         inner = [
-            found
-            for one in classes
-            if str(part) in one.model_fields
-            for found in _configs_in(one.model_fields[str(part)].annotation)
+            nested
+            for config in classes
+            if str(part) in config.model_fields
+            for nested in _configs_in(config.model_fields[str(part)].annotation)
         ]
         classes = inner or classes  # a list index or a union tag: stay where we are
-    return {name for one in classes for name in one.model_fields}
+    return {name for config in classes for name in config.model_fields}
 
 
 def _configs_in(annotation: Any) -> list[type[Config]]:
     if isinstance(annotation, type) and issubclass(annotation, Config):
         return [annotation]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return [found for arg in typing.get_args(annotation) for found in _configs_in(arg)]
+        return [nested for arg in typing.get_args(annotation) for nested in _configs_in(arg)]
     return []

@@ -25,19 +25,34 @@ def need(module: str, extra: str) -> ModuleType:
         extra: the extra of this package that installs it, as `train`.
 
     Raises:
-        DependencyError: it is not installed, or it does not load beside the torch that is here.
+        DependencyError: it is not installed, a module that it imports is not installed, or it does
+            not load beside the torch that is here. The message names what to install.
     """
     library = module.split(".")[0]
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         missing = (error.name or module).split(".")[0]
-        raise DependencyError(
-            f"{missing} is not installed; install it with: pip install 'asr[{extra}]'"
-        ) from error
+        if error.name in (None, library):
+            cure = f"{library} is not installed; install it with: pip install 'asr[{extra}]'"
+        elif missing == library:
+            cure = (
+                f"{_with_version(library)} has no module {error.name}; install a version that "
+                f"fits with: pip install --upgrade 'asr[{extra}]'"
+            )
+        else:
+            cure = (
+                f"{_with_version(library)} does not load: it imports the module {missing}, "
+                f"which is not installed; install that too, usually with: pip install {missing}"
+            )
+        raise DependencyError(cure) from error
     except (ImportError, OSError, RuntimeError) as error:
+        if library == "torchaudio" or torchaudio_problem() is not None:
+            cure = _torchaudio_advice(extra)
+        else:
+            cure = f"Install a version that fits with: pip install --upgrade 'asr[{extra}]'"
         raise DependencyError(
-            f"{library} {installed(library)} does not load: {first_line(error)}. {_advice(extra)}"
+            f"{_with_version(library)} does not load: {first_line(error)}. {cure}"
         ) from error
 
 
@@ -60,7 +75,12 @@ def installed(distribution: str) -> str | None:
         return None
 
 
-def _advice(extra: str) -> str:
+def _with_version(library: str) -> str:
+    version_here = installed(library)
+    return library if version_here is None else f"{library} {version_here}"
+
+
+def _torchaudio_advice(extra: str) -> str:
     return (
         f"torchaudio {installed('torchaudio')} and torch {installed('torch')} are not a pair: "
         "torchaudio works only beside the torch build that it was made for. "

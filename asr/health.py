@@ -1,7 +1,7 @@
-"""What an installation can do: each check returns findings, and none of them raises.
+"""What an installation can do: checks of its libraries, devices, formats and model. None raises.
 
-A finding that is `wrong` keeps recordings from being transcribed; a `note` is something else that
-is missing, with what it is needed for.
+A check that is `wrong` keeps recordings from being transcribed; a `note` is something else that is
+missing, with what it is needed for.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LIBRARIES = {
 EXTRAS = {
     "train": (
         "training, adapting, and corpora that are no JSON lines",
-        ("torchaudio", "lightning", "lhotse", "tensorboard", "matplotlib"),
+        ("torchaudio", "lightning", "lhotse", "urllib3", "tensorboard", "matplotlib"),
     ),
     "mic": ("the microphone (asr stream)", ("sounddevice",)),
     "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),
@@ -76,17 +76,17 @@ LITTLE_ROOM = 2**30
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """One thing that was looked at."""
+    """One check and its outcome."""
 
     topic: str
     name: str
     status: Status
-    told: str
+    message: str
     """In words, with what to do where it is not `ok`."""
 
 
 def examine(model: str | None) -> Iterator[HealthCheck]:
-    """All findings, topic by topic, as they are made."""
+    """All checks, topic by topic, as they are done."""
     checks: dict[str, Callable[[], Iterator[HealthCheck]]] = {
         "versions": _versions,
         "extras": _extras,
@@ -116,10 +116,10 @@ def _library(name: str, module: str, purpose: str | None) -> HealthCheck:
     try:
         import_module(module)
     except Exception as error:
-        told = f"{version} does not load" if version else "not there"
-        told += f"{f', for {purpose}' if purpose else ''}: {_first_line(error)}"
-        told += f"; install it again: pip install --force-reinstall {name}"
-        return HealthCheck("versions", name, "note" if purpose else "wrong", told)
+        message = f"{version} does not load" if version else "not there"
+        message += f"{f', for {purpose}' if purpose else ''}: {_first_line(error)}"
+        message += f"; install it again: pip install --force-reinstall {name}"
+        return HealthCheck("versions", name, "note" if purpose else "wrong", message)
     return HealthCheck("versions", name, "ok", version or "unknown version")
 
 
@@ -128,8 +128,10 @@ def _extras() -> Iterator[HealthCheck]:
         missing = [name for name in names if installed(name) is None]
         there = ", ".join(f"{name} {installed(name)}" for name in names if name not in missing)
         if missing:
-            told = f"for {purpose}: {', '.join(missing)} not installed; pip install 'asr[{extra}]'"
-            yield HealthCheck("extras", extra, "note", told)
+            message = (
+                f"for {purpose}: {', '.join(missing)} not installed; pip install 'asr[{extra}]'"
+            )
+            yield HealthCheck("extras", extra, "note", message)
         else:
             yield HealthCheck("extras", extra, "ok", f"for {purpose}: {there}")
     if problem := torchaudio_problem():
@@ -149,13 +151,13 @@ def _devices() -> Iterator[HealthCheck]:
     count = torch.cuda.device_count()
     for number in range(count):
         about = torch.cuda.get_device_properties(number)
-        told = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
-        yield HealthCheck("devices", f"cuda:{number}", "ok", told)
+        message = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
+        yield HealthCheck("devices", f"cuda:{number}", "ok", message)
     if not count:
         yield HealthCheck("devices", "cuda", "note", _why_no_cuda(torch))
     if torch.backends.mps.is_available():
-        told = "there, but not used: asr runs on the CPU or on CUDA"
-        yield HealthCheck("devices", "mps", "note", told)
+        message = "there, but not used: asr runs on the CPU or on CUDA"
+        yield HealthCheck("devices", "mps", "note", message)
 
 
 def _why_no_cuda(torch: Any) -> str:
@@ -202,8 +204,8 @@ def _audio() -> Iterator[HealthCheck]:
             broken.append(f"{name} ({error})")
     library = f"libsndfile {soundfile.__libsndfile_version__}"
     if broken:
-        told = f"cannot be read: {'; '.join(broken)}; install soundfile and av again"
-        yield HealthCheck("audio", "read", "wrong", told)
+        message = f"cannot be read: {'; '.join(broken)}; install soundfile and av again"
+        yield HealthCheck("audio", "read", "wrong", message)
     if read:
         yield HealthCheck("audio", "read", "ok", f"{', '.join(read)} ({library}; tried)")
     yield from _decoders()
@@ -215,11 +217,11 @@ def _decoders() -> Iterator[HealthCheck]:
     there = sorted(name for name in DECODERS if name in av.codecs_available)
     missing = [f"{name} ({DECODERS[name]})" for name in DECODERS if name not in there]
     version = ".".join(map(str, av.library_versions["libavcodec"]))
-    told = ", ".join(f"{name} ({DECODERS[name]})" for name in there)
-    yield HealthCheck("audio", "decoders", "ok", f"{told}; libavcodec {version}")
+    message = ", ".join(f"{name} ({DECODERS[name]})" for name in there)
+    yield HealthCheck("audio", "decoders", "ok", f"{message}; libavcodec {version}")
     if missing:
-        told = f"this PyAV decodes no {', '.join(missing)}; pip install --upgrade av"
-        yield HealthCheck("audio", "decoders", "note", told)
+        message = f"this PyAV decodes no {', '.join(missing)}; pip install --upgrade av"
+        yield HealthCheck("audio", "decoders", "note", message)
 
 
 def _microphone() -> Iterator[HealthCheck]:
@@ -238,7 +240,7 @@ def _microphone() -> Iterator[HealthCheck]:
 
 
 def _model(path: str | None) -> Iterator[HealthCheck]:
-    """Opens the model, whose files are checked against their digests, and lets it hear a second."""
+    """Opens the model, checks the digests of its files, and transcribes a second of noise."""
     import numpy as np
 
     from asr.folders import model_folder
@@ -251,16 +253,20 @@ def _model(path: str | None) -> Iterator[HealthCheck]:
         loaded = time.perf_counter()
         noise = 0.01 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
         recognizer.transcribe(noise, 16000)
-        heard = time.perf_counter()
+        transcribed = time.perf_counter()
     except AsrError as error:
         yield HealthCheck("model", "model", "wrong", str(error))
         return
     count = sum(weights.numel() for weights in recognizer.model.parameters())
-    told = f"{recognizer.name}, {count / 1e6:.1f} million parameters, checksums right, in {folder}"
-    yield HealthCheck("model", "model", "ok", told)
+    message = (
+        f"{recognizer.name}, {count / 1e6:.1f} million parameters, checksums right, in {folder}"
+    )
+    yield HealthCheck("model", "model", "ok", message)
     lm = recognizer.lm
     yield HealthCheck("model", "language model", "ok", str(lm.folder) if lm is not None else "none")
-    speed = f"opened in {loaded - begun:.1f} s, a second of noise heard in {heard - loaded:.1f} s"
+    speed = (
+        f"opened in {loaded - begun:.1f} s, a second of noise heard in {transcribed - loaded:.1f} s"
+    )
     yield HealthCheck("model", "run", "ok", f"{speed}, on {recognizer.device}")
 
 
@@ -268,10 +274,10 @@ def _disk() -> Iterator[HealthCheck]:
     yield HealthCheck("disk", "cache", "ok", "none: nothing is downloaded or kept")
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
-    told = f"{folder}, {free / 2**30:.1f} GiB free (what comes through a pipe is kept there)"
+    message = f"{folder}, {free / 2**30:.1f} GiB free (what comes through a pipe is kept there)"
     if free < LITTLE_ROOM:
-        told += "; make room, or name another folder in TMPDIR"
-    yield HealthCheck("disk", "temporary files", "note" if free < LITTLE_ROOM else "ok", told)
+        message += "; make room, or name another folder in TMPDIR"
+    yield HealthCheck("disk", "temporary files", "note" if free < LITTLE_ROOM else "ok", message)
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,16 @@ from hypothesis import settings
 
 settings.register_profile("exact", derandomize=True, deadline=None)
 settings.load_profile("exact")
+
+# Where tests run in the background (a CI, `nohup ... &`), SIGINT is ignored, and what is ignored
+# is inherited by every process that a test starts. A handler of Python's is not: those get the
+# default. Done here, in the process of the tests, so that no test can forget it.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 REPOSITORY = Path(__file__).parents[1]
 SAMPLES = REPOSITORY / "samples"

@@ -16,7 +16,6 @@ import argparse
 import json
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from asr.config import Config, parse, read_yaml
 from asr.errors import AsrError, ConfigError, TrainingError
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.evaluation import evaluate
+from asr.interrupts import interruptible
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.recipe import load_recipe
 
@@ -95,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 all is done, 1 some runs failed, 2 the call is wrong, 130 stopped.
     """
     args = parser().parse_intermixed_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        bench = prepared(args)
-        names = chosen(bench, args.only.split(",") if args.only else None)
-        failed = [name for name in names if not done(bench, name, names)]
-        if len(failed) == len(names):
-            raise TrainingError("no run is finished; what each of them says is above")
+        with interruptible():
+            bench = prepared(args)
+            names = chosen(bench, args.only.split(",") if args.only else None)
+            failed = [name for name in names if not done(bench, name, names)]
+            if len(failed) == len(names):
+                raise TrainingError("no run is finished; what each of them says is above")
     except AsrError as error:
         print(f"ablate: {error}", file=sys.stderr)
         return 2

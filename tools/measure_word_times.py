@@ -46,7 +46,7 @@ class Joined:
 
 def words_in(corpora: Path, set_name: str) -> list[ReferenceUtterance]:
     """Recordings of one word."""
-    if set_name == "fsdd":  # the constants of words.py were fitted on those below 5
+    if set_name == "fsdd":  # timing.py was fitted on those below 5
         rows = read_utterances(corpora / "fsdd" / "manifest.jsonl")
         return [one for one in rows if 5 <= int(one.id.split("_")[2]) < 10]
     rows = read_utterances(corpora / "dev" / "an4" / "manifest.jsonl")

@@ -36,7 +36,7 @@ class ByteSource:
 
     Attributes:
         label: the name of the input, as it was given.
-        shown: the name for messages.
+        display_name: the name for messages.
         size: bytes when it was opened.
         kind: what its first bytes say.
     """
@@ -44,7 +44,7 @@ class ByteSource:
     def __init__(self, file: BinaryIO, label: str) -> None:
         self._file = file
         self.label = label
-        self.shown = printable_name(label)
+        self.display_name = printable_name(label)
         self.failure: OSError | None = None
         self.size = file.seek(0, os.SEEK_END)
         self.kind: ContentType = sniff(self.bytes_at(0, HEAD_BYTES))

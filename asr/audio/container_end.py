@@ -1,4 +1,4 @@
-"""Whether a file ends where its container says: what the decoding libraries do not tell.
+"""Whether a file ends where its container says: decoding libraries do not report truncation.
 
 They read as far as there is data and call that the end, so a download that stopped looks like a
 short recording. Each function here walks the outermost structure of one container, reading
@@ -128,7 +128,7 @@ def _caf(source: ByteSource) -> ContainerEnd:
 def _nist(source: ByteSource) -> ContainerEnd:
     """NIST SPHERE: a text header of stated size, then samples."""
     head = source.bytes_at(0, 4096)
-    found = [
+    matches = [
         re.search(rb"\b" + key + rb" -i (\d+)", head)
         for key in (b"sample_count", b"sample_n_bytes", b"channel_count")
     ]
@@ -136,7 +136,7 @@ def _nist(source: ByteSource) -> ContainerEnd:
     if size is None or b"sample_coding -s26 pcm,embedded" in head:
         return ContainerEnd()
     bytes_of_sound = 1
-    for match in found:
+    for match in matches:
         if match is None:
             return ContainerEnd()
         bytes_of_sound *= int(match[1])

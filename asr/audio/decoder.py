@@ -1,4 +1,4 @@
-"""What a decoder is."""
+"""The protocol of audio decoders, and the blocks that they yield."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which decoder a file gets."""
+"""The choice of the audio decoder for a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an input may cost at most."""
+"""Limits on audio inputs: duration, size, sample rate, channels."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ def input_devices() -> list[str]:
     except sounddevice.PortAudioError as error:
         raise AudioError(f"the sound devices cannot be listed: {first_line(error)}") from error
     return [
-        f"{number}: {one['name']} ({one['max_input_channels']} channels, "
-        f"{one['default_samplerate']:.0f} Hz{', default' if number == usual else ''})"
-        for number, one in enumerate(devices)
-        if one["max_input_channels"] > 0
+        f"{number}: {entry['name']} ({entry['max_input_channels']} channels, "
+        f"{entry['default_samplerate']:.0f} Hz{', default' if number == usual else ''})"
+        for number, entry in enumerate(devices)
+        if entry["max_input_channels"] > 0
     ]
 
 

@@ -1,4 +1,4 @@
-"""Many channels into one.
+"""Downmixing: many channels to one.
 
 The mix is the sum of the channels, divided by the number of them that carry sound anywhere in
 the recording. So a conversation on two channels is their mean, and a recording on one side only

@@ -1,4 +1,4 @@
-"""A recording at the pace of a microphone."""
+"""Reading a recording in real time, as a microphone would deliver it."""
 
 from __future__ import annotations
 

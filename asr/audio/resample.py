@@ -1,4 +1,4 @@
-"""Changing the sample rate, whole or by steps."""
+"""Resampling, in one call or step by step."""
 
 from __future__ import annotations
 

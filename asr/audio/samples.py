@@ -1,4 +1,4 @@
-"""Samples in memory, checked: what a decoded file gives, and what arrays are turned into."""
+"""Samples in memory: decoded recordings, and the checks of arrays that users pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first bytes of a file say it is, whatever its name ends in."""
+"""The format of an audio file by its first bytes; its name is not used."""
 
 from __future__ import annotations
 

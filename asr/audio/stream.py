@@ -1,4 +1,4 @@
-"""From a path or a pipe to mono blocks at the model's rate."""
+"""Decoding a path or a pipe to mono blocks at the model's sample rate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from asr.audio.byte_source import ByteSource, open_bytes
 from asr.audio.container_end import inspect_end
 from asr.audio.decoder import AudioDecoder, Block
 from asr.audio.formats import open_decoder
-from asr.audio.interrupts import interrupts_wait, uninterrupted
 from asr.audio.limits import MIN_RATE, AudioLimits
 from asr.audio.mix import Downmix, carrying_channels
 from asr.audio.resample import Resampler
 from asr.audio.samples import Audio, LevelCheck, concatenated
+from asr.interrupts import defer_interrupts, uninterrupted
 
 _ENDINGS = (
     ".3gp .aac .aif .aifc .aiff .amr .au .avi .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 "
@@ -58,7 +58,7 @@ class AudioStream:
         self.seconds = 0.0
         self.truncated: float | None = None
         self.notes: list[str] = []
-        self._level = LevelCheck(source.shown)
+        self._level = LevelCheck(source.display_name)
         try:
             self._mix = Downmix(self.channels, self._carrying_channels())
         except BaseException:
@@ -82,26 +82,26 @@ class AudioStream:
 
     def close(self) -> None:
         """Ends decoding and closes the file; twice is allowed. A stream object stays open."""
-        with interrupts_wait():
+        with defer_interrupts():
             self._blocks.close()
             self._decoder.close()
             self._source.close()
 
     def _open_checked(self) -> AudioDecoder:
         """A decoder whose rate and channels are within the limits."""
-        with interrupts_wait():
+        with defer_interrupts():
             decoder = open_decoder(self._source, self._ending)
         limits = self._limits
         if not MIN_RATE <= decoder.rate <= limits.max_rate:
-            found = f"{decoder.rate} samples a second"
+            actual = f"{decoder.rate} samples a second"
             wanted = f"{MIN_RATE} to {limits.max_rate} can be used (AudioLimits.max_rate)"
         elif decoder.channels > limits.max_channels:
-            found = f"{decoder.channels} channels"
+            actual = f"{decoder.channels} channels"
             wanted = f"at most {limits.max_channels} can be used (AudioLimits.max_channels)"
         else:
             return decoder
         _close(decoder)
-        raise self._source.problem(f"{found}; {wanted}")
+        raise self._source.problem(f"{actual}; {wanted}")
 
     def _limited(self, decoder: AudioDecoder) -> Iterator[Block]:
         """The decoder's blocks as far as the cap on duration."""
@@ -166,7 +166,7 @@ class AudioStream:
 
 
 def _close(decoder: AudioDecoder) -> None:
-    with interrupts_wait():
+    with defer_interrupts():
         decoder.close()
 
 
@@ -195,7 +195,7 @@ def open_audio(
     try:
         return AudioStream(opened, rate, limits)
     except BaseException:
-        with interrupts_wait():
+        with defer_interrupts():
             opened.close()
         raise
 

@@ -1,4 +1,4 @@
-"""`asr attention`: a picture of where a model looks while it writes."""
+"""`asr attention`: a picture of the attention weights of a model on a recording."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ def attention(
     from asr.evaluate.attention import draw, look
 
     need("matplotlib", "train")
-    found = look(recognizer, load_audio(audio, recognizer.sample_rate))
-    if not found:
+    segments = look(recognizer, load_audio(audio, recognizer.sample_rate))
+    if not segments:
         raise AudioError(f"{audio}: nothing is said in it that could be drawn; name another")
-    if segment > len(found):
+    if segment > len(segments):
         raise ConfigError(
-            f"{audio}: there is no segment {segment}; it has {len(found)} with something said"
+            f"{audio}: there is no segment {segment}; it has {len(segments)} with something said"
         )
-    looked = found[segment - 1]
+    looked = segments[segment - 1]
     picture = output or audio.with_suffix(".attention.png")
     draw(looked, audio.name, picture, heads)
     shape = looked.shape
-    told = "too short to judge"
+    verdict = "too short to judge"
     if shape is not None:
-        told = f"diagonality {shape.diagonality:.2f}, entropy {shape.entropy:.2f} (best head)"
-    of = f" (segment {segment} of {len(found)})" if len(found) > 1 else ""
-    console.print(f"{picture}{of}: {told}\n")
+        verdict = f"diagonality {shape.diagonality:.2f}, entropy {shape.entropy:.2f} (best head)"
+    of = f" (segment {segment} of {len(segments)})" if len(segments) > 1 else ""
+    console.print(f"{picture}{of}: {verdict}\n")
     return DONE

@@ -1,4 +1,4 @@
-"""`asr calibrate`: fits the map that tells how sure a model is of each word."""
+"""`asr calibrate`: fits the maps of word confidence of a model."""
 
 from __future__ import annotations
 
@@ -59,24 +59,26 @@ def calibrate(
     seconds = total_seconds(utterances)
     if seconds is not None and (model / "lm" / CONFIG).is_file():
         seconds *= 2  # heard with it, and without
-    with progress(None, seconds, console.quiet) as shown:
-        found = calibrate_model(
-            model, utterances, device, batch_seconds=batch_seconds, progress=shown.heard
+    with progress(None, seconds, console.quiet) as bar:
+        result = calibrate_model(
+            model, utterances, device, batch_seconds=batch_seconds, progress=bar.heard
         )
-    keep_maps(model, found.maps)
-    for name, error in found.failed.items():
+    keep_maps(model, result.maps)
+    for name, error in result.failed.items():
         console.say(f"{name}: left out: {error}")
-    status = SOME_FAILED if found.failed else DONE
+    status = SOME_FAILED if result.failed else DONE
     if as_json:
-        values = {name: {**one.map.facts, "groups": one.groups} for name, one in found.maps.items()}
+        values = {
+            name: {**fit.map.facts, "groups": fit.groups} for name, fit in result.maps.items()
+        }
         console.print(json.dumps(values, indent=2) + "\n")
         return status
-    for name, one in found.maps.items():
-        judged = one.judged
+    for name, fit in result.maps.items():
+        judged = fit.judged
         auc = "" if judged.auc is None else f", AUC {judged.auc:.3f}"
         console.print(
-            f"{name.replace('_lm', ' language model')}: fitted on {one.fitted} words; on "
-            f"{judged.words} of other {one.groups}, {judged.right:.1%} of them right, the "
+            f"{name.replace('_lm', ' language model')}: fitted on {fit.fitted} words; on "
+            f"{judged.words} of other {fit.groups}, {judged.right:.1%} of them right, the "
             f"calibration error is {judged.ece:.3f}{auc}\n"
         )
     return status

@@ -101,22 +101,22 @@ def compare(
         utterances = read_utterances(manifest)
         known |= {model: _measured(console, model, utterances, device, failed) for model in models}
     sides = [known[place] for place in (first, second)]
-    if all(one.normalizer is None for one in sides):
+    if all(side.normalizer is None for side in sides):
         console.note(
             "neither file says how its texts were written ('normalizer'): they are compared as "
             "they stand"
         )
     for name, error in failed.items():
         console.say(f"{name}: not counted: {error}")
-    found = compared(*(one.without(failed) for one in sides))
+    result = compared(*(side.without(failed) for side in sides))
     if html is not None:
         title = f"{first.stem} and {second.stem}"
         sounds = Sounds(html_audio, html, round(html_limit * 1e6))
-        write_atomic(html, comparison_page(found, (first.stem, second.stem), title, sounds))
+        write_atomic(html, comparison_page(result, (first.stem, second.stem), title, sounds))
     if as_json:
-        console.print(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n")
+        console.print(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) + "\n")
     else:
-        console.print(_table(found, first, second, show))
+        console.print(_table(result, first, second, show))
     return SOME_FAILED if failed else DONE
 
 
@@ -133,29 +133,31 @@ def _measured(
     from asr.evaluate.results import Results
 
     recognizer = open_model(console, model, device)
-    with progress(None, total_seconds(utterances), console.quiet) as shown:
-        found = evaluate(recognizer, utterances, progress=shown.heard)
-    failed.update(found.failed)
-    return Results(found.scored, found.normalizer)
+    with progress(None, total_seconds(utterances), console.quiet) as bar:
+        evaluation = evaluate(recognizer, utterances, progress=bar.heard)
+    failed.update(evaluation.failed)
+    return Results(evaluation.scored, evaluation.normalizer)
 
 
-def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
+def _table(result: Comparison, first: Path, second: Path, show: int) -> str:
     places = [f"A: {first}", f"B: {second}"]
     width = max(*map(len, places), 10) + 2
-    intervals = found.intervals()
-    lines = [f"{'utterances':{width}}{len(found.pairs):,}, {number_of(found.first.length, 'word')}"]
-    for place, counts, interval in zip(places, (found.first, found.second), intervals, strict=True):
+    intervals = result.intervals()
+    words = number_of(result.first.length, "word")
+    lines = [f"{'utterances':{width}}{len(result.pairs):,}, {words}"]
+    both = (result.first, result.second)
+    for place, counts, interval in zip(places, both, intervals, strict=True):
         lines.append(f"{place:{width}}WER {percent(counts.rate)}{_spread(interval)}")
-    values = found.to_dict()
+    values = result.to_dict()
     if values["difference"] is not None:
         change = f"{100 * values['difference']:+.2f} points"
-        spread = _spread(found.difference).replace(" %, 95", " points, 95")
+        spread = _spread(result.difference).replace(" %, 95", " points, 95")
         lines.append(f"{'B - A':{width}}{change}{spread}")
-    lines += [f"{'test':{width}}{_verdict(found)}", ""]
-    better, worse = found.better, found.worse
+    lines += [f"{'test':{width}}{_verdict(result)}", ""]
+    better, worse = result.better, result.worse
     lines.append(
-        f"Of {number_of(len(found.pairs), 'utterance')} B has fewer errors in {len(better)}, "
-        f"more in {len(worse)}, and as many but others in {found.rephrased}."
+        f"Of {number_of(len(result.pairs), 'utterance')} B has fewer errors in {len(better)}, "
+        f"more in {len(worse)}, and as many but others in {result.rephrased}."
     )
     folder = common_folder(pair.first.id for pair in (*better[:show], *worse[:show]))
     if folder:
@@ -168,20 +170,20 @@ def _table(found: Comparison, first: Path, second: Path, show: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _spread(one: Interval | None) -> str:
-    if one is None:
+def _spread(interval: Interval | None) -> str:
+    if interval is None:
         return ""
-    return f"  ({between(one.low, one.high)}, 95 %, bootstrap over {one.units})"
+    return f"  ({between(interval.low, interval.high)}, 95 %, bootstrap over {interval.units})"
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(result: Comparison) -> str:
     from asr.evaluate.comparison import FEWEST_SEGMENTS, LEVEL
 
-    test = found.test
+    test = result.test
     side = "B is better" if test.mean < 0 else "A is better"
-    said = side if test.significant else f"no significant difference at {LEVEL:g}"
+    verdict = side if test.significant else f"no significant difference at {LEVEL:g}"
     few = "; too few segments to rely on" if test.segments < FEWEST_SEGMENTS else ""
-    return f"{said}: MAPSSWE p = {test.p:.3g} (z = {test.z:.2f}, {test.segments} segments{few})"
+    return f"{verdict}: MAPSSWE p = {test.p:.3g} (z = {test.z:.2f}, {test.segments} segments{few})"
 
 
 def _changed(pair: Pair, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the commands say, where, and with which exit status.
+"""Messages of the commands: to stdout or stderr, and the exit status.
 
 Results go to stdout; messages go to stderr, one line each: `asr: FILE: what is wrong; what to do`,
 or one JSON object each where a program reads them.
@@ -93,8 +93,8 @@ class Console:
         except BrokenPipeError:
             raise
         except OSError as error:
-            said = error.strerror or error
-            raise OutputError(f"standard output: cannot be written: {said}") from error
+            reason = error.strerror or error
+            raise OutputError(f"standard output: cannot be written: {reason}") from error
 
     def problem(self, error: BaseException, **where: Any) -> None:
         """Prints an error as one line on stderr, after its traceback where that was asked for.
@@ -103,10 +103,10 @@ class Console:
             where: what it belongs to, for those who read JSON.
         """
         if self.as_json:
-            told: dict[str, Any] = {"kind": type(error).__name__, "message": describe(error)}
+            fields: dict[str, Any] = {"kind": type(error).__name__, "message": describe(error)}
             if self.debug:
-                told["traceback"] = "".join(traceback.format_exception(error))
-            self.event("failed" if where else "error", **where, **told)
+                fields["traceback"] = "".join(traceback.format_exception(error))
+            self.event("failed" if where else "error", **where, **fields)
             return
         if self.debug:
             traceback.print_exception(error, file=sys.stderr)
@@ -140,8 +140,8 @@ def describe(error: BaseException) -> str:
         return str(error)
     detail = " ".join(str(error).split())
     kind = type(error).__name__
-    told = f"{kind}: {detail}" if detail else kind
-    return f"{told}; this is a bug in asr: run again with --debug and report what it prints"
+    text = f"{kind}: {detail}" if detail else kind
+    return f"{text}; this is a bug in asr: run again with --debug and report what it prints"
 
 
 def status_of(error: AsrError) -> int:

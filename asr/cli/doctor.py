@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 
@@ -32,28 +31,38 @@ def doctor(console: Console, model: str | None, as_json: bool) -> int:
     Exit status: 0 recordings can be transcribed here, 1 they cannot.
     """
     with console.working("trying everything out"):
-        found = list(examine(model))
-    works = all(one.status != "wrong" for one in found)
+        checks = list(examine(model))
+    works = all(check.status != "wrong" for check in checks)
     if as_json:
-        values = {"works": works, "findings": [asdict(one) for one in found]}
+        values = {"works": works, "findings": [_values(check) for check in checks]}
         console.print(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
     else:
-        console.print(_report(found, works))
+        console.print(_report(checks, works))
     return DONE if works else SOME_FAILED
 
 
-def _report(found: list[HealthCheck], works: bool) -> str:
-    """A line for each finding, under the name of its topic."""
-    width = max(len(one.name) for one in found)
+def _values(check: HealthCheck) -> dict[str, str]:
+    """A check in JSON."""
+    return {
+        "topic": check.topic,
+        "name": check.name,
+        "status": check.status,
+        "told": check.message,
+    }
+
+
+def _report(checks: list[HealthCheck], works: bool) -> str:
+    """A line for each check, under the name of its topic."""
+    width = max(len(check.name) for check in checks)
     lines: list[str] = []
     topic = ""
-    for one in found:
-        if one.topic != topic:
-            lines.append(one.topic)
-            topic = one.topic
-        status = "WRONG" if one.status == "wrong" else one.status
-        lines.append(f"  {status:5}  {one.name:{width}}  {printable(one.told)}")
-    wrong = sum(one.status == "wrong" for one in found)
+    for check in checks:
+        if check.topic != topic:
+            lines.append(check.topic)
+            topic = check.topic
+        status = "WRONG" if check.status == "wrong" else check.status
+        lines.append(f"  {status:5}  {check.name:{width}}  {printable(check.message)}")
+    wrong = sum(check.status == "wrong" for check in checks)
     verdict = (
         "Recordings can be transcribed here."
         if works

@@ -1,4 +1,4 @@
-"""What an evaluation tells people: rates first, then where it goes wrong."""
+"""The tables of `asr evaluate`: error rates first, then the errors by kind."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 SPEAKERS, PAIRS = 10, 10
 
 
-def summary(found: Evaluation, parts: Breakdown, model: str) -> str:
+def summary(evaluation: Evaluation, parts: Breakdown, model: str) -> str:
     """All of it, as text."""
     tables = [
-        _rates(found, model),
-        _kinds(found, parts),
+        _rates(evaluation, model),
+        _kinds(evaluation, parts),
         _groups("By length", "length", parts.lengths) if len(parts.lengths) > 1 else "",
         _speakers(parts),
         _confidence(parts.confidence) if parts.confidence else "",
         _swapped(parts),
-        _worst(found),
+        _worst(evaluation),
     ]
     return "\n".join(part for part in tables if part)
 
 
-def _rates(found: Evaluation, model: str) -> str:
-    words, interval = found.words, found.interval
-    rate = words.rate if found.scored else None
+def _rates(evaluation: Evaluation, model: str) -> str:
+    words, interval = evaluation.words, evaluation.interval
+    rate = words.rate if evaluation.scored else None
     lines = [
         f"model       {model}",
-        f"utterances  {len(found.scored):,}, {found.audio_seconds / 60:.1f} minutes"
-        + (f", {len(found.failed)} not counted" if found.failed else ""),
+        f"utterances  {len(evaluation.scored):,}, {evaluation.audio_seconds / 60:.1f} minutes"
+        + (f", {len(evaluation.failed)} not counted" if evaluation.failed else ""),
         f"WER         {percent(rate)}: {number_of(words.errors, 'error')} in "
         f"{number_of(words.length, 'word')} ({number_of(words.substitutions, 'substitution')}, "
         f"{number_of(words.deletions, 'deletion')}, {number_of(words.insertions, 'insertion')})",
@@ -49,27 +49,28 @@ def _rates(found: Evaluation, model: str) -> str:
     return "\n".join(
         [
             *lines,
-            f"CER         {percent(found.characters.rate if found.scored else None)}",
-            "speed       " + (f"{found.rtf:.3f} s for each second of sound" if found.rtf else "-"),
+            f"CER         {percent(evaluation.characters.rate if evaluation.scored else None)}",
+            "speed       "
+            + (f"{evaluation.rtf:.3f} s for each second of sound" if evaluation.rtf else "-"),
             "",
         ]
     )
 
 
-def _kinds(found: Evaluation, parts: Breakdown) -> str:
+def _kinds(evaluation: Evaluation, parts: Breakdown) -> str:
     if not parts.kinds:
         return ""
-    errors = found.words.errors
+    errors = evaluation.words.errors
     rows = [
         (
-            one.name,
-            one.errors,
-            percent(one.errors / errors if errors else None),
-            one.utterances,
-            "-" if one.words is None else f"{percent(one.rate)} of {one.words}",
-            one.meaning,
+            kind.name,
+            kind.errors,
+            percent(kind.errors / errors if errors else None),
+            kind.utterances,
+            "-" if kind.words is None else f"{percent(kind.rate)} of {kind.words}",
+            kind.meaning,
         )
-        for one in parts.kinds
+        for kind in parts.kinds
     ]
     head = ("kind", "errors", "of all", "utterances", "words wrong", "what<")
     return table("Kinds of errors (one may be of several)", head, rows)
@@ -78,13 +79,13 @@ def _kinds(found: Evaluation, parts: Breakdown) -> str:
 def _groups(title: str, name: str, groups: tuple[Group, ...]) -> str:
     rows = [
         (
-            one.name,
-            one.utterances,
-            one.counts.length,
-            percent(one.counts.rate),
-            between(one.interval.low, one.interval.high) if one.interval else "-",
+            group.name,
+            group.utterances,
+            group.counts.length,
+            percent(group.counts.rate),
+            between(group.interval.low, group.interval.high) if group.interval else "-",
         )
-        for one in groups
+        for group in groups
     ]
     return table(title, (name, "utterances", "words", "WER", "95 % interval"), rows)
 
@@ -104,8 +105,13 @@ def _confidence(known: Reliability) -> str:
         f"{percent(known.right)} right"
     )
     rows = [
-        (f"{one.low:.2f} to {one.high:.2f}", one.words, f"{one.confidence:.3f}", f"{one.right:.3f}")
-        for one in known.bins
+        (
+            f"{group.low:.2f} to {group.high:.2f}",
+            group.words,
+            f"{group.confidence:.3f}",
+            f"{group.right:.3f}",
+        )
+        for group in known.bins
     ]
     return table(title, ("confidence", "words", "mean", "share right"), rows)
 
@@ -119,8 +125,8 @@ def _swapped(parts: Breakdown) -> str:
     rows: list[list[object]] = []
     for place in range(max(map(len, lists))):
         cells = [
-            one[place] if place < len(one) else ("",) * size
-            for one, size in zip(lists, (3, 2, 2), strict=True)
+            pairs[place] if place < len(pairs) else ("",) * size
+            for pairs, size in zip(lists, (3, 2, 2), strict=True)
         ]
         rows.append([cell for part in cells for cell in part])
     if not rows:
@@ -129,13 +135,14 @@ def _swapped(parts: Breakdown) -> str:
     return table("The most frequent errors", head, rows)
 
 
-def _worst(found: Evaluation) -> str:
-    worst = found.worst()
-    folder = common_folder(one.id for one in worst)
+def _worst(evaluation: Evaluation) -> str:
+    worst = evaluation.worst()
+    folder = common_folder(utterance.id for utterance in worst)
     below = f", all below {folder}" if folder else ""
     lines = [f"Where most errors are{below}:"] if worst else []
-    for one in worst:
-        errors, words = number_of(one.words.errors, "error"), number_of(one.words.length, "word")
-        lines += [f"\n{one.id.removeprefix(folder)}: {errors} in {words}"]
-        lines += [f"  said   {one.reference}", f"  heard  {one.hypothesis}"]
+    for utterance in worst:
+        errors = number_of(utterance.words.errors, "error")
+        words = number_of(utterance.words.length, "word")
+        lines += [f"\n{utterance.id.removeprefix(folder)}: {errors} in {words}"]
+        lines += [f"  said   {utterance.reference}", f"  heard  {utterance.hypothesis}"]
     return "\n".join(lines) + "\n" if lines else ""

@@ -119,8 +119,8 @@ def _report(console: Console, adapted: Adapted) -> int:
         console.print(f"\n{result_table(adapted.comparisons)}\n")
     console.print(f"model: {adapted.model}\n")
     failed: dict[str, str] = {}
-    for one in adapted.comparisons:
-        failed |= one.before.failed | one.after.failed
+    for comparison in adapted.comparisons:
+        failed |= comparison.before.failed | comparison.after.failed
     for name, error in failed.items():
         console.say(f"{name}: not counted: {error}")
     return SOME_FAILED if failed else DONE
@@ -132,8 +132,8 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _measuring(seconds: float | None) -> Iterator[Callable[[float], None]]:
-    with progress(None, seconds) as shown:
-        yield shown.heard
+    with progress(None, seconds) as bar:
+        yield bar.heard
 
 
 def _command(request: Any, overrides: tuple[str, ...], max_time: str | None) -> str:

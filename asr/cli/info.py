@@ -116,7 +116,7 @@ def _written(facts: Mapping[str, Any]) -> str:
             width = max(len(name) for name, _ in rows) + 2
             name = values.get("name")
             title = f"{kind.replace('_', ' ')} {name}" if name else kind.replace("_", " ")
-            lines = [f"  {one:{width}}{told}".rstrip() for one, told in rows]
+            lines = [f"  {label:{width}}{text}".rstrip() for label, text in rows]
             parts.append("\n".join([title, *lines, ""]))
     return "\n".join(parts)
 
@@ -131,20 +131,20 @@ def _rows(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
             yield name, _options(value)
         elif isinstance(value, Mapping):
             yield name, ""
-            for inner, told in _rows(value, key):
-                yield f"  {inner}", told
+            for inner, text in _rows(value, key):
+                yield f"  {inner}", text
         else:
             yield name, _value(key, value, above)
 
 
 def _options(search: Mapping[str, Any]) -> str:
     """What decides the search, as the options of the commands that change it."""
-    told = [
+    changed = [
         f"--{name.replace('_', '-')} {search[name]:g}"
         for name, off in _OFF.items()
         if name in search and search[name] != off
     ]
-    return " ".join(told) or "as usual"
+    return " ".join(changed) or "as usual"
 
 
 def _value(key: str, value: Any, above: str) -> str:

@@ -1,4 +1,4 @@
-"""How `asr stream` shows what it hears: finals as lines, and on a terminal a line that is alive."""
+"""The display of `asr stream`: final segments as lines, on a terminal the partial text too."""
 
 from __future__ import annotations
 
@@ -120,6 +120,6 @@ def view(console: Console, as_json: bool) -> Iterator[View]:
 
         screen = Terminal(file=terminal, highlight=False, markup=False, emoji=False)
         with Live(console=screen, transient=True, auto_refresh=False) as live:
-            shown = TerminalView(console, live, printed)
-            shown.show(StreamUpdate())
-            yield shown
+            terminal_view = TerminalView(console, live, printed)
+            terminal_view.show(StreamUpdate())
+            yield terminal_view

@@ -9,6 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
+from asr.errors import ModelError
 from asr.folders import check_lm_folder, model_folder
 from asr.transcribe.files.inputs import check_corpora
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     "--output",
     callback=options.path,
     metavar="FOLDER",
-    help="Where to write; FOLDER/lm is the language model.",
+    help="Where to write; FOLDER/lm is the language model. With the folder of an n-gram model as "
+    "TEXT: the .arpa file to write.",
 )
 @click.option(
     "--tokenizer",
@@ -93,7 +95,8 @@ def lm(
     TEXT is a text file with a sentence a line, or a JSON-lines manifest (.jsonl) with `text`;
     either may be packed (.gz, .xz, .bz2); one that is named twice counts twice. Texts are
     normalised as in training. A file that ends in .arpa (or .arpa.gz ...) is an n-gram model over
-    the tokenizer's pieces, and is converted.
+    the tokenizer's pieces, and is converted. The other way, `asr lm FOLDER/lm -o FILE.arpa` writes
+    an n-gram model for KenLM, SRILM and the like.
 
     Run the same command again to go on after an interruption.
     """
@@ -102,19 +105,25 @@ def lm(
         check_corpora(*texts)
         check_lm_folder(measure)
         with console.working(f"measuring {measure}"):
-            told = _measured(measure, texts)
-        console.print(told)
+            message = _measured(measure, texts)
+        console.print(message)
         return DONE
     if output is None:
         raise click.UsageError("say where to write: add -o FOLDER")
+    if _is_arpa(output):
+        _refuse_all_but("output", because="an n-gram model is written as it is, not trained")
+        with console.working(f"writing {output}"):
+            message = _exported(texts, output)
+        console.print(message)
+        return DONE
     arpa = any(_is_arpa(path) for path in texts)
     if arpa:
         _refuse_all_but("output", "tokenizer", because="an .arpa file is converted, not trained")
     _check(texts, **choices)
     if arpa:
         with console.working(f"converting {texts[0]}"):
-            told = _converted(texts, output, choices["tokenizer"])
-        console.print(told)
+            message = _converted(texts, output, choices["tokenizer"])
+        console.print(message)
         return DONE
     return _train(console, texts, output, device, **choices)
 
@@ -129,22 +138,22 @@ def _check(
     overrides: tuple[str, ...],
     **_: Any,
 ) -> None:
-    """Refuses what can be told before torch is loaded."""
+    """Refuses what can be refused before torch is loaded."""
     from asr.config import override, read_yaml
     from asr.text import load_tokenizer
 
     check_corpora(*texts, *dev, *without)
     load_tokenizer(model_folder(tokenizer))
     values = read_yaml(recipe) if recipe is not None else {}
-    for one in overrides:
-        override(values, one)
+    for setting in overrides:
+        override(values, setting)
     if init is not None:
         check_lm_folder(init)
 
 
 def _refuse_all_but(*names: str, because: str) -> None:
     """Refuses options that would be without effect."""
-    every = {one.name or "" for one in click.get_current_context().command.params}
+    every = {option.name or "" for option in click.get_current_context().command.params}
     options.refuse(every - {"texts", "debug", *names}, because)
 
 
@@ -193,8 +202,8 @@ def _recipe(
     values = read_yaml(recipe) if recipe is not None else {}
     given = [f"lm.type={type}"] if type is not None else []
     given += [f"lm.order={order}"] if order is not None else []
-    for one in (*given, *overrides):
-        override(values, one)
+    for setting in (*given, *overrides):
+        override(values, setting)
     return parse(LMRecipe, values, str(recipe or "settings"))
 
 
@@ -235,3 +244,23 @@ def _converted(texts: tuple[Path, ...], output: Path, tokenizer: Path | None) ->
     )
     save_lm_folder(output / "lm", ngram, labels, config)
     return f"{len(ngram.parents)} n-grams\nlanguage model: {output / 'lm'}\n"
+
+
+def _exported(folders: tuple[Path, ...], path: Path) -> str:
+    if len(folders) > 1:
+        raise click.UsageError("an .arpa file holds one language model; name its folder alone")
+    if path.suffix != ".arpa":
+        raise click.UsageError(f"{path}: name a file that ends in .arpa, and pack it afterwards")
+    check_lm_folder(folders[0])
+    from asr.lm.arpa import write_arpa
+    from asr.lm.folder import load_lm_folder
+    from asr.lm.ngram import NGram
+
+    loaded = load_lm_folder(folders[0])
+    if not isinstance(loaded.lm, NGram):
+        raise ModelError(
+            f"{folders[0]}: is of type {loaded.config.lm.type}; only n-gram models can be written "
+            "as ARPA: train one with: asr lm TEXT --type ngram -o FOLDER"
+        )
+    write_arpa(loaded.lm, loaded.tokenizer, path)
+    return f"{len(loaded.lm.parents)} n-grams\nARPA file: {path}\n"

@@ -1,4 +1,4 @@
-"""Opening the model that a command is to run: what is wrong with the call is told before that."""
+"""Loading the model of a command; a wrong call is refused before that."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ import click
 
 import asr
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, WRONG_CALL, Console, status_of
-from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.errors import AsrError
+from asr.interrupts import ignore_interrupts, interruptible
 
 #: name: (where the command is, what the list of commands says about it)
 COMMANDS = {
@@ -153,15 +153,15 @@ def _status(run: Any, console: Console) -> int:
 
 
 def _say_usage(error: click.UsageError, console: Console) -> None:
-    told = error.format_message().rstrip(".")
-    if "\n" in told:  # no arguments at all: click's message is the whole help
-        click.echo(told, err=True)
+    message = error.format_message().rstrip(".")
+    if "\n" in message:  # no arguments at all: click's message is the whole help
+        click.echo(message, err=True)
         return
     path = error.ctx.command_path if error.ctx else "asr"
-    joint = " " if told.endswith("?") else "; "
-    if not told[1:2].isupper():  # not FOLDER
-        told = f"{told[:1].lower()}{told[1:]}"
-    console.say(f"{told}{joint}see '{path} --help'")
+    joint = " " if message.endswith("?") else "; "
+    if not message[1:2].isupper():  # not FOLDER
+        message = f"{message[:1].lower()}{message[1:]}"
+    console.say(f"{message}{joint}see '{path} --help'")
 
 
 def _reader_has_gone() -> int:
@@ -193,4 +193,4 @@ def main() -> None:
     try:
         program.main()
     finally:
-        no_more_interrupts()
+        ignore_interrupts()

@@ -1,4 +1,4 @@
-"""What values of options may be, beyond what click knows."""
+"""Types of option values that click does not have."""
 
 from __future__ import annotations
 

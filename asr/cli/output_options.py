@@ -1,4 +1,4 @@
-"""Options of what `asr transcribe` writes, and how it tells of its work."""
+"""Options of `asr transcribe` for output formats, files and logs."""
 
 from __future__ import annotations
 

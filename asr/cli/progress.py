@@ -1,4 +1,4 @@
-"""How far a run has come, on stderr, where that is a terminal; elsewhere nothing is printed."""
+"""The progress display, on stderr where that is a terminal; elsewhere nothing is printed."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class ProgressDisplay:
         self.sound += seconds
         self.show()
 
-    def input_done(self, seconds: float | None = None, told: float | None = None) -> None:
+    def input_done(self, seconds: float | None = None, expected: float | None = None) -> None:
         """One more input is finished.
 
         Args:
             seconds: how long it was; None where it could not be used.
-            told: how long it was expected to be.
+            expected: how long it was expected to be.
         """
         self.done += 1
         self.whole += seconds or 0.0
         self.sound = max(self.sound, self.whole)  # silence is passed over without being heard
-        if self.seconds is not None and told is not None:
-            self.seconds += (seconds or 0.0) - told
+        if self.seconds is not None and expected is not None:
+            self.seconds += (seconds or 0.0) - expected
         self.show()
 
     def expect(self, seconds: float | None) -> None:
@@ -97,34 +97,36 @@ def progress(
         transient=True,
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )
-    shown = ProgressDisplay(bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds)
-    shown.show()
+    display = ProgressDisplay(
+        bar, bar.add_task("", total=None, inputs="", sound=""), inputs, seconds
+    )
+    display.show()
     with bar:
-        yield shown
+        yield display
 
 
 def measure_in_background(
-    shown: ProgressDisplay, paths: Sequence[Any], length: Callable[[Any], float | None]
+    display: ProgressDisplay, paths: Sequence[Any], length: Callable[[Any], float | None]
 ) -> dict[Any, float]:
     """Finds out, beside the work, how long all inputs are, and then tells the progress.
 
     Returns:
         the length of each path, filled meanwhile. One that is not known leaves the whole unknown.
     """
-    found: dict[Any, float] = {}
-    if shown.bar is None:
-        return found
+    lengths: dict[Any, float] = {}
+    if display.bar is None:
+        return lengths
 
     def measure() -> None:
         for path in dict.fromkeys(paths):
             seconds = length(path)
             if seconds is None:
                 return
-            found[path] = seconds
-        shown.expect(sum(found[path] for path in paths))
+            lengths[path] = seconds
+        display.expect(sum(lengths[path] for path in paths))
 
     threading.Thread(target=measure, name="lengths", daemon=True).start()
-    return found
+    return lengths
 
 
 def _clock(seconds: float) -> str:

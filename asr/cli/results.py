@@ -1,4 +1,4 @@
-"""What becomes of the result of each input: a file for each format, or text on stdout."""
+"""Writing the result of each input: a file for each format, or text on stdout."""
 
 from __future__ import annotations
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
 from asr.cli.live_view import LATE_SECONDS, clock_time, view
 from asr.cli.load import check_model, note_confidence, open_model
 from asr.errors import AsrError, AudioError
+from asr.interrupts import stop_on_signal
 from asr.output import end_line
 from asr.transcribe.files.inputs import STDIN, missing
 from asr.types import StreamUpdate
@@ -257,19 +256,10 @@ class Listening:
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM ends the sound, the second one the program."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
 
-        def stop(*_: Any) -> None:
-            if self.interrupted:
-                raise KeyboardInterrupt
+        def stop() -> None:
             self.interrupted = True
             self.live.stop()
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with stop_on_signal(stop):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

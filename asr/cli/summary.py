@@ -1,4 +1,4 @@
-"""What there is to tell about each kind of folder that this package writes, as plain values."""
+"""Facts about each kind of folder that this package writes, as plain values."""
 
 from __future__ import annotations
 
@@ -136,31 +136,32 @@ def run_summary(folder: Path) -> dict[str, Any]:
     for row in read_log(folder / "training" / "log.csv"):
         last |= {f"{row['kind']}_{name}": value for name, value in row.items() if value}
     kept = ("train_step", "train_epoch", "train_audio_hours", "train_loss", "dev_loss", "dev_wer")
-    found = {name: round(float(last[name]), 4) for name in kept if name in last}
+    figures = {name: round(float(last[name]), 4) for name in kept if name in last}
     return {
         "folder": str(folder),
-        **{name.removeprefix("train_"): value for name, value in found.items()},
+        **{name.removeprefix("train_"): value for name, value in figures.items()},
     }
 
 
 def _named(lm: Any) -> str:
     """The language model that a model folder carries, in words."""
     word = lm.config.facts.get("dev_perplexity_word")
-    told = f", perplexity {word} a word" if word is not None else ""
-    return f"{lm.config.name} ({lm.config.lm.type}, {_numbers(lm) / 1e6:.1f} million numbers{told})"
+    perplexity = f", perplexity {word} a word" if word is not None else ""
+    size = f"{_numbers(lm) / 1e6:.1f} million numbers"
+    return f"{lm.config.name} ({lm.config.lm.type}, {size}{perplexity})"
 
 
 def _numbers(lm: Any) -> int:
-    return sum(one.numel() for one in lm.lm.state_dict().values())
+    return sum(entry.numel() for entry in lm.lm.state_dict().values())
 
 
 def _about_confidence(maps: Any) -> dict[str, float] | None:
     """The calibration error that was measured, by what the map is for; None where there is none."""
     known: Mapping[str, Any] = maps.model_dump() if maps else {}
     return {
-        name: one["facts"]["ece"]
-        for name, one in known.items()
-        if isinstance(one, dict) and "ece" in one["facts"]
+        name: entry["facts"]["ece"]
+        for name, entry in known.items()
+        if isinstance(entry, dict) and "ece" in entry["facts"]
     } or None
 
 

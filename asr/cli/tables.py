@@ -1,4 +1,4 @@
-"""Tables for people: drawn on a terminal, aligned columns elsewhere."""
+"""Tables: drawn on a terminal, aligned columns elsewhere."""
 
 from __future__ import annotations
 

@@ -100,14 +100,14 @@ def _sections(recipe: Path) -> dict[str, dict[str, Any]]:
     from asr.errors import ConfigError
 
     sections = read_yaml(recipe)
-    found: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         key: sections[key] for key in ("tokenizer", "normalizer") if key in sections
     }
-    if not found or not all(isinstance(section, dict) for section in found.values()):
+    if not chosen or not all(isinstance(section, dict) for section in chosen.values()):
         raise ConfigError(
             f"{recipe}: needs a section 'tokenizer' or 'normalizer' with keys and values"
         )
-    return found
+    return chosen
 
 
 def _report(trained: Tokenizer, kind: str, texts: list[str]) -> str:
@@ -138,5 +138,5 @@ def _listed(unknown: dict[str, int]) -> str:
     if not unknown:
         return "nothing"
     most = sorted(unknown.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{character!r} {count}" for character, count in most[:10])
-    return f"{len(most)} characters: {shown}{' ...' if len(most) > 10 else ''}"
+    listing = ", ".join(f"{character!r} {count}" for character, count in most[:10])
+    return f"{len(most)} characters: {listing}{' ...' if len(most) > 10 else ''}"

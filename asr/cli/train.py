@@ -135,14 +135,14 @@ def check_overrides(overrides: Sequence[str], values: dict[str, Any] | None = No
     from asr.config import override
 
     values = {} if values is None else values
-    for one in overrides:
-        override(values, one)
+    for setting in overrides:
+        override(values, setting)
 
 
 def _check_corpora(loaded: Recipe, recipe: Path) -> None:
     """Refuses corpora that are not there, and says what makes those of a recipe that ships."""
     try:
-        check_corpora(*(Path(one.manifest) for one in (*loaded.data.train, *loaded.data.dev)))
+        check_corpora(*(Path(corpus.manifest) for corpus in (*loaded.data.train, *loaded.data.dev)))
     except ManifestError as error:
         maker = recipe.parent / "prepare.py"
         if not maker.is_file():

@@ -127,7 +127,7 @@ def run(
 ) -> None:
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
     from asr.audio import AudioLimits
-    from asr.audio.header_length import told_seconds
+    from asr.audio.duration import claimed_seconds
 
     limits = AudioLimits.for_hours(max_hours)
     recognizer = open_model(delivery.console, model, device, lm, no_lm, limits=limits)
@@ -139,7 +139,7 @@ def run(
 
     def length(source: str | Path) -> float | None:
         """A file that tells nothing adds to the whole when it is done; mostly it is broken."""
-        return None if source == STDIN else told_seconds(source, limits) or 0.0
+        return None if source == STDIN else claimed_seconds(source, limits) or 0.0
 
     with progress(len(jobs), quiet=delivery.console.quiet) as shown:
         lengths = measure_in_background(shown, sources, length)

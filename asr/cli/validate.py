@@ -156,8 +156,8 @@ def _findings(report: ValidationReport, limit: int | None) -> list[str]:
     for kind, (title, unfit) in KINDS.items():
         if counts[kind]:
             mark = "problem" if unfit else "look at"
-            found = [one for one in report.findings if one.kind == kind]
-            lines += [f"{mark}: {title}: {counts[kind]}", *_rows(found, limit), ""]
+            findings = [finding for finding in report.findings if finding.kind == kind]
+            lines += [f"{mark}: {title}: {counts[kind]}", *_rows(findings, limit), ""]
     if not lines:
         return ["nothing wrong"]
     bad = sum(counts[kind] for kind, (_, unfit) in KINDS.items() if unfit)
@@ -165,12 +165,12 @@ def _findings(report: ValidationReport, limit: int | None) -> list[str]:
     return [*lines, f"{number_of(bad, 'problem')}, {others} to look at"]
 
 
-def _rows(found: list[CorpusFinding], limit: int | None) -> list[str]:
-    kept = found if limit is None else found[:limit]
-    wide = min(40, max(len(printable(one.id)) for one in kept))
+def _rows(findings: list[CorpusFinding], limit: int | None) -> list[str]:
+    kept = findings if limit is None else findings[:limit]
+    wide = min(40, max(len(printable(finding.id)) for finding in kept))
     rows = [
-        f"  {printable(one.id):<{wide}}{'  ' if wide else ''}{printable(one.detail)}"
-        for one in kept
+        f"  {printable(finding.id):<{wide}}{'  ' if wide else ''}{printable(finding.detail)}"
+        for finding in kept
     ]
-    rest = len(found) - len(kept)
+    rest = len(findings) - len(kept)
     return [*rows, f"  ... and {rest} more (--all lists them)"] if rest else rows

@@ -48,11 +48,11 @@ def _text(file: Path, listed: dict[str, str]) -> str:
 
 
 def _listed(folder: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts_by_name: dict[str, str] = {}
     for file in sorted(folder.glob("*.trans.txt")):
         for _, line in text_lines(file):
             if isinstance(line, ManifestError):
                 raise line
             key, *rest = line.split(maxsplit=1)
-            found[key] = rest[0].strip() if rest else ""
-    return found
+            texts_by_name[key] = rest[0].strip() if rest else ""
+    return texts_by_name

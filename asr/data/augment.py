@@ -1,4 +1,4 @@
-"""Changes of the sound in training: speed, room, noise, level, telephone, codec.
+"""Augmentation of the waveform: speed, room, noise, level, telephone, codec.
 
 Each is a function of samples and a generator, so that what an utterance sounds like in an epoch
 is a function of (seed, epoch, its id). All keep the length (speed aside) and the alignment.

@@ -160,7 +160,9 @@ class DataConfig(Config):
         values = [value] if isinstance(value, str | dict) else value
         if not isinstance(values, list | tuple):
             return value
-        return tuple({"manifest": one} if isinstance(one, str) else one for one in values)
+        return tuple(
+            {"manifest": corpus} if isinstance(corpus, str) else corpus for corpus in values
+        )
 
     @model_validator(mode="after")
     def _limits_agree(self) -> DataConfig:

@@ -47,12 +47,12 @@ class Corpus:
         if isinstance(self.cuts, Sequence):
             hours = sum(cut.duration for cut in self.cuts) / 3600
             lines.append(f"{len(self.cuts)} utterances, {hours:.2f} hours")
-        reasons = Counter(one.reason for one in self.left_out)
+        reasons = Counter(excluded.reason for excluded in self.left_out)
         for reason, count in reasons.most_common():
-            examples = [one for one in self.left_out if one.reason == reason][:5]
-            shown = ", ".join(f"{one.id} ({one.detail})" for one in examples)
+            examples = [excluded for excluded in self.left_out if excluded.reason == reason][:5]
+            listing = ", ".join(f"{excluded.id} ({excluded.detail})" for excluded in examples)
             more = f" and {count - len(examples)} more" if count > len(examples) else ""
-            lines.append(f"left out, {reason}: {count}: {shown}{more}")
+            lines.append(f"left out, {reason}: {count}: {listing}{more}")
         return lines
 
 
@@ -103,7 +103,7 @@ def within_seconds(cuts: Iterable[Cut], config: DataConfig) -> tuple[list[Cut], 
             inside.append(cut)
             continue
         outside.append(LeftOut(cut.id, reason, f"{cut.duration:.2f} s"))
-    return inside, sorted(outside, key=lambda one: -float(one.detail.split()[0]))
+    return inside, sorted(outside, key=lambda excluded: -float(excluded.detail.split()[0]))
 
 
 def _renamed(sets: Sequence[Iterable[Cut]]) -> list[list[Cut]]:

@@ -1,4 +1,4 @@
-"""What can be wrong with a corpus, and how each is told from what was heard."""
+"""The checks of a corpus: each fault of an utterance or of the whole, from its inspection."""
 
 from __future__ import annotations
 
@@ -51,35 +51,39 @@ class CorpusFinding:
 
 
 def single_findings(
-    heard: InspectedUtterance,
+    utterance: InspectedUtterance,
     normalise: Callable[[str], str],
     tokenizer: Tokenizer | None,
     frames_per_second: float,
     no_speech: bool,
 ) -> Iterator[CorpusFinding]:
     """What is wrong with one utterance on its own, characters aside."""
-    text = normalise(heard.text)
+    text = normalise(utterance.text)
     spoken = any(map(str.isalnum, text))
     if not spoken and not no_speech:
-        yield CorpusFinding("text", heard.id, f"text is {heard.text!r}")
-    if heard.problem is not None:
-        yield CorpusFinding("audio", heard.id, heard.problem)
+        yield CorpusFinding("text", utterance.id, f"text is {utterance.text!r}")
+    if utterance.problem is not None:
+        yield CorpusFinding("audio", utterance.id, utterance.problem)
         return
-    if abs(heard.declared - heard.seconds) > DURATION_TOLERANCE:
-        detail = f"manifest {heard.declared:.3f} s, audio {heard.seconds:.3f} s"
-        yield CorpusFinding("duration", heard.id, detail)
-    if spoken and heard.peak < SILENT_PEAK:
+    if abs(utterance.declared - utterance.seconds) > DURATION_TOLERANCE:
+        detail = f"manifest {utterance.declared:.3f} s, audio {utterance.seconds:.3f} s"
+        yield CorpusFinding("duration", utterance.id, detail)
+    if spoken and utterance.peak < SILENT_PEAK:
         yield CorpusFinding(
-            "silent", heard.id, f"{heard.seconds:.2f} s, text is {shortened(heard.text, 40)!r}"
+            "silent",
+            utterance.id,
+            f"{utterance.seconds:.2f} s, text is {shortened(utterance.text, 40)!r}",
         )
-    if heard.clipped > CLIPPED_SHARE:
-        yield CorpusFinding("clipped", heard.id, f"{heard.clipped:.2%} of {heard.seconds:.2f} s")
+    if utterance.clipped > CLIPPED_SHARE:
+        yield CorpusFinding(
+            "clipped", utterance.id, f"{utterance.clipped:.2%} of {utterance.seconds:.2f} s"
+        )
     if tokenizer is not None:
         needed = frames_needed(tokenizer.encode(text))
-        frames = math.floor(heard.seconds * frames_per_second)
+        frames = math.floor(utterance.seconds * frames_per_second)
         if needed > frames:
             yield CorpusFinding(
-                "labels", heard.id, f"CTC needs {needed} frames, there are {frames}"
+                "labels", utterance.id, f"CTC needs {needed} frames, there are {frames}"
             )
 
 
@@ -105,32 +109,32 @@ class UnknownCharacters:
             name, text = self.examples[character]
             at = text.find(character)
             around = text[max(0, at - 20) : at + 20]
-            shown = f"{character!r} (U+{ord(character):04X})"
+            label = f"{character!r} (U+{ord(character):04X})"
             yield CorpusFinding(
-                "characters", shown, f"{count} times, first in {name}: ...{around}..."
+                "characters", label, f"{count} times, first in {name}: ...{around}..."
             )
 
 
 def same_twice(everything: Iterable[InspectedUtterance]) -> Iterator[CorpusFinding]:
     """Utterances whose decoded sound is that of an earlier one; silence is not compared."""
     first: dict[str, str] = {}
-    for heard in everything:
-        if heard.problem is None and heard.peak >= SILENT_PEAK:
-            known = first.setdefault(heard.digest, heard.id)
-            if known != heard.id:
-                yield CorpusFinding("twice", heard.id, f"same as {known}")
+    for utterance in everything:
+        if utterance.problem is None and utterance.peak >= SILENT_PEAK:
+            known = first.setdefault(utterance.digest, utterance.id)
+            if known != utterance.id:
+                yield CorpusFinding("twice", utterance.id, f"same as {known}")
 
 
 def leaks(
-    one: Iterable[InspectedUtterance], other: Iterable[InspectedUtterance]
+    first: Iterable[InspectedUtterance], second: Iterable[InspectedUtterance]
 ) -> Iterator[CorpusFinding]:
     """Utterances of `one` whose decoded sound is also in `other`, and speakers in both."""
-    known = {h.digest: h.id for h in other if h.problem is None and h.peak >= SILENT_PEAK}
-    for heard in one:
-        if heard.digest in known:
-            yield CorpusFinding("leak", heard.id, f"is {known[heard.digest]} there")
-    here = Counter(speaker for heard in one for speaker in heard.speakers)
-    there = Counter(speaker for heard in other for speaker in heard.speakers)
+    known = {h.digest: h.id for h in second if h.problem is None and h.peak >= SILENT_PEAK}
+    for utterance in first:
+        if utterance.digest in known:
+            yield CorpusFinding("leak", utterance.id, f"is {known[utterance.digest]} there")
+    here = Counter(speaker for utterance in first for speaker in utterance.speakers)
+    there = Counter(speaker for utterance in second for speaker in utterance.speakers)
     for speaker in sorted(here.keys() & there.keys()):
         counts = f"{here[speaker]} utterances here, {there[speaker]} there"
         yield CorpusFinding("speakers", speaker, counts)

@@ -1,4 +1,4 @@
-"""From the plan of a batch to its samples and tokens."""
+"""The dataset: from a batch plan to the samples and tokens of a batch."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Batch:
     `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
     Rows beyond `ids` are padding of length 0, see `BatchPlan`. `left_out` says which utterances
-    could not be decoded and are missing here, where that is allowed. With `cues`, `samples` (B, 0)
-    are still to be put together on the device (`asr/data/device_sound.py`).
+    could not be decoded and are missing here, where that is allowed. With a `render_plan`,
+    `samples` (B, 0) are still to be made on the device (`asr/data/device_sound.py`).
     """
 
     ids: tuple[str, ...]
@@ -48,7 +48,7 @@ class Batch:
     epoch: int = 0
     index: int = 0
     left_out: tuple[str, ...] = ()
-    cues: RenderPlan | None = None
+    render_plan: RenderPlan | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -63,8 +63,8 @@ class Batch:
         tensors: dict[str, Any] = {
             name: change(value) for name, value in values.items() if isinstance(value, Tensor)
         }
-        cues = self.cues.map(change) if self.cues is not None else None
-        return replace(self, **tensors, cues=cues)
+        render_plan = self.render_plan.map(change) if self.render_plan is not None else None
+        return replace(self, **tensors, render_plan=render_plan)
 
 
 #: Writes the text of an item as token ids, given the epoch and the item's id (for sampling).
@@ -98,9 +98,13 @@ class SpeechDataset(Dataset[Batch]):
         Raises:
             AudioError: the audio of an item cannot be read, and `leave_out` does not allow that.
         """
-        plan, rows, left_out = self._heard(plan)
-        texts = tuple(self._text(item) for item in plan.items)
+        plan, rows, left_out = self._decoded(plan)
         samples, lengths = _padded(rows, plan, self.sample_rate)
+        return replace(self._batch(plan, samples, lengths), left_out=left_out)
+
+    def _batch(self, plan: BatchPlan, samples: Tensor, lengths: Tensor) -> Batch:
+        """The batch of a plan: its samples, and the texts and tokens of its items."""
+        texts = tuple(self._text(item) for item in plan.items)
         tokens, token_lengths = self._tokens(plan, texts)
         return Batch(
             ids=tuple(item.id for item in plan.items),
@@ -112,10 +116,9 @@ class SpeechDataset(Dataset[Batch]):
             token_lengths=token_lengths,
             epoch=plan.epoch,
             index=plan.index,
-            left_out=left_out,
         )
 
-    def _heard(self, plan: BatchPlan) -> tuple[BatchPlan, list[np.ndarray], tuple[str, ...]]:
+    def _decoded(self, plan: BatchPlan) -> tuple[BatchPlan, list[np.ndarray], tuple[str, ...]]:
         """The items that can be decoded, their samples, and which cannot."""
         rows, kept, left_out = [], [], []
         for item in plan.items:

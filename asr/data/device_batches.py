@@ -1,4 +1,4 @@
-"""Batches whose sound lies on the device: cues from the host, epoch after epoch."""
+"""Batches whose samples lie on the GPU: the host sends render plans, epoch after epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sound of a whole corpus on the device that trains: gathered and augmented there.
+"""The samples of a whole corpus on the GPU: gathered and augmented there.
 
 What is computed is that of `asr/data/augment.py`, with the same draws; only the arithmetic is
 batched. Speeds are not computed for each batch: every utterance lies there once for each of them.
@@ -37,7 +37,7 @@ class Store:
 
 
 class DeviceSound:
-    """Puts batches together from their cues.
+    """Puts batches together from their render plans.
 
     Args:
         speech: all utterances at all speeds. noise: all noise clips, None where none is added.
@@ -51,23 +51,23 @@ class DeviceSound:
 
     @torch.no_grad()
     def render(self, batch: Batch) -> Batch:
-        """The batch with its samples; as it is where it has no cues. It waits for nothing."""
-        cues = batch.cues
-        if cues is None:
+        """The batch with its samples; unchanged where it has no render plan. Never synchronises."""
+        render_plan = batch.render_plan
+        if render_plan is None:
             return batch
-        places = torch.arange(cues.width, device=cues.starts.device)
+        places = torch.arange(render_plan.width, device=render_plan.starts.device)
         inside = places < batch.lengths[:, None]
-        samples = self.speech.at(_gathered(cues, places)) * inside
+        samples = self.speech.at(_gathered(render_plan, places)) * inside
         count = batch.lengths.clamp(min=1)
         if self.responses is not None:
-            samples = in_rooms(samples, count, inside, self.responses, cues.rooms)
+            samples = in_rooms(samples, count, inside, self.responses, render_plan.rooms)
         if self.noise is not None:
-            begin, size, at = (part[:, None] for part in cues.clips.unbind(1))
+            begin, size, at = (part[:, None] for part in render_plan.clips.unbind(1))
             stretch = self.noise.at(begin + (at + places) % size.clamp(min=1)) * inside
             stretch = stretch * (size > 0)
-            samples = with_noise(samples, stretch, count, cues.snr_db)
-        samples = louder(samples, cues.gains)
-        return replace(batch, samples=samples, cues=None)
+            samples = with_noise(samples, stretch, count, render_plan.snr_db)
+        samples = louder(samples, render_plan.gains)
+        return replace(batch, samples=samples, render_plan=None)
 
 
 def in_rooms(
@@ -127,19 +127,19 @@ def store_speech(
     """
     wanted = {key_of(cut): cut for cut in cuts}
 
-    def heard(cut: Cut) -> list[np.ndarray]:
+    def speeds_of(cut: Cut) -> list[np.ndarray]:
         samples = cut_samples(cut, cache.rate, cache)
         return [_rounded(change_speed(samples, factor, cache.rate)) for factor in factors]
 
-    found: dict[Key, list[np.ndarray]] = {}
+    by_key: dict[Key, list[np.ndarray]] = {}
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        futures = {pool.submit(heard, cut): key for key, cut in wanted.items()}
+        futures = {pool.submit(speeds_of, cut): key for key, cut in wanted.items()}
         for done, future in enumerate(as_completed(futures), start=1):
-            found[futures[future]] = future.result()
+            by_key[futures[future]] = future.result()
             if progress is not None:
                 progress(done, len(wanted))
     keys = [(key, factor) for key in wanted for factor in factors]
-    stretches = [stretch for key in wanted for stretch in found[key]]
+    stretches = [stretch for key in wanted for stretch in by_key[key]]
     store, places = _stored(stretches, device)
     return store, dict(zip(keys, places, strict=True))
 
@@ -161,17 +161,17 @@ def store_responses(augmenter: Augmenter, device: torch.device) -> Tensor | None
     return padded.to(device)
 
 
-def _gathered(cues: RenderPlan, places: Tensor) -> Tensor:
+def _gathered(render_plan: RenderPlan, places: Tensor) -> Tensor:
     """Where each sample of each row lies in the store, (B, N); beyond a row's end, anywhere."""
-    if cues.starts.shape[1] == 1:
-        inside = torch.minimum(places, (cues.sizes - 1).clamp(min=0))
-        return cues.starts + inside
-    ends = cues.sizes.cumsum(dim=1)
+    if render_plan.starts.shape[1] == 1:
+        inside = torch.minimum(places, (render_plan.sizes - 1).clamp(min=0))
+        return render_plan.starts + inside
+    ends = render_plan.sizes.cumsum(dim=1)
     part = torch.searchsorted(ends, places.expand(len(ends), -1).contiguous(), right=True)
     part = part.clamp(max=ends.shape[1] - 1)
-    within = places - (ends - cues.sizes).gather(1, part)
-    last = (cues.sizes.gather(1, part) - 1).clamp(min=0)
-    return cues.starts.gather(1, part) + torch.minimum(within, last)
+    within = places - (ends - render_plan.sizes).gather(1, part)
+    last = (render_plan.sizes.gather(1, part) - 1).clamp(min=0)
+    return render_plan.starts.gather(1, part) + torch.minimum(within, last)
 
 
 def _power(samples: Tensor, count: Tensor) -> Tensor:

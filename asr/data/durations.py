@@ -1,4 +1,4 @@
-"""How long audio files are, without decoding them where their format tells."""
+"""How long the audio files of a corpus are; they are decoded only where the header is no help."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import soundfile
-
 from asr.audio import AUDIO_ENDINGS
+from asr.audio.duration import exact_seconds
 from asr.data.samples import decode
 from asr.errors import AudioError
 
 
 def audio_seconds(path: str) -> float:
-    """The length of a file: from its header (0.2 ms), or by decoding where that says nothing.
+    """The length of a file: from its header, or by decoding where that gives none.
 
     Raises:
         AudioError: the file is missing, empty or not audio.
@@ -26,13 +25,8 @@ def audio_seconds(path: str) -> float:
         raise AudioError(f"{path}: {error.strerror or error}; correct the path") from None
     if size == 0:
         raise AudioError(f"{path}: empty file; replace it")
-    try:
-        header = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError):
-        return len(decode(path, 16000)) / 16000
-    if header.frames <= 0 or header.frames > 1 << 40:  # a stream of unknown length
-        return len(decode(path, 16000)) / 16000
-    return float(header.frames) / float(header.samplerate)
+    seconds = exact_seconds(path)
+    return len(decode(path, 16000)) / 16000 if seconds is None else seconds
 
 
 def all_seconds(paths: Iterable[str], jobs: int = 4) -> dict[str, float | AudioError]:

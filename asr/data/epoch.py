@@ -1,4 +1,4 @@
-"""What is heard in an epoch: which cuts, joined how, how fast. No sound is touched here.
+"""The items of an epoch: which cuts, joined how, at which speed. No audio is read here.
 
 It is decided before batches are made, so that the seconds a batch is capped by are those that
 will be heard. Every decision is a function of (seed, epoch, cut id).
@@ -30,8 +30,10 @@ class EpochItems:
 
     def __call__(self, cuts: Iterable[Cut], epoch: int) -> Iterator[Item]:
         """The items of `epoch`, in the order of `cuts`."""
-        heard = (cut for cut in cuts if self._heard(cut, epoch))
-        for group in self._joined(heard, epoch) if self.concatenate_seconds else _alone(heard):
+        included = (cut for cut in cuts if self._included(cut, epoch))
+        for group in (
+            self._joined(included, epoch) if self.concatenate_seconds else _alone(included)
+        ):
             name = "+".join(cut.id for cut in group)
             speed = 1.0
             if len(self.factors) > 1:
@@ -41,7 +43,7 @@ class EpochItems:
                 speed = self.factors[0]
             yield Item(name, sum(cut.duration for cut in group) / speed, group, speed)
 
-    def _heard(self, cut: Cut, epoch: int) -> bool:
+    def _included(self, cut: Cut, epoch: int) -> bool:
         share = (getattr(cut, "custom", None) or {}).get(SHARE, 1.0)
         return share >= 1.0 or generator(self.seed, epoch, "heard", cut.id).random() < share
 

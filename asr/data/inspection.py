@@ -1,4 +1,4 @@
-"""What listening to every recording of a corpus tells, in parallel."""
+"""Measurements of every recording of a corpus (duration, peak, clipping, digest), in parallel."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def inspect_audio(
     waiting: deque[Future[list[InspectedUtterance]]] = deque()
 
     def finished() -> Iterator[InspectedUtterance]:
-        for one in waiting.popleft().result():
+        for result in waiting.popleft().result():
             if progress is not None:
-                progress(one.seconds)
-            yield one
+                progress(result.seconds)
+            yield result
 
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -98,7 +98,7 @@ def _hear_file(cuts: list[Any]) -> list[InspectedUtterance]:
 
 
 def _hear(cut: Any, cache: SampleCache) -> InspectedUtterance:
-    said = {
+    fields = {
         "id": cut.id,
         "text": text_of(cut),
         "speakers": tuple(part.speaker for part in cut.supervisions if part.speaker),
@@ -107,10 +107,10 @@ def _hear(cut: Any, cache: SampleCache) -> InspectedUtterance:
     try:
         samples = cut_samples(cut, RATE, cache)
     except AudioError as error:
-        return InspectedUtterance(**said, problem=str(error))
+        return InspectedUtterance(**fields, problem=str(error))
     size = np.abs(samples)
     return InspectedUtterance(
-        **said,
+        **fields,
         seconds=len(samples) / RATE,
         peak=float(size.max(initial=0.0)),
         clipped=float(np.mean(size >= FULL_SCALE)) if len(size) else 0.0,

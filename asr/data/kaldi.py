@@ -97,17 +97,17 @@ def _mapping(path: Path) -> Mapping[str, _Line]:
     Raises:
         ManifestError: the file is missing or not text, or a key is there twice.
     """
-    found: dict[str, _Line] = {}
+    result: dict[str, _Line] = {}
     for number, line in text_lines(path):
         if isinstance(line, ManifestError):
             raise line
         key, *rest = line.split(maxsplit=1)
-        if key in found:
+        if key in result:
             raise ManifestError(
-                f"{path}, line {number}: '{key}' is also on line {found[key][0]}; remove one"
+                f"{path}, line {number}: '{key}' is also on line {result[key][0]}; remove one"
             )
-        found[key] = (number, rest[0].strip() if rest else "")
-    return found
+        result[key] = (number, rest[0].strip() if rest else "")
+    return result
 
 
 def _file(folder: Path, number: int, value: str) -> str | ManifestError:

@@ -37,18 +37,18 @@ def check_leakage(train: Corpus, dev: Corpus, config: DataConfig) -> list[str]:
         notes.append(f"{len(same)} dev utterances have audio that is also trained on: {first}")
     both = sorted(speakers(train.cuts) & speakers(dev.cuts))
     if both:
-        shown = ", ".join(both[:5]) + (" ..." if len(both) > 5 else "")
-        notes.append(f"speakers in both train and dev: {len(both)} ({shown})")
+        listing = ", ".join(both[:5]) + (" ..." if len(both) > 5 else "")
+        notes.append(f"speakers in both train and dev: {len(both)} ({listing})")
     return notes
 
 
-def same_audio(one: Sequence[Cut], other: Sequence[Cut]) -> list[tuple[str, str]]:
+def same_audio(first: Sequence[Cut], second: Sequence[Cut]) -> list[tuple[str, str]]:
     """Pairs of ids that share audio: overlapping parts of one file, or of files of equal bytes.
 
     Files are read only where both sides have one of the same size.
     """
     spans: defaultdict[str, list[tuple[float, float, str]]] = defaultdict(list)
-    for cut in one:
+    for cut in first:
         if (path := _real_path(cut)) is not None:
             spans[path].append((cut.start, cut.start + cut.duration, cut.id))
     of_size: defaultdict[int, list[str]] = defaultdict(list)
@@ -57,7 +57,7 @@ def same_audio(one: Sequence[Cut], other: Sequence[Cut]) -> list[tuple[str, str]
     contents: dict[int, dict[str, str]] = {}  # size -> digest -> path
     twins: dict[str, str | None] = {}
     pairs = []
-    for cut in other:
+    for cut in second:
         path = _real_path(cut)
         if path is None:
             continue

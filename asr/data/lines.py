@@ -141,7 +141,7 @@ def _entries(
     """An entry of each row; what does not say how long its sound is, is looked at."""
     rows, lengths = iter(rows), dict[str, float | AudioError]()
     while some := list(islice(rows, _AHEAD)):
-        if silent := [one for one in _silent(some, path.parent) if one not in lengths]:
+        if silent := [name for name in _silent(some, path.parent) if name not in lengths]:
             lengths |= all_seconds(silent)
         for row in some:
             if isinstance(row, ManifestError):

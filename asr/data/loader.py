@@ -1,4 +1,4 @@
-"""Loaders of batches: for training in endless variety, for validation always the same."""
+"""Data loaders: augmented batches for training, unchanged batches for validation."""
 
 from __future__ import annotations
 

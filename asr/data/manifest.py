@@ -78,13 +78,13 @@ def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[Ma
     entries = _form_of(place)
     if entries is None:
         return _lhotse_cuts(place)
-    found = list(entries(place, texts))
-    problems = [one for one in found if isinstance(one, ManifestError)]
-    good = [one for one in found if isinstance(one, Utterance)]
-    if not found:
+    results = list(entries(place, texts))
+    problems = [result for result in results if isinstance(result, ManifestError)]
+    utterances = [result for result in results if isinstance(result, Utterance)]
+    if not results:
         raise ManifestError(f"{place}: no utterance in it")
-    problems += same_ids((entry.id, entry.where) for entry in good)
-    return CutSet.from_cuts(entry.cut() for entry in _with_totals(good)), problems
+    problems += same_ids((utterance.id, utterance.where) for utterance in utterances)
+    return CutSet.from_cuts(utterance.cut() for utterance in _with_totals(utterances)), problems
 
 
 def _form_of(place: Path) -> _Entries | None:
@@ -162,14 +162,14 @@ def _decoded_cuts(place: Path) -> CutSet:
             cuts.append(deserialize_item(json.loads(line)))
         except Exception as error:  # a field that is missing or wrong, in Lhotse's own words
             raise ManifestError(f"{place}, line {number}: not a Lhotse cut: {error!r}") from None
-    found = CutSet.from_cuts(cuts)
+    cut_set = CutSet.from_cuts(cuts)
     first = next((cut.recording for cut in cuts if getattr(cut, "recording", None)), None)
     source = first.sources[0] if first is not None else None
     if source is not None and source.type == "file":
         beside = place.parent / source.source
         if not Path(source.source).exists() and beside.exists():
-            found = found.with_recording_path_prefix(place.parent).to_eager()
-    return found
+            cut_set = cut_set.with_recording_path_prefix(place.parent).to_eager()
+    return cut_set
 
 
 def same_ids(named: Iterable[tuple[str, str]]) -> list[ManifestError]:

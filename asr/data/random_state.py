@@ -1,4 +1,4 @@
-"""Random draws that depend on nothing but names: the same seed, epoch and cut, the same draw.
+"""Random generators by name: the same seed, epoch and cut give the same numbers.
 
 Global random state makes an interrupted run differ from an unbroken one, and a run with two
 workers from one with three. Here each draw has a name, and the name is its seed.

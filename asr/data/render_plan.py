@@ -1,4 +1,4 @@
-"""What the rows of a batch are made of, in a few numbers, where the sound is on the device already.
+"""The render plan: how the GPU makes the rows of a batch of the samples that lie there.
 
 The host draws and counts, the device (`asr/data/device_sound.py`) gathers and computes: a batch of
 a thousand seconds travels as some kilobytes.
@@ -61,7 +61,7 @@ def key_of(cut: Any) -> Key:
 
 
 class RenderPlanDataset(SpeechDataset):
-    """Makes a `Batch` with `cues` in place of samples of each `BatchPlan`.
+    """Makes a `Batch` with `render_plan` in place of samples of each `BatchPlan`.
 
     Args:
         places: where each cut's sound lies in the store, at each speed.
@@ -87,32 +87,21 @@ class RenderPlanDataset(SpeechDataset):
             self.normalise = self._normalised
 
     def __getitem__(self, plan: BatchPlan) -> Batch:
-        """Draws and counts; no sound is touched."""
+        """Makes the random choices of augmentation; no audio is read."""
         assert self.augmenter is not None
         parts = [self._parts(item.cuts, item.speed) for item in plan.items]
         changes = [self.augmenter.changes(plan.epoch, item.id) for item in plan.items]
         lengths = torch.zeros(plan.rows, dtype=torch.int64)
         lengths[: len(parts)] = torch.tensor([sum(size for _, size in row) for row in parts])
         width = max(int(lengths.max()), math.ceil(plan.seconds * self.sample_rate))
-        texts = tuple(self._text(item) for item in plan.items)
-        tokens, token_lengths = self._tokens(plan, texts)
-        return Batch(
-            ids=tuple(item.id for item in plan.items),
-            samples=torch.zeros(plan.rows, 0),
-            lengths=lengths,
-            texts=texts,
-            seconds=float(lengths.sum()) / self.sample_rate,
-            tokens=tokens,
-            token_lengths=token_lengths,
-            epoch=plan.epoch,
-            index=plan.index,
-            cues=self._cues(parts, changes, plan.rows, width),
-        )
+        batch = self._batch(plan, torch.zeros(plan.rows, 0), lengths)
+        render_plan = self._render_plan(parts, changes, plan.rows, width)
+        return replace(batch, render_plan=render_plan)
 
     def _parts(self, cuts: Sequence[Cut], speed: float) -> list[tuple[int, int]]:
         return [self.places[key_of(cut), speed] for cut in cuts]
 
-    def _cues(
+    def _render_plan(
         self,
         parts: Sequence[Sequence[tuple[int, int]]],
         changes: Sequence[Changes],
@@ -121,7 +110,7 @@ class RenderPlanDataset(SpeechDataset):
     ) -> RenderPlan:
         most = max(len(row) for row in parts)
         spans = torch.zeros(rows, most, 2, dtype=torch.int64)
-        cues = RenderPlan(
+        render_plan = RenderPlan(
             starts=spans[..., 0],
             sizes=spans[..., 1],
             rooms=torch.full((rows,), -1),
@@ -134,19 +123,19 @@ class RenderPlanDataset(SpeechDataset):
         spans[: len(parts)] = torch.tensor(filled)
         for row, change in enumerate(changes):
             if change.room is not None:
-                cues.rooms[row] = change.room
+                render_plan.rooms[row] = change.room
             if change.clip is not None:
                 number, begin = change.clip
-                cues.clips[row] = torch.tensor([*self.clip_places[number], begin])
-                cues.snr_db[row] = change.snr_db
+                render_plan.clips[row] = torch.tensor([*self.clip_places[number], begin])
+                render_plan.snr_db[row] = change.snr_db
             if change.gain_db is not None:
-                cues.gains[row] = 10 ** (change.gain_db / 20)
-        return cues.map(Tensor.contiguous)
+                render_plan.gains[row] = 10 ** (change.gain_db / 20)
+        return render_plan.map(Tensor.contiguous)
 
     def _normalised(self, text: str) -> str:
         """The same texts come in every epoch: each is normalised once."""
-        found = self._written.get(text)
-        if found is None:
+        normalised = self._written.get(text)
+        if normalised is None:
             assert self.normaliser is not None
-            found = self._written[text] = self.normaliser(text)
-        return found
+            normalised = self._written[text] = self.normaliser(text)
+        return normalised

@@ -149,7 +149,7 @@ def _duration(
 
 def _text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     if name not in values:
-        other = next((one for one in _OTHERS[name] if one in values), None)
+        other = next((alias for alias in _OTHERS[name] if alias in values), None)
         todo = f"; rename '{other}' to '{name}'" if other is not None else ""
         raise ManifestError(f"{where}: field '{name}' is missing{todo}")
     value = values[name]
@@ -182,5 +182,5 @@ def _seconds_field(values: Mapping[str, Any], name: str, where: str) -> float:
 
 
 def _kind(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 40 else shown[:37] + "..."
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,4 +1,4 @@
-"""Checks a corpus whole: every line of the manifest, every recording, every text."""
+"""`validate`: checks every line of a manifest, every recording, every text."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class ValidationReport:
             "characters_per_second": _spread(self.rates),
             "counts": {kind: counts[kind] for kind in KINDS},
             "findings": [
-                {"kind": one.kind, "id": one.id, "detail": one.detail} for one in self.findings
+                {"kind": finding.kind, "id": finding.id, "detail": finding.detail}
+                for finding in self.findings
             ],
         }
 
@@ -99,21 +100,23 @@ def validate_corpus(
     """
     cuts, problems = scan_manifest(manifest)
     others, other_problems = scan_manifest(against) if against is not None else ([], [])
-    known = [None if getattr(one, "is_lazy", False) else len(one) for one in (cuts, others)]
+    known = [
+        None if getattr(corpus, "is_lazy", False) else len(corpus) for corpus in (cuts, others)
+    ]
     start(None if None in known else sum(n or 0 for n in known))
 
     findings = [CorpusFinding("line", "", str(error)) for error in [*problems, *other_problems]]
     unknown = UnknownCharacters(tokenizer)
     everything: list[InspectedUtterance] = []
     rates: dict[str, float] = {}
-    for heard in inspect_audio(cuts, jobs, progress):
-        everything.append(heard)
-        text = normalise(heard.text)
-        unknown.add(heard.id, text)
-        findings += single_findings(heard, normalise, tokenizer, frames_per_second, no_speech)
+    for utterance in inspect_audio(cuts, jobs, progress):
+        everything.append(utterance)
+        text = normalise(utterance.text)
+        unknown.add(utterance.id, text)
+        findings += single_findings(utterance, normalise, tokenizer, frames_per_second, no_speech)
         letters = sum(map(str.isalnum, text))
-        if letters and heard.seconds:
-            rates[heard.id] = letters / heard.seconds
+        if letters and utterance.seconds:
+            rates[utterance.id] = letters / utterance.seconds
     findings += unknown.findings()
     findings += unusual_rates(rates)
     findings += same_twice(everything)
@@ -123,8 +126,8 @@ def validate_corpus(
     return ValidationReport(
         manifest=str(manifest),
         utterances=len(everything) + len(problems),
-        speakers=len({speaker for heard in everything for speaker in heard.speakers}),
-        seconds=tuple(heard.seconds for heard in everything if heard.problem is None),
+        speakers=len({speaker for utterance in everything for speaker in utterance.speakers}),
+        seconds=tuple(utterance.seconds for utterance in everything if utterance.problem is None),
         rates=tuple(rates.values()),
         findings=tuple(sorted(findings, key=lambda finding: order.index(finding.kind))),
     )

@@ -1,4 +1,4 @@
-"""How transcripts are written: one file and one function a format; `FORMATS` names them."""
+"""Output formats: one file and one function for each; `FORMATS` names them."""
 
 from __future__ import annotations
 

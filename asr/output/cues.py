@@ -1,4 +1,4 @@
-"""Where subtitles are cut: words to cues, and the words of a cue to lines.
+"""Segmentation of subtitles: words to cues, and the words of a cue to lines.
 
 A cue holds words of one segment with no long pause between them. Among all ways to cut such a
 stretch that keep to the limits, the one with the least cost is taken (a shortest path): few cues,
@@ -167,10 +167,10 @@ def _ease(piece: CueWord, following: CueWord) -> float:
 
 def _end(pieces: list[CueWord], following: int, config: SubtitleConfig) -> int:
     """When a cue disappears: when it is said and read, at the latest when the next one comes."""
-    start, said = pieces[0].start, pieces[-1].end
+    start, spoken_end = pieces[0].start, pieces[-1].end
     characters = sum(len(piece.text) + 1 for piece in pieces) - 1
     needed = max(config.min_seconds, characters / config.chars_per_second)
-    wanted = max(said, start + math.ceil(1000 * needed))
+    wanted = max(spoken_end, start + math.ceil(1000 * needed))
     latest = min(following, start + max(1, math.floor(1000 * config.max_seconds)))
     return min(wanted, latest)
 

@@ -1,4 +1,4 @@
-"""What a stream says, as events: one JSON object a line."""
+"""Updates of a stream as events: one JSON object a line."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class StreamEvents:
     """
 
     def __init__(self) -> None:
-        self._shown = ("", 0)
+        self._last = ("", 0)
 
     def lines(self, update: StreamUpdate) -> Iterator[str]:
         """The lines of one update."""
         lag = round(update.lag, 3)
         for segment in update.final:
-            self._shown = ("", 0)
+            self._last = ("", 0)
             yield _line({"type": "final", **segment_values(segment), "lag": lag})
         partial = update.partial
-        shown = (partial.text, update.stable) if partial else ("", 0)
-        if shown != self._shown:
-            self._shown = shown
-            text, stable = shown
+        last = (partial.text, update.stable) if partial else ("", 0)
+        if last != self._last:
+            self._last = last
+            text, stable = last
             values: dict[str, Any] = {"type": "partial"}
             if partial:
                 values |= {"start": round(partial.start, 3), "end": round(partial.end, 3)}

@@ -1,4 +1,4 @@
-"""JSON: everything that is known about a transcript, as one object."""
+"""JSON: a transcript with all its values, as one object."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
     }
 
 
-def _on_one_line(found: re.Match[str]) -> str:
-    return "[" + " ".join(found[0][1:-1].split()) + "]"
+def _on_one_line(match: re.Match[str]) -> str:
+    return "[" + " ".join(match[0][1:-1].split()) + "]"
 
 
 def segment_values(segment: Segment) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What may be asked of the formats."""
+"""Options of the output formats."""
 
 from __future__ import annotations
 

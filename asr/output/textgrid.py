@@ -44,14 +44,14 @@ def _intervals(parts: Sequence[Segment | Word]) -> list[Interval]:
 
 def _without_gaps(intervals: list[Interval], length: int) -> list[Interval]:
     """The same, with empty intervals between them: those of a tier must meet."""
-    found: list[Interval] = []
+    filled: list[Interval] = []
     done = 0
     for start, end, text in intervals:
         if start > done:
-            found.append((done, start, ""))
-        found.append((start, end, text))
+            filled.append((done, start, ""))
+        filled.append((start, end, text))
         done = end
-    return found if done == length else [*found, (done, length, "")]
+    return filled if done == length else [*filled, (done, length, "")]
 
 
 def _tier(number: int, name: str, intervals: list[Interval], length: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Times in whole milliseconds, which is what files hold, and words that all have times."""
+"""Rounding of times to whole milliseconds, and times for words that have none."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def words_with_times(segment: Segment) -> tuple[Word, ...]:
         return segment.words
     texts = segment.text.split()
     total = sum(len(text) + 1 for text in texts)
-    found, done = [], 0
+    words, done = [], 0
     seconds = segment.end - segment.start
     for text in texts:
         start = segment.start + seconds * done / total
         done += len(text) + 1
-        found.append(Word(text, start, segment.start + seconds * done / total))
-    return tuple(found)
+        words.append(Word(text, start, segment.start + seconds * done / total))
+    return tuple(words)
 
 
 def one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""WebVTT: subtitles for the web, with the word that is being said underlined where that is asked.
+"""WebVTT: subtitles for the web, on request with the spoken word underlined.
 
 Written here for the reasons in srt.py, and because pysubs2 escapes nothing.
 """
@@ -21,13 +21,13 @@ def as_vtt(transcript: Transcript, options: OutputOptions) -> str:
     browsers and players show that as it is. The format's time tags within a cue need a style sheet
     to be seen, and many players pass over them.
     """
-    found: list[str] = []
+    blocks: list[str] = []
     for cue in cues(transcript, options.subtitles):
         if options.subtitles.highlight_words:
-            found += _word_by_word(cue)
+            blocks += _word_by_word(cue)
         else:
-            found.append(_cue(cue.start, cue.end, cue, None))
-    return "WEBVTT\n\n" + "".join(found)
+            blocks.append(_cue(cue.start, cue.end, cue, None))
+    return "WEBVTT\n\n" + "".join(blocks)
 
 
 def _word_by_word(cue: Cue) -> Iterator[str]:
@@ -38,12 +38,12 @@ def _word_by_word(cue: Cue) -> Iterator[str]:
         yield _cue(start, end, cue, piece)
 
 
-def _cue(start: int, end: int, cue: Cue, said: CueWord | None) -> str:
-    lines = (" ".join(_marked(piece, piece is said) for piece in line) for line in cue.lines)
+def _cue(start: int, end: int, cue: Cue, current: CueWord | None) -> str:
+    lines = (" ".join(_marked(piece, piece is current) for piece in line) for line in cue.lines)
     text = "".join(f"{line}\n" for line in lines)
     return f"{time_stamp(start, '.')} --> {time_stamp(end, '.')}\n{text}\n"
 
 
-def _marked(piece: CueWord, said: bool) -> str:
+def _marked(piece: CueWord, current: bool) -> str:
     text = html.escape(piece.text, quote=False)
-    return f"<u>{text}</u>" if said else text
+    return f"<u>{text}</u>" if current else text

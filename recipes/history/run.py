@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from asr.atomic import write_atomic
 from asr.cli.console import DONE, INTERRUPTED
-from asr.cli.interrupts import interruptible, no_more_interrupts
 from asr.config import Config, parse, read_yaml
+from asr.interrupts import ignore_interrupts, interruptible
 from recipes.history.report import BEAM, SYSTEMS, Result, write_results
 
 HERE = Path(__file__).parent
@@ -130,5 +130,5 @@ def run(
 
 if __name__ == "__main__":
     status = main()
-    no_more_interrupts()
+    ignore_interrupts()
     sys.exit(status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -14,8 +13,8 @@ import pytest
 import soundfile
 
 from asr.audio import load_audio, open_audio
-from asr.audio.interrupts import interrupts_wait
 from asr.audio.sndfile_decoder import SndfileDecoder
+from asr.interrupts import SIGNALS, handle_signals
 from tests.audio.made import RATE, example
 
 
@@ -23,14 +22,13 @@ class _Stopped(Exception):
     pass
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])
+@pytest.fixture(params=SIGNALS)
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise _Stopped
 
-    before = signal.signal(request.param, stop)
-    yield request.param
-    assert signal.signal(request.param, before) is stop
+    with handle_signals(stop):
+        yield request.param
 
 
 class _InterruptingFile:
@@ -112,41 +110,3 @@ def test_an_interrupt_between_two_readings_closes_the_file(
         open_audio(path, RATE)
     assert files
     assert all(file.closed for file in files)
-
-
-def test_an_interrupt_comes_when_the_block_has_ended(number: int) -> None:
-    seen = []
-    with pytest.raises(_Stopped), interrupts_wait():  # noqa: PT012 - what comes after counts
-        signal.raise_signal(number)
-        seen.append("the end of the block")
-    assert seen
-
-
-def test_handlers_are_put_back_after_an_error(number: int) -> None:
-    with pytest.raises(ZeroDivisionError), interrupts_wait():
-        _ = 1 / 0
-    with pytest.raises(_Stopped):
-        signal.raise_signal(number)
-
-
-def test_ignored_signals_stay_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interrupts_wait():
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_other_threads_change_no_handlers() -> None:
-    before, seen = signal.getsignal(signal.SIGINT), []
-
-    def look() -> None:
-        with interrupts_wait():
-            seen.append(signal.getsignal(signal.SIGINT))
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    assert seen == [before]

@@ -71,7 +71,7 @@ def test_a19_interrupted_in_the_middle_of_a_folder(
         program, "transcribe", "-m", tiny_model, folder, *options, "--batch-seconds", "0.5"
     )
     deadline = time.monotonic() + 120
-    while not mark.exists() and time.monotonic() < deadline:
+    while not mark.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(how)
     _, err = process.communicate(timeout=60)

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from asr.cli.info import _written
-from asr.folders import SHIPPED
+from asr.lm.folder import LMFolderConfig, save_lm_folder
+from asr.lm.ngram import NGramConfig
+from asr.text import load_tokenizer
 from tests.cli.conftest import Run
+from tests.lm.made import ngram
 from tests.transcribe.small import saved
 
 
@@ -71,17 +74,31 @@ def test_the_model_that_ships_tells_what_it_can_do(run: Run) -> None:
     assert found["language model"].startswith("ngram2 (ngram, ")
 
 
-def test_a_language_model(run: Run, tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED / "lm", run_folder := tmp_path / "run" / "lm")
+def test_a_language_model(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    config = LMFolderConfig(
+        name="small",
+        vocabulary=tokenizer.size,
+        lm=NGramConfig(order=3, prune=0.0),
+        facts={"dev_perplexity_word": 241.54},
+    )
+    lm = ngram(1, tokenizer.size)
+    save_lm_folder(run_folder := tmp_path / "run" / "lm", lm, tokenizer, config)
     for folder in (run_folder, run_folder.parent):  # what asr lm -o wrote stands for its model
         printed = run("info", folder).stdout
-        assert printed.startswith("language model ngram2\n")
+        assert printed.startswith("language model small\n")
         found = rows(printed)
-        assert (found["type"], found["order"], found["labels"]) == ("ngram", "8", "256")
+        assert (found["type"], found["order"], found["labels"]) == (
+            "ngram",
+            "3",
+            str(tokenizer.size),
+        )
         assert found["dev perplexity word"] == "241.54"
     values = json.loads(run("info", run_folder, "--json").stdout)
     assert values["model"] is None
-    assert values["language_model"]["numbers"] > 8e6
+    assert values["language_model"]["numbers"] == sum(
+        weights.numel() for weights in lm.state_dict().values()
+    )
 
 
 def test_a_tokenizer(run: Run, tiny_model: Path, tmp_path: Path) -> None:

@@ -53,6 +53,38 @@ def test_an_arpa_file_is_converted(run: Run, tiny_model: Path, tmp_path: Path):
     assert again.exit_code == 2
 
 
+def test_an_ngram_model_is_exported_and_read_back(run: Run, tiny_model: Path, tmp_path: Path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"{first} {second}" for first in LINES for second in LINES))
+    counted = ["--type", "ngram", "--order", "3", "--set", "text.held_out=0.3"]
+    done = run("lm", texts, "-o", tmp_path / "ngram", "--tokenizer", tiny_model, *counted)
+    assert done.exit_code == 0, done.stderr
+    arpa, folder = tmp_path / "out.arpa", tmp_path / "ngram" / "lm"
+    done = run("lm", folder, "-o", arpa)
+    assert done.exit_code == 0, done.stderr
+    assert f"ARPA file: {arpa}" in done.stdout
+    assert "\\3-grams:" in arpa.read_text()
+    done = run("lm", arpa, "-o", tmp_path / "again", "--tokenizer", tiny_model)
+    assert done.exit_code == 0, done.stderr
+    before, after = (
+        run("lm", texts, "--measure", path).stdout for path in (folder, tmp_path / "again" / "lm")
+    )
+    assert after == before  # perplexities are printed with one decimal
+
+
+def test_what_cannot_be_exported(run: Run, tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    for arguments, message in (
+        ([tmp_path / "folder"], "no language model folder"),
+        ([tmp_path / "folder", tmp_path / "folder"], "holds one language model"),
+        ([tmp_path / "folder", "--order", "3"], "leave out --order"),
+    ):
+        done = run("lm", *arguments, "-o", tmp_path / "x.arpa")
+        assert done.exit_code == 2 or isinstance(done.exception, SystemExit)
+        assert message in done.stderr
+        assert not (tmp_path / "x.arpa").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -91,7 +91,7 @@ def test_the_device_makes_the_batches_of_the_host(place: Path, changes: dict[str
     host = heard(config_of(place, "memory", **changes), 2)
     assert [batch.ids for batch in ours] == [batch.ids for batch in host]
     for one, other in zip(ours, host, strict=True):
-        assert (one.epoch, one.index, one.cues) == (other.epoch, other.index, None)
+        assert (one.epoch, one.index, one.render_plan) == (other.epoch, other.index, None)
         assert torch.equal(one.lengths, other.lengths)
         assert one.samples.shape == other.samples.shape
         loudest = float(other.samples.abs().max())
@@ -136,9 +136,9 @@ def test_the_sound_travels_as_a_few_numbers(place: Path) -> None:
     cuts = load_corpus(config.train, config, training=True).cuts
     batch = next(iter(DeviceBatches(cuts, config, device=CPU).loader(1)))
     assert batch.samples.numel() == 0
-    assert batch.cues is not None
-    assert batch.to("cpu").cues is not None
-    assert sum(getattr(batch.cues, n).nbytes for n in ("starts", "sizes", "clips")) < 1000
+    assert batch.render_plan is not None
+    assert batch.to("cpu").render_plan is not None
+    assert sum(getattr(batch.render_plan, n).nbytes for n in ("starts", "sizes", "clips")) < 1000
 
 
 def test_what_is_computed_on_the_processor_alone_is_refused(place: Path) -> None:

@@ -1,0 +1,59 @@
+"""How long an audio file is by its header; nothing is decoded.
+
+Two readers, for two uses. libsndfile counts samples, which a manifest needs. A container (m4a, mkv,
+webm) only claims a duration, which is good enough to show progress.
+"""
+
+from __future__ import annotations
+
+import os
+
+import soundfile
+
+from asr.audio.limits import AudioLimits
+
+#: libsndfile's number of frames for a stream of unknown length is larger than this.
+_MOST_FRAMES = 1 << 40
+
+
+def exact_seconds(path: str | os.PathLike[str]) -> float | None:
+    """The length in seconds that libsndfile reads from the header (0.2 ms).
+
+    Returns:
+        None where libsndfile does not read the format, or the header leaves the length open.
+    """
+    try:
+        header = soundfile.info(os.fspath(path))
+    except (soundfile.LibsndfileError, RuntimeError):
+        return None
+    if not 0 < header.frames <= _MOST_FRAMES:
+        return None
+    return float(header.frames) / float(header.samplerate)
+
+
+def claimed_seconds(
+    path: str | os.PathLike[str], limits: AudioLimits | None = None
+) -> float | None:
+    """The length in seconds that the container claims: for progress, never for decoding.
+
+    Returns:
+        None where it claims none, or one past the `limits` (headers lie), or where it is no regular
+        file or cannot be read: whoever opens it to decode it reports why.
+    """
+    if not os.path.isfile(path):  # a named pipe gives its sound only once
+        return None
+    import av
+
+    from asr.audio.av_decoder import CONTAINERS, LIBRARY_ERRORS
+
+    try:
+        with (
+            open(path, "rb") as file,
+            av.open(
+                file, "r", metadata_errors="ignore", options={"format_whitelist": CONTAINERS}
+            ) as container,
+        ):
+            seconds = (container.duration or 0) / av.time_base
+    except LIBRARY_ERRORS:
+        return None
+    return seconds if 0 < seconds <= (limits or AudioLimits()).max_seconds else None
