@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from asr.transcribe.streams.endpoint import EndpointConfig, level_db
+from asr.transcribe.level import level_db
+from asr.transcribe.streams.endpoint import EndpointConfig
 
 #: A frame holds a period of a deep voice.
 FRAME_SECONDS = 0.04

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asr.model.folder import load_model_folder
 from asr.transcribe.recognizer import Recognizer
-from asr.transcribe.streams import state as rules
+from asr.transcribe.streams import open_segment as rules
 from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.transcribe.streams.stream import Stream, feed_many, flush_many
 from asr.types import Segment, StreamUpdate
@@ -179,7 +179,7 @@ def test_a_track_can_be_pickled_between_any_two_blocks(model: Recognizer) -> Non
     heard: list[Segment] = []
     for block in np.array_split(sound, 25):
         heard += stream.feed(block).final
-        stream._track = pickle.loads(pickle.dumps(stream._track))
+        stream._run.state = pickle.loads(pickle.dumps(stream._run.state))
     heard += stream.flush().final
     assert tuple(heard) == model.transcribe(sound, RATE, chunk_ms=160).segments
 
@@ -215,7 +215,7 @@ def test_any_rate_and_any_type_of_samples(model: Recognizer, rate: int) -> None:
 
 
 def size(stream: Stream) -> int:
-    return len(pickle.dumps(stream._track))
+    return len(pickle.dumps(stream._run.state))
 
 
 def test_silence_says_nothing_and_costs_nothing(

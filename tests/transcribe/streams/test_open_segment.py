@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.transcribe.streams.stability import label_frames, settled_labels, whole_words
+from asr.transcribe.streams.open_segment import label_frames, settled_labels, whole_words
 
 
 def begins(path: tuple[int, ...]) -> tuple[list[int], list[int]]:
