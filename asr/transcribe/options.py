@@ -69,7 +69,7 @@ class TranscribeOptions(Config):
     hotword_weight: FiniteFloat | None = Field(None, ge=0.0)
     """Added to the score for each letter of a hotword; needs `hotwords`."""
 
-    @field_validator("hotwords", mode="plain")
+    @field_validator("hotwords", mode="before")
     @classmethod
     def _plain_hotwords(cls, value: Any) -> str | tuple[str, ...] | dict[str, float] | None:
         return plain_hotwords(value)

@@ -138,6 +138,7 @@ def test_streams_with_different_settings_may_be_fed_together(
     asr.feed_many([(stream, sound) for stream in streams])
     for update, options in zip(asr.flush_many(streams), settings, strict=True):
         expected = model.transcribe(sound, RATE, **{"chunk_ms": 640, **options})  # type: ignore[arg-type]
+        assert isinstance(update, StreamUpdate)
         assert [one.text for one in update.final] == [one.text for one in expected.segments]
 
 
