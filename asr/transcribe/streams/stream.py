@@ -167,7 +167,10 @@ def flush_many(streams: Iterable[Stream]) -> list[StreamUpdate | AsrError]:
     Returns:
         for each stream its update or its error, as `feed_many` does.
     """
-    return [_known(result) for result in _advance([(one, _NOTHING) for one in streams], final=True)]
+    return [
+        _known(result)
+        for result in _advance([(stream, _NOTHING) for stream in streams], final=True)
+    ]
 
 
 def _advance(

@@ -27,7 +27,7 @@ from tests.conftest import RATE
 ENDPOINT = EndpointConfig(
     max_segment_seconds=2.0, silence_seconds=0.4, noise_seconds=0.6, lead_seconds=0.5
 )
-few = settings(max_examples=12)
+few = settings(max_examples=8)
 # Bursts and pauses: (seconds, whether there is sound).
 speech = st.lists(
     st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.9, 1.6]), st.booleans()), min_size=1, max_size=6
