@@ -33,7 +33,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from asr.model import ModelConfig, SpeechModel
     from asr.model.folder import save_model_folder
-    from asr.text import EOS, NormalizerConfig, TokenizerConfig, train_tokenizer
+    from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
+    from asr.text.special_labels import END
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     letters = ["abcdefghijklmnopqrstuvwxyz' and the rest of what people say"]
@@ -58,7 +59,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(1)
         model = SpeechModel(config, tokenizer.size)
     with torch.no_grad():
-        model.decoder.to_logits.bias[EOS] = -3.0  # random weights like to end at once
+        model.decoder.to_logits.bias[END] = -3.0  # random weights like to end at once
     save_model_folder(
         folder,
         model,

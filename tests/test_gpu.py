@@ -19,6 +19,7 @@ from asr.data.specaugment import SpecAugment
 from asr.frontend import FrontendConfig, LogMel
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
+from asr.text.special_labels import BLANK, LABELS
 from asr.train.compiling import compile_parts
 from asr.train.losses.joint import attention_loss, ctc_loss, teacher_forcing
 from asr.train.recipe import Recipe
@@ -123,12 +124,12 @@ def loss_of(model: SpeechModel, context: ChunkContext, bf16: bool) -> torch.Tens
     features, frames = model.features(samples, lengths)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         memory, frames, taps = model.encode_tapped(features, frames, context)
-        inputs, targets = teacher_forcing(tokens, token_lengths, 3)
+        inputs, targets = teacher_forcing(tokens, token_lengths, 3, labels=LABELS)
         assert model.decoder is not None
         total, _ = attention_loss(model.decoder(inputs, memory, frames), targets, 0.1)
         for heard in (memory, *taps):
             log_probs = model.ctc_log_probs(heard)
-            total = total + ctc_loss(log_probs, frames, tokens, token_lengths, True)
+            total = total + ctc_loss(log_probs, frames, tokens, token_lengths, BLANK, True)
     return total
 
 
@@ -142,7 +143,9 @@ def test_the_search_finds_what_it_finds_on_the_processor() -> None:
             features, frames = model.features(samples.to(device), lengths.to(device))
             memory, frames = model.encode(features, frames)
             config = SearchConfig(beam=4, ctc_weight=0.3)
-            best = search(joint_scorers(model, config.ctc_weight), memory, frames, config)
+            best = search(
+                joint_scorers(model, LABELS, config.ctc_weight), memory, frames, LABELS, config
+            )
         return [hypotheses[0].tokens for hypotheses in best]
 
     here = found(torch.device("cpu"))

@@ -6,7 +6,7 @@
 
 The setting is the memory of 15 s of speech (374 x 256, random), a decoder of 6 layers x 256 with
 feed-forward 2048, 1000 tokens, beam 10, CTC weight 0.3, one thread, fp32, random weights. The
-hypotheses are made to have 60 labels: the bias of EOS is -1e4 and the length is limited.
+hypotheses are made to have 60 labels: the bias of the end is -1e4 and the length is limited.
 
 With --espnet the runs alternate with runs of ESPnet's BatchBeamSearch (label-synchronous, CTC
 prefix scores, a pre-beam of 1.5 beams as here) on the same memory, in a process of its own with
@@ -85,20 +85,20 @@ class Ours:
 
         from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
         from asr.search import SearchConfig, joint_scorers
-        from asr.text import EOS
+        from asr.text import special_labels
 
         torch.set_num_threads(1)
         torch.manual_seed(1)
         config = TransformerDecoderConfig(layers=LAYERS, dim=DIM, heads=HEADS, ff=FF)
         decoder = TransformerDecoder(config, VOCABULARY, DIM).eval()
-        decoder.to_logits.bias.data[EOS] = -1e4
+        decoder.to_logits.bias.data[special_labels.END] = -1e4
         head = torch.nn.Linear(DIM, VOCABULARY)
         model = SimpleNamespace(
             decoder=decoder, ctc_log_probs=lambda memory: head(memory).log_softmax(-1)
         )
         self.memory = torch.randn(batch, FRAMES, DIM)
         self.config = SearchConfig(beam=BEAM, ctc_weight=CTC_WEIGHT, max_labels=LABELS)
-        self.scorers = joint_scorers(model, CTC_WEIGHT)
+        self.scorers = joint_scorers(model, special_labels.LABELS, CTC_WEIGHT)
 
     def together(self) -> Run:
         """One search over all utterances."""
@@ -112,10 +112,11 @@ class Ours:
         import torch
 
         from asr.search import search
+        from asr.text import special_labels
 
         memory = self.memory[first:last]
         lengths = torch.full((len(memory),), FRAMES)
-        found = search(self.scorers, memory, lengths, self.config)
+        found = search(self.scorers, memory, lengths, special_labels.LABELS, self.config)
         return max(len(hypotheses[0].tokens) for hypotheses in found)
 
 

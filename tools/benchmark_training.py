@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from asr.model import ModelConfig, SpeechModel
+from asr.text.special_labels import LABELS
 from asr.train.losses.joint import attention_loss, ctc_loss, teacher_forcing
 from asr.train.recipe import load_recipe
 
@@ -57,10 +58,11 @@ def main() -> None:
         features, frames = model.features(samples, lengths)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             memory, frames = model.encode(features, frames)
-            inputs, targets = teacher_forcing(tokens, token_lengths, args.rows)
+            inputs, targets = teacher_forcing(tokens, token_lengths, args.rows, LABELS)
             assert model.decoder is not None
             attention, _ = attention_loss(model.decoder(inputs, memory, frames), targets, 0.1)
-            ctc = ctc_loss(model.ctc_log_probs(memory), frames, tokens, token_lengths, True)
+            blank, log_probs = LABELS.ctc_blank, model.ctc_log_probs(memory)
+            ctc = ctc_loss(log_probs, frames, tokens, token_lengths, blank, True)
         (0.3 * ctc + 0.7 * attention).div(tokens.numel()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()

@@ -113,14 +113,15 @@ def measure(
     config = recognizer.search.model_copy(update={"hotword_weight": weight})
     tree = phrase_tree(hotwords, recognizer.loaded) if weight and hotwords else None
     lm = recognizer.lm.lm if recognizer.lm is not None else None
+    labels = recognizer.tokenizer.labels
     total, known, begin = Found(), set(hotwords), time.process_time()
     with torch.inference_mode():
         for batch in batches(encoded, 1500):
             memory = pad_sequence([one.memory for one in batch], batch_first=True)
             lengths = torch.tensor([len(one.memory) for one in batch], device=memory.device)
-            scorers = all_scorers(recognizer.model, config, lm, tree)
+            scorers = all_scorers(recognizer.model, labels, config, lm, tree)
             for one, [best, *_] in zip(
-                batch, search(scorers, memory, lengths, config), strict=True
+                batch, search(scorers, memory, lengths, labels, config), strict=True
             ):
                 text = recognizer.tokenizer.decode(best.tokens)
                 total += compared(one.reference, text, rare, known)

@@ -88,10 +88,11 @@ def told(
 ) -> Iterator[Sequence[Word]]:
     """The words of each row, as if the model had recognised them all."""
     clock = WordTimer.of(model.model, model.tokenizer.decode)
+    blank = model.tokenizer.labels.ctc_blank
     for one in joined:
         labels = tuple(model.tokenizer.encode(" ".join(text for text, _, _ in one.words)))
         best = Hypothesis(
-            labels, 0.0, {}, tuple(align(posteriors(model, one.sound, chunk), labels))
+            labels, 0.0, {}, tuple(align(posteriors(model, one.sound, chunk), labels, blank))
         )
         yield clock.words(best, clock.levels(one.sound), 0.0, (0.0, len(one.sound) / clock.rate))
 

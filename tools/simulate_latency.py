@@ -82,7 +82,7 @@ def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[S
         sound = np.concatenate([sound, room_tone(sound, TAIL_SECONDS, rate, random)])
         text = normalize(utterance.text)
         labels = tuple(model.tokenizer.encode(text))
-        spans = align(posteriors(model, sound, None), labels)
+        spans = align(posteriors(model, sound, None), labels, model.tokenizer.labels.ctc_blank)
         best = Hypothesis(labels, 0.0, {}, tuple(spans))
         words = clock.words(best, clock.levels(sound), 0.0, (0.0, len(sound) / rate))
         yield Spoken(sound, text, words)

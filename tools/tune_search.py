@@ -134,12 +134,15 @@ def measure(
     """Searches all utterances and counts word errors."""
     normalize = TextNormalizer(recognizer.config.normalizer)
     lm = recognizer.lm.lm if recognizer.lm is not None else None
+    labels = recognizer.tokenizer.labels
     scored = []
     for batch in batches(encoded, frames):
         memory = pad_sequence([one.memory for one in batch], batch_first=True)
         lengths = torch.tensor([len(one.memory) for one in batch], device=memory.device)
-        scorers = all_scorers(recognizer.model, config, lm)
-        for one, [best] in zip(batch, search(scorers, memory, lengths, config), strict=True):
+        scorers = all_scorers(recognizer.model, labels, config, lm)
+        for one, [best] in zip(
+            batch, search(scorers, memory, lengths, labels, config), strict=True
+        ):
             text = normalize(recognizer.tokenizer.decode(best.tokens))
             scored.append(score(one.id, one.reference, text))
     return total(one.words for one in scored)

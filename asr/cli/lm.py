@@ -207,7 +207,8 @@ def _measured(folder: Path, texts: tuple[Path, ...]) -> str:
     loaded = load_lm_folder(folder)
     normalize = TextNormalizer(loaded.config.normalizer)
     corpus = encoded_files(texts, normalize, loaded.tokenizer)
-    return f"{perplexity(loaded.lm, corpus.texts(), int(corpus.words.sum()))}\n"
+    words, end = int(corpus.words.sum()), loaded.tokenizer.labels.end
+    return f"{perplexity(loaded.lm, corpus.texts(), words, end)}\n"
 
 
 def _is_arpa(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,10 @@ def tokenizer_summary(folder: Path) -> dict[str, Any]:
         ModelError: it is damaged.
     """
     from asr.text import load_tokenizer
-    from asr.text.tokenizer import EOS
 
     tokenizer = load_tokenizer(folder)
-    first = range(EOS + 1, min(tokenizer.size, EOS + 21))
+    forbidden = tokenizer.labels.forbidden
+    first = islice((n for n in range(tokenizer.size) if n not in forbidden), 20)
     return {
         "folder": str(folder),
         "type": "characters" if (folder / TOKENIZERS[1]).is_file() else "pieces",

@@ -16,7 +16,6 @@ from asr.data.batches import BatchPlan, Item
 from asr.data.samples import cut_samples
 from asr.data.utterance import text_of
 from asr.errors import AudioError
-from asr.text import BLANK
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
@@ -156,7 +155,7 @@ class SpeechDataset(Dataset[Batch]):
         lengths = torch.zeros(plan.rows, dtype=torch.int64)
         lengths[: len(rows)] = torch.tensor([len(row) for row in rows])
         width = max(-(-int(lengths.max()) // TOKEN_STEP) * TOKEN_STEP, TOKEN_STEP)
-        padded = torch.full((plan.rows, width), BLANK)  # which no text contains
+        padded = torch.zeros(plan.rows, width, dtype=torch.int64)  # padding is not read
         for row, target in zip(rows, padded, strict=False):
             target[: len(row)] = row
         return padded, lengths

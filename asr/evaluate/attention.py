@@ -14,7 +14,6 @@ from asr.atomic import atomic_file
 from asr.audio import Audio, from_samples
 from asr.errors import ModelError
 from asr.model.attention_shape import AttentionShape, attention_shape
-from asr.text import EOS
 from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer
 
@@ -62,8 +61,10 @@ def look(
         samples = torch.from_numpy(audio.samples[first:last].copy())[None].to(device)
         lengths = torch.tensor([samples.shape[1]], device=device)
         memory, frames = model.encode(*model.features(samples, lengths))
-        tokens = torch.tensor([[EOS, *segment.tokens]], device=device)
+        start = recognizer.tokenizer.labels.start
+        tokens = torch.tensor([[*start, *segment.tokens]], device=device)
         weights = model.decoder.attention(tokens, memory, frames)[0].float().cpu()
+        weights = weights[:, :, len(start) - 1 :]
         labels = (*(recognizer.tokenizer.piece(token) for token in segment.tokens), "<eos>")
         found.append(Looked(segment.start, segment.end, labels, weights))
     return found

@@ -19,12 +19,13 @@ import torch
 from asr.atomic import atomic_file
 from asr.errors import ModelError
 from asr.lm.ngram import NGram
-from asr.text import EOS, UNK, Tokenizer
-from asr.text.tokenizer import BLANK
+from asr.text import Labels, Tokenizer
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 #: What stands for log 0 in files (the probability of <s>, which is never foretold).
 _NEVER = -99.0
+#: Stands for <unk> in a file, where the tokenizer has no such label.
+_NO_LABEL = -1
 
 #: An n-gram's labels: its log probability and its backoff, natural logarithms.
 Entries = dict[tuple[int, ...], tuple[float, float]]
@@ -38,32 +39,34 @@ def read_arpa(path: Path, tokenizer: Tokenizer) -> NGram:
     Raises:
         ModelError: it cannot be read, is no ARPA file, or has words that are no pieces.
     """
+    special = tokenizer.labels
+    unknown = _NO_LABEL if special.unknown is None else special.unknown
     labels = {tokenizer.piece(label): label for label in range(tokenizer.size)}
-    labels |= {"<s>": EOS, "</s>": EOS, "<unk>": UNK, "<UNK>": UNK}
+    labels |= {"<s>": special.end, "</s>": special.end, "<unk>": unknown, "<UNK>": unknown}
     entries: Entries = {}
     try:
         with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8") as lines:
             for number, order, line in _sections(lines):
                 try:
-                    _enter(entries, line, order, labels)
+                    _enter(entries, line, order, labels, special.end)
                 except (ValueError, KeyError) as error:
                     raise ModelError(
                         f"{path}, line {number}: {_reason(error)}; an ARPA file is needed, over "
                         "the pieces of the tokenizer"
                     ) from None
     except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise ModelError(f"{path}: cannot be read as an ARPA file: {said}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot be read as an ARPA file: {reason}") from None
     if not entries:
         raise ModelError(f"{path}: no ARPA file: it has no n-grams")
     for gram in entries:
         if gram[:-1] and gram[:-1] not in entries:
-            pieces = " ".join(map(tokenizer.piece, gram))
+            pieces = " ".join("<unk>" if n == _NO_LABEL else tokenizer.piece(n) for n in gram)
             raise ModelError(
                 f"{path}: has the n-gram '{pieces}', but not its beginning without the last word; "
                 "the file is damaged: write it again"
             )
-    return _tree(entries, tokenizer.size)
+    return _tree(entries, tokenizer.size, special)
 
 
 def write_arpa(ngram: NGram, tokenizer: Tokenizer, path: Path) -> None:
@@ -82,7 +85,7 @@ def write_arpa(ngram: NGram, tokenizer: Tokenizer, path: Path) -> None:
         for n, (start, end) in enumerate(pairwise(levels[1:]), start=1):
             file.write(f"\n\\{n}-grams:\n".encode())
             if n == 1:
-                file.write(f"{_NEVER}\t<s>\t{written.backoff(EOS)}\n".encode())
+                file.write(f"{_NEVER}\t<s>\t{written.backoff(written.start)}\n".encode())
             for node in range(start, end):
                 file.write(f"{written.line(node)}\n".encode())
         file.write(b"\n\\end\\\n")
@@ -96,13 +99,16 @@ class _Written:
         self.log_probs = ngram.log_probs.tolist()
         self.backoffs = ngram.backoffs.tolist()
         self.pieces = [tokenizer.piece(label) for label in range(tokenizer.size)]
+        self.end = tokenizer.labels.end
+        self.start = self.words.index(self.end, 1)  # the node of <s>, which is that of </s>
 
     def line(self, node: int) -> str:
         """The n-gram of a node, with its logarithms to base 10."""
-        last = "</s>" if self.words[node] == EOS else self.pieces[self.words[node]]
+        last = "</s>" if self.words[node] == self.end else self.pieces[self.words[node]]
         before, words = self.parents[node], [last]
         while before:
-            words.append("<s>" if self.words[before] == EOS else self.pieces[self.words[before]])
+            word = self.words[before]
+            words.append("<s>" if word == self.end else self.pieces[word])
             before = self.parents[before]
         text = f"{self.log_probs[node] / math.log(10):.6f}\t{' '.join(reversed(words))}"
         end = last == "</s>" or not self.backoffs[node]
@@ -123,7 +129,7 @@ def _sections(lines: IO[str]) -> Iterator[tuple[int, int, str]]:
             yield number, order, text
 
 
-def _enter(entries: Entries, line: str, order: int, labels: Mapping[str, int]) -> None:
+def _enter(entries: Entries, line: str, order: int, labels: Mapping[str, int], end: int) -> None:
     """Adds the n-gram of a line. <s> and </s> are one label: start first, end last."""
     fields = line.split()
     if len(fields) not in (order + 1, order + 2):
@@ -131,7 +137,7 @@ def _enter(entries: Entries, line: str, order: int, labels: Mapping[str, int]) -
     log_prob = float(fields[0]) * math.log(10)
     backoff = float(fields[order + 1]) * math.log(10) if len(fields) == order + 2 else 0.0
     gram = tuple(labels[word] for word in fields[1 : order + 1])
-    if order == 1 and gram == (EOS,) and gram in entries:
+    if order == 1 and gram == (end,) and gram in entries:
         probability, weight = entries[gram]
         kept = (log_prob, weight) if fields[1] == "</s>" else (probability, backoff)
         entries[gram] = kept
@@ -139,13 +145,15 @@ def _enter(entries: Entries, line: str, order: int, labels: Mapping[str, int]) -
     entries[gram] = (log_prob, backoff)
 
 
-def _tree(entries: Entries, size: int) -> NGram:
-    """Nodes in order; what is missing between the root and an n-gram is backed off to."""
+def _tree(entries: Entries, size: int, labels: Labels) -> NGram:
+    """Nodes in order; labels that have no n-gram of their own get one."""
     singles = [p for gram, (p, _) in entries.items() if len(gram) == 1 and p > -200]
-    rarest = entries.get((UNK,), (min(singles, default=-20.0), 0.0))[0]
-    for label in range(BLANK + 1, size):
+    unknown = _NO_LABEL if labels.unknown is None else labels.unknown
+    rarest = entries.get((unknown,), (min(singles, default=-20.0), 0.0))[0]
+    for label in range(size):
         entries.setdefault((label,), (rarest, 0.0))
-    entries.pop((BLANK,), None)
+    without = {_NO_LABEL, labels.blank}
+    entries = {gram: value for gram, value in entries.items() if without.isdisjoint(gram)}
     grams = sorted(entries, key=lambda gram: (len(gram), gram))
     numbers = {gram: place for place, gram in enumerate(grams, start=1)}
     parents = torch.tensor([numbers.get(gram[:-1], 0) for gram in grams])

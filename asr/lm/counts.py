@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.text import EOS
-
 
 @dataclass(frozen=True)
 class NGramOrder:
@@ -27,13 +25,13 @@ class NGramOrder:
     adjusted: np.ndarray  # (n,) int32, how many labels it is seen behind; counts where none can be
 
 
-def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[NGramOrder]:
-    """The n-grams of orders 1 to `order` of texts of labels, each started and ended by EOS.
+def count(texts: Sequence[np.ndarray], vocabulary: int, order: int, end: int) -> list[NGramOrder]:
+    """The n-grams of orders 1 to `order` of texts of labels, each started and ended by `end`.
 
-    The start of a text is no event: EOS is counted where it ends one. Levels without n-grams
+    The start of a text is no event: `end` is counted where it ends one. Levels without n-grams
     (texts shorter than the order) are left out.
     """
-    tokens, left = _joined(texts)
+    tokens, left = _joined(texts, end)
     nodes = tokens.copy()  # the n-gram that begins at each place
     ends = np.ones(len(tokens), dtype=bool)
     ends[0] = False
@@ -48,12 +46,12 @@ def count(texts: Sequence[np.ndarray], vocabulary: int, order: int) -> list[NGra
         if not len(starts):
             break
         keys = nodes[starts] * vocabulary + tokens[starts + length - 1]
-        found, first, inverse, times = np.unique(
+        grams, first, inverse, times = np.unique(
             keys, return_index=True, return_inverse=True, return_counts=True
         )
         suffixes = nodes[starts[first] + 1].astype(np.int32)
         levels[-1] = _adjusted(levels[-1], suffixes)
-        parents, words = (part.astype(np.int32) for part in np.divmod(found, vocabulary))
+        parents, words = (part.astype(np.int32) for part in np.divmod(grams, vocabulary))
         times = times.astype(np.int32)
         levels.append(NGramOrder(parents, words, suffixes, times, times))
         nodes[starts] = inverse
@@ -70,12 +68,12 @@ def _adjusted(level: NGramOrder, suffixes: np.ndarray) -> NGramOrder:
     return NGramOrder(level.parents, level.words, level.suffixes, level.counts, before)
 
 
-def _joined(texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _joined(texts: Sequence[np.ndarray], end: int) -> tuple[np.ndarray, np.ndarray]:
     """All labels in a row (T,), and how many of its text are left from each on, itself counted."""
     lengths = np.array([len(text) + 2 for text in texts], dtype=np.int64)
-    ends = lengths.cumsum()
-    tokens = np.full(int(ends[-1]) if len(ends) else 0, EOS, dtype=np.int64)
-    for text, end in zip(texts, ends, strict=True):
-        tokens[end - 1 - len(text) : end - 1] = text
-    left = np.repeat(ends, lengths) - np.arange(len(tokens))
+    stops = lengths.cumsum()
+    tokens = np.full(int(stops[-1]) if len(stops) else 0, end, dtype=np.int64)
+    for text, stop in zip(texts, stops, strict=True):
+        tokens[stop - 1 - len(text) : stop - 1] = text
+    left = np.repeat(stops, lengths) - np.arange(len(tokens))
     return tokens, left

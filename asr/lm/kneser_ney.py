@@ -21,11 +21,13 @@ from asr.errors import ManifestError
 from asr.lm.counts import NGramOrder, count
 from asr.lm.ngram import NGram
 from asr.lm.pruning import pruned
-from asr.text import BLANK
+from asr.text import Labels
 
 
-def estimate(texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: float = 0.0) -> NGram:
-    """A model of texts of labels (without EOS).
+def estimate(
+    texts: Sequence[np.ndarray], vocabulary: int, labels: Labels, order: int, prune: float = 0.0
+) -> NGram:
+    """A model of texts of labels (without the end), which never hold `labels.blank`.
 
     Args:
         order: the longest n-grams; they may turn out shorter where texts are.
@@ -36,28 +38,27 @@ def estimate(texts: Sequence[np.ndarray], vocabulary: int, order: int, prune: fl
     """
     if not len(texts):
         raise ManifestError("language model: there is no text to count n-grams in")
-    levels = count(texts, vocabulary, order)
-    estimates = kneser_ney(levels)
+    levels = count(texts, vocabulary, order, labels.end)
+    estimates = kneser_ney(levels, labels.blank)
     kept = pruned(levels, estimates, prune)
-    return tree(levels, estimates, kept, vocabulary)
+    return tree(levels, estimates, kept, vocabulary, labels.blank)
 
 
-def kneser_ney(levels: Sequence[NGramOrder]) -> list[np.ndarray]:
+def kneser_ney(levels: Sequence[NGramOrder], blank: int | None) -> list[np.ndarray]:
     """The probabilities (n,) float64 of all n-grams of all levels."""
-    size = len(levels[0].words)
-    lower = np.full(size, 1 / (size - 1))  # every label but BLANK is possible
-    lower[BLANK] = 0.0
-    found: list[np.ndarray] = []
+    possible = _not_blank(len(levels[0].words), blank)
+    lower = possible / possible.sum()
+    estimates: list[np.ndarray] = []
     for place, level in enumerate(levels):
         contexts = len(levels[place - 1].words) if place else 1
         discounts = _discounts(level.adjusted)[np.minimum(level.adjusted, 3)]
         totals = np.bincount(level.parents, level.adjusted, contexts)
         freed = np.bincount(level.parents, discounts, contexts)
         weights = np.divide(freed, totals, out=np.ones(contexts), where=totals > 0)
-        below = found[-1][level.suffixes] if place else lower
+        below = estimates[-1][level.suffixes] if place else lower
         kept = (level.adjusted - discounts) / np.maximum(totals, 1)[level.parents]
-        found.append(kept + weights[level.parents] * below)
-    return found
+        estimates.append(kept + weights[level.parents] * below)
+    return estimates
 
 
 def tree(
@@ -65,16 +66,19 @@ def tree(
     estimates: Sequence[np.ndarray],
     kept: Sequence[np.ndarray],
     size: int,
+    blank: int | None,
 ) -> NGram:
     """The model of the `kept` n-grams (masks), with backoffs that make it add up to 1."""
-    numbers = np.arange(size)  # the nodes of the labels; BLANK has none
-    parents, words = [np.zeros(size - 1, dtype=np.int64)], [np.arange(1, size)]
-    probs = [estimates[0][1:]]
-    filled = size
-    for level, one, mask in zip(levels[1:], estimates[1:], kept[1:], strict=True):
+    possible = _not_blank(size, blank)
+    numbers = possible.cumsum() * possible  # the nodes of the labels; blank has none
+    words = [possible.nonzero()[0]]
+    parents = [np.zeros(len(words[0]), dtype=np.int64)]
+    probs = [estimates[0][possible]]
+    filled = len(words[0]) + 1
+    for level, estimate_of_level, mask in zip(levels[1:], estimates[1:], kept[1:], strict=True):
         parents.append(numbers[level.parents[mask]])
         words.append(level.words[mask])
-        probs.append(one[mask])
+        probs.append(estimate_of_level[mask])
         numbers = np.zeros(len(level.words), dtype=np.int64)
         numbers[mask] = np.arange(filled, filled + len(words[-1]))
         filled += len(words[-1])
@@ -108,6 +112,14 @@ def _renew_backoffs(ngram: NGram) -> None:
         ngram.backoffs[contexts] = ratio.log().float()[contexts - low]
 
 
+def _not_blank(size: int, blank: int | None) -> np.ndarray:
+    """A mask (size,) of the labels that a text may hold."""
+    possible = np.ones(size, dtype=bool)
+    if blank is not None:
+        possible[blank] = False
+    return possible
+
+
 def _discounts(adjusted: np.ndarray) -> np.ndarray:
     """What is taken from n-grams seen 0, 1, 2, 3 or more times."""
     one, two, three, four = (float((adjusted == times).sum()) for times in (1, 2, 3, 4))
@@ -115,6 +127,6 @@ def _discounts(adjusted: np.ndarray) -> np.ndarray:
     if not (one and two and three):
         return usual  # a text too short to tell
     common = one / (one + 2 * two)
-    told = np.array([1 - 2 * common * two / one, 2 - 3 * common * three / two])
-    told = np.array([0.0, *told, 3 - 4 * common * four / three])
-    return np.where((told >= 0) & (told <= np.arange(4)), told, usual)
+    discounts = np.array([1 - 2 * common * two / one, 2 - 3 * common * three / two])
+    discounts = np.array([0.0, *discounts, 3 - 4 * common * four / three])
+    return np.where((discounts >= 0) & (discounts <= np.arange(4)), discounts, usual)

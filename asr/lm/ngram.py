@@ -5,8 +5,8 @@
 
 N-grams are the nodes of a tree: the root is the empty one (node 0), the node of h w is a child of
 that of h. Nodes are numbered by level, then parent, then label, so `parent * V + label` grows with
-the number and a child is found by binary search. EOS as the first label of an n-gram is the start
-of a text, as the last one its end; the node (EOS) holds the probability of the end and the
+the number and a child is found by binary search. The end label as the first one of an n-gram is the
+start of a text, as the last one its end; its own node holds the probability of the end and the
 backoff behind the start.
 """
 
@@ -23,7 +23,6 @@ from asr.config import TypedConfig
 from asr.errors import ModelError
 from asr.lm.protocol import LanguageModel
 from asr.model.states import per_row
-from asr.text import BLANK
 
 
 class NGramConfig(TypedConfig):
@@ -42,8 +41,8 @@ class NGram(LanguageModel):
     """A back-off n-gram model. Its state is a node for each row (N,): what it remembers.
 
     Args:
-        parents, words: (nodes,) of all n-grams, without the root, in the order told above. Every
-            label but BLANK is a child of the root.
+        parents, words: (nodes,) of all n-grams, without the root, in the order above. Every
+            label is a child of the root, but for at most one that no text holds: CTC's blank.
         log_probs, backoffs: (nodes,) natural logarithms.
 
     Raises:
@@ -55,6 +54,7 @@ class NGram(LanguageModel):
     log_probs: Tensor
     backoffs: Tensor
     _keys: Tensor
+    _unigrams: Tensor  # (V,) log p of each label behind nothing known, -inf for blank
     _first: Tensor  # (nodes + 2,) the first child of each node, counted without the root
     _suffix: Tensor  # (nodes + 1,) the longest shorter n-gram that ends in the same way
     _context: Tensor  # (nodes + 1,) the longest one of these from which more is known
@@ -66,10 +66,12 @@ class NGram(LanguageModel):
         self.vocabulary = vocabulary
         nodes = len(parents)
         keys = parents.long() * vocabulary + words.long()
-        known = torch.arange(1, vocabulary)  # all labels but BLANK, which is 0
+        # Keys that rise are different, so the root's children are all labels if there are so many.
+        children = int((keys < vocabulary).sum())
         if (
             {len(words), len(log_probs), len(backoffs)} != {nodes}
-            or not torch.equal(words[: vocabulary - 1].long(), known)
+            or children not in (vocabulary, vocabulary - 1)
+            or bool((words.long() < 0).any() | (words.long() >= vocabulary).any())
             or bool((keys[1:] <= keys[:-1]).any())
             or bool((parents.long() > torch.arange(nodes)).any())
         ):
@@ -78,6 +80,9 @@ class NGram(LanguageModel):
         self.register_buffer("words", words.to(torch.int32))
         self.register_buffer("log_probs", _with_root(log_probs.float(), -torch.inf))
         self.register_buffer("backoffs", _with_root(backoffs.float(), 0.0))
+        unigrams = torch.full((vocabulary,), -torch.inf)
+        unigrams[words[:children].long()] = log_probs[:children].float()
+        self.register_buffer("_unigrams", unigrams, persistent=False)
         bounds = torch.arange(nodes + 2) * vocabulary
         self.register_buffer("_keys", keys, persistent=False)
         self.register_buffer("_first", torch.searchsorted(keys, bounds), persistent=False)
@@ -96,14 +101,14 @@ class NGram(LanguageModel):
 
     def prime(self, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """See `LanguageModel.prime`."""
-        state, behind, said = self.initial_state(len(tokens)), None, []
+        state, behind, rows = self.initial_state(len(tokens)), None, []
         counts = per_row(counts, tokens)
         for place, column in enumerate(tokens.unbind(1)):
             log_probs, state = self.step(column, state)
-            said.append(log_probs)
+            rows.append(log_probs)
             behind = state if behind is None else torch.where(place < counts, state, behind)
         assert behind is not None
-        return torch.stack(said, 1), behind
+        return torch.stack(rows, 1), behind
 
     def reorder(self, state: Tensor, parents: Tensor) -> Tensor:
         """See `LanguageModel.reorder`."""
@@ -114,13 +119,13 @@ class NGram(LanguageModel):
         total = torch.zeros(len(state), device=state.device)
         left = torch.ones_like(state, dtype=torch.bool)
         while bool(left.any()):
-            child, found = self.child(state, tokens)
-            total = torch.where(left & found, total + self.log_probs[child], total)
-            left &= ~found
+            child, known = self.child(state, tokens)
+            total = torch.where(left & known, total + self.log_probs[child], total)
+            left &= ~known
             total = torch.where(left, total + self.backoffs[state], total)
-            left &= (state != 0) | found  # BLANK is not even known to the root
+            left &= (state != 0) | known  # blank is not even known to the root
             state = self._suffix[state]
-        return total.masked_fill(tokens == BLANK, -torch.inf)
+        return total.masked_fill(self._unigrams[tokens].isneginf(), -torch.inf)
 
     def child(self, nodes: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The nodes (N,) of `nodes` followed by `tokens`, and whether there are such."""
@@ -130,19 +135,18 @@ class NGram(LanguageModel):
 
     def longest(self, nodes: Tensor, tokens: Tensor) -> Tensor:
         """The longest known n-gram (N,) that `nodes` followed by `tokens` end in."""
-        found = torch.zeros_like(nodes)
+        result = torch.zeros_like(nodes)
         left = torch.ones_like(nodes, dtype=torch.bool)
         while bool(left.any()):
             child, known = self.child(nodes, tokens)
-            found = torch.where(left & known, child, found)
+            result = torch.where(left & known, child, result)
             left &= ~known & (nodes != 0)
             nodes = self._suffix[nodes]
-        return found
+        return result
 
     def _rows(self, state: Tensor) -> Tensor:
         """log p (N, V) of all labels behind the n-grams `state` (N,)."""
-        rows = self.log_probs.new_full((len(state), self.vocabulary), -torch.inf)
-        rows[:, 1:] = self.log_probs[1 : self.vocabulary]
+        rows = self._unigrams.repeat(len(state), 1)
         chain = []
         while bool(state.any()):
             chain.append(state)

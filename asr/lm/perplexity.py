@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from asr.lm.protocol import LanguageModel
-from asr.text import EOS
 
 #: Labels of a batch, padding counted.
 _BATCH_LABELS = 8192
@@ -50,22 +49,23 @@ class Perplexity:
 
 
 @torch.inference_mode()
-def perplexity(lm: LanguageModel, texts: Sequence[np.ndarray], words: int) -> Perplexity:
-    """Measures `lm` on texts of labels (without EOS), each by itself.
+def perplexity(lm: LanguageModel, texts: Sequence[np.ndarray], words: int, end: int) -> Perplexity:
+    """Measures `lm` on texts of labels (without the end), each by itself.
 
     Args:
         words: how many words all texts have together.
+        end: the label that starts and ends a text.
     """
     nats = 0.0
     for batch in _batches(texts):
-        tokens, counts = _padded(batch)
+        tokens, counts = _padded(batch, end)
         tokens, counts = tokens.to(lm.device), counts.to(lm.device)
         log_probs, _ = lm.prime(tokens, counts)
-        following = pad(tokens[:, 1:], (0, 1), value=EOS)
+        following = pad(tokens[:, 1:], (0, 1), value=end)
         places = torch.arange(tokens.shape[1], device=tokens.device)
-        following = following.masked_fill(places == counts[:, None] - 1, EOS)
-        said = log_probs.gather(2, following[..., None])[..., 0].double()
-        nats -= said.masked_fill(places >= counts[:, None], 0.0).sum().item()
+        following = following.masked_fill(places == counts[:, None] - 1, end)
+        scores = log_probs.gather(2, following[..., None])[..., 0].double()
+        nats -= scores.masked_fill(places >= counts[:, None], 0.0).sum().item()
     return Perplexity(nats, len(texts), words, sum(map(len, texts)))
 
 
@@ -81,10 +81,10 @@ def _batches(texts: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
         yield batch
 
 
-def _padded(texts: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Labels (B, U) behind EOS, EOS behind the shorter ones, and counts (B,) with the first EOS."""
+def _padded(texts: Sequence[np.ndarray], end: int) -> tuple[Tensor, Tensor]:
+    """Labels (B, U) with `end` before and, as padding, behind them; counts (B,) with the first."""
     counts = torch.tensor([len(text) + 1 for text in texts])
-    tokens = torch.full((len(texts), int(counts.max())), EOS)
+    tokens = torch.full((len(texts), int(counts.max())), end)
     for row, text in zip(tokens, texts, strict=True):
         row[1 : len(text) + 1] = torch.from_numpy(text.astype(np.int64))
     return tokens, counts

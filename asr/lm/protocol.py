@@ -1,6 +1,7 @@
 """What a language model is, whatever is inside: the search and training know only this.
 
-A text is a sequence of the tokenizer's labels that EOS starts and ends. State belongs to the
+A text is a sequence of the tokenizer's labels that its end label (`asr.text.Labels.end`) starts and
+ends. State belongs to the
 caller, as that of a decoder does (`asr.model.protocols`).
 """
 
@@ -17,7 +18,7 @@ class LanguageModel(nn.Module, ABC):
     """Predicts the next label from the labels so far."""
 
     vocabulary: int
-    """Number of labels, the three special ones included."""
+    """Number of labels, the special ones included."""
 
     @property
     def device(self) -> torch.device:
@@ -26,14 +27,14 @@ class LanguageModel(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch: int) -> Any:
-        """The state of `batch` empty texts, before EOS is fed."""
+        """The state of `batch` empty texts, before the end label is fed."""
 
     @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Feeds one label to each row.
 
         Args:
-            tokens: (N,) the last label of each row (EOS to start).
+            tokens: (N,) the last label of each row (the end label to start).
             state: of N rows; rows of one text's hypotheses are contiguous.
 
         Returns:
@@ -45,9 +46,9 @@ class LanguageModel(nn.Module, ABC):
         """Starts behind given labels: what stepping through them from `initial_state` gives.
 
         Args:
-            tokens: (N, U) the labels so far, the first of them EOS; padding may hold any label.
+            tokens: (N, U) the labels so far, the first of them the end; padding may hold any label.
                 N = B x rows per text; the rows of a text are contiguous.
-            counts: (B,) how many labels the rows of each text have, EOS counted: at least 1.
+            counts: (B,) how many labels the rows of each text have, the end counted: at least 1.
 
         Returns:
             log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
@@ -64,7 +65,7 @@ class NeuralLanguageModel(LanguageModel):
 
     @abstractmethod
     def forward(self, tokens: Tensor) -> Tensor:
-        """Teacher forcing: labels (B, U) that begin with EOS to logits (B, U, V).
+        """Teacher forcing: labels (B, U) that begin with the end to logits (B, U, V).
 
         Position u predicts the label after tokens[:, u] and sees nothing behind it, so padding
         at the end changes nothing before it.

@@ -103,14 +103,20 @@ class Encoder(nn.Module, ABC):
 
 
 class Decoder(nn.Module, ABC):
-    """Predicts the next label from the labels so far and the memory."""
+    """Predicts the next label from the labels so far and the memory.
+
+    It is fed a start sequence first (`asr.text.Labels.start`), which means nothing special to it.
+    """
+
+    max_labels: int | None = None
+    """The most labels that it can be fed, the start sequence counted; None: as many as you like."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """Teacher forcing.
 
         Args:
-            tokens: (B, U) the labels so far, the first of them EOS (which starts a sequence).
+            tokens: (B, U) the labels so far, the start sequence first.
             memory: (B, M, D). memory_lengths: (B,).
 
         Returns:
@@ -126,7 +132,7 @@ class Decoder(nn.Module, ABC):
         """Feeds one label to each row.
 
         Args:
-            tokens: (N,) the last label of each row (EOS to start).
+            tokens: (N,) the next label of each row, those of the start sequence first.
             state: of N rows. N = B x rows per utterance; the rows of an utterance are contiguous.
 
         Returns:
@@ -142,9 +148,9 @@ class Decoder(nn.Module, ABC):
         A decoder that can read many labels at once, or whose states have another form, has its own.
 
         Args:
-            tokens: (N, U) the labels so far, the first of them EOS; padding may hold any label.
+            tokens: (N, U) the labels so far, the start sequence first; padding may hold any label.
                 N = B x rows per utterance; the rows of an utterance are contiguous.
-            counts: (B,) how many labels the rows of each utterance have, EOS counted: at least 1.
+            counts: (B,) how many labels the rows of each utterance have, the start counted.
             memory: (B, M, D). memory_lengths: (B,).
 
         Returns:

@@ -99,7 +99,7 @@ class SpeechModel(nn.Module):
         return self.encoder.forward_tapped(features, lengths, context, self.config.intermediate_ctc)
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
-        """Memory (B, M, D) to log posteriors (B, M, V) of labels and blank (id 0), in float32.
+        """Memory (B, M, D) to log posteriors (B, M, V) of labels and blank, in float32.
 
         Raises:
             ModelError: this model has no CTC head.

@@ -1,4 +1,4 @@
-"""Attention scores: what the decoder says of the next label and of ending here."""
+"""Attention scores: log probabilities of the next label and of ending, by the decoder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr.errors import ModelError
 from asr.model.protocols import Decoder
-from asr.search.forced_prefix import read_off
-from asr.text.tokenizer import EOS
+from asr.search.forced_prefix import gather_prefix
+from asr.text.labels import Labels
 
 
 @dataclass(frozen=True)
 class AttentionState:
-    """The decoder after the last label of each row, and what it said there."""
+    """The decoder after the last label of each row, and its log probabilities there."""
 
     decoder: Any
     log_probs: Tensor  # (N, V)
@@ -25,29 +26,46 @@ class AttentionScorer:
     """Scores labels and endings by one step of an attention decoder for each label.
 
     The step that scores the next label also scores the ending, so `finish` costs nothing.
+
+    Args:
+        decoder: the decoder.
+        labels: of its tokenizer; a decoder is fed `labels.start` before the first label.
+
+    Raises:
+        ModelError: the decoder cannot take more labels than the start.
     """
 
     partial = False
     max_gain = 0.0
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, labels: Labels) -> None:
         self.decoder = decoder
+        self.labels = labels
+        self.max_labels: int | None = None
+        if decoder.max_labels is not None:
+            self.max_labels = decoder.max_labels - len(labels.start)
+            if self.max_labels < 1:
+                raise ModelError(
+                    f"the decoder takes at most {decoder.max_labels} labels, and the start alone "
+                    f"has {len(labels.start)}: nothing could follow"
+                )
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> AttentionState:
-        """The decoder's first step, fed EOS, which starts a sequence."""
+        """The decoder behind the start: one step, or one pass over several labels."""
+        tokens = self._start_tokens(memory)
+        if tokens.shape[1] > 1:
+            nothing = torch.zeros_like(memory_lengths)
+            return self._prime(memory, memory_lengths, tokens[:, :0], nothing)[1]
         state = self.decoder.initial_state(memory, memory_lengths)
-        first = torch.full((len(memory),), EOS, dtype=torch.long, device=memory.device)
-        log_probs, state = self.decoder.step(first, state)
+        log_probs, state = self.decoder.step(tokens[:, 0], state)
         return AttentionState(state, log_probs)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        """See `StartsAfter`: one pass of the decoder over all labels."""
-        fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
-        log_probs, state = self.decoder.prime(fed, counts + 1, memory, memory_lengths)
-        said, last = read_off(log_probs, tokens, counts)
-        return said.sum(1), AttentionState(state, last)
+        """See `PrefixScorer`: one pass of the decoder over all labels."""
+        scores, state = self._prime(memory, memory_lengths, tokens, counts)
+        return scores.sum(1), state
 
     def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
         """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
@@ -59,5 +77,22 @@ class AttentionScorer:
         return AttentionState(decoder, log_probs)
 
     def finish(self, state: AttentionState) -> Tensor:
-        """Log probability of EOS, (N,)."""
-        return state.log_probs[:, EOS]
+        """Log probability of the end, (N,)."""
+        return state.log_probs[:, self.labels.end]
+
+    def _start_tokens(self, like: Tensor) -> Tensor:
+        """The start (N, S) for each of the N rows of `like`."""
+        start = torch.tensor(self.labels.start, dtype=torch.long, device=like.device)
+        return start.expand(len(like), -1)
+
+    def _prime(
+        self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
+    ) -> tuple[Tensor, AttentionState]:
+        """Log probabilities (N, U) of labels; arguments as of `PrefixScorer`, and the state."""
+        start = self._start_tokens(tokens)
+        size = start.shape[1]
+        log_probs, state = self.decoder.prime(
+            torch.cat([start, tokens], dim=1), counts + size, memory, memory_lengths
+        )
+        scores, last = gather_prefix(log_probs[:, size - 1 :], tokens, counts)
+        return scores, AttentionState(state, last)

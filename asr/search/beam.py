@@ -13,9 +13,11 @@ A step adds one label to every open hypothesis:
    probabilities), nothing is lost by stopping there. It leaves the batch. Where scores can grow
    that proof rarely comes, and hypotheses that are `give_up` behind are not waited for.
 
-No hypothesis has more labels than its utterance has memory frames. Equal scores: an ending
-before an extension, what ended first before what ended later, the better parent before the worse,
-the lower label before the higher.
+No hypothesis has more labels than its utterance has memory frames, than the configuration allows,
+or than a scorer can take. None holds a forbidden label (`Labels.forbidden`).
+
+Equal scores: an ending before an extension, what ended first before what ended later, the better
+parent before the worse, the lower label before the higher.
 """
 
 from __future__ import annotations
@@ -29,15 +31,13 @@ import torch
 from torch import Tensor
 
 from asr.errors import ModelError
+from asr.search.allowed import AllowedLabels
 from asr.search.config import SearchConfig
-from asr.search.forced_prefix import rows_of, start_with_prefix
+from asr.search.forced_prefix import prefix_rows, start_with_prefix
 from asr.search.protocol import WeightedScorer
 from asr.search.result import NBest, SearchResult
-from asr.text.tokenizer import BLANK, EOS, UNK
+from asr.text.labels import Labels
 from asr.types import Hypothesis
-
-FIRST_LABEL = max(BLANK, UNK, EOS) + 1
-"""The ids before it are never candidates."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class _Open:
     """The open hypotheses: R rows for each utterance that is still searched."""
 
     utterances: list[int]
-    begun: Tensor  # (N,) which of the utterance's beginnings each goes on from
-    tokens: Tensor  # (N, U) labels so far, behind the beginning
+    prefix: Tensor  # (N,) which of the utterance's prefixes each goes on from
+    tokens: Tensor  # (N, U) labels so far, behind the prefix
     scores: Tensor  # (S, N) float64, of each scorer, not weighted
     states: list[Any]  # of each scorer
 
     @property
     def labels(self) -> int:
-        """Number of labels of every hypothesis, its beginning left out."""
+        """Number of labels of every hypothesis, its prefix left out."""
         return self.tokens.shape[1]
 
 
@@ -67,15 +67,15 @@ class _Extensions:
 
 
 class _Beams(Sequence[list[tuple[tuple[int, ...], float]]]):
-    """`SearchResult.beams`, read off when asked for: most searches are not gone on with, and a
-    device is not waited for.
+    """`SearchResult.beams`, read when asked for: most searches are not continued, and need not
+    wait for a device.
     """
 
     def __init__(
-        self, trail: list[_Open], utterance: int, begun: list[tuple[int, ...]], weights: Tensor
+        self, trail: list[_Open], utterance: int, prefixes: list[tuple[int, ...]], weights: Tensor
     ) -> None:
         self.steps = [rows for rows in trail if utterance in rows.utterances]
-        self.utterance, self.begun, self.weights = utterance, begun, weights
+        self.utterance, self.prefixes, self.weights = utterance, prefixes, weights
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -84,14 +84,14 @@ class _Beams(Sequence[list[tuple[tuple[int, ...], float]]]):
         if isinstance(place, slice):
             return [self[n] for n in range(*place.indices(len(self)))]
         rows = self.steps[place]
-        width = len(rows.begun) // len(rows.utterances)
+        width = len(rows.prefix) // len(rows.utterances)
         first = rows.utterances.index(self.utterance) * width
-        mine = slice(first, first + width)
-        totals = (rows.scores[:, mine] * self.weights[:, None]).sum(0).tolist()
-        labels = zip(rows.begun[mine].tolist(), rows.tokens[mine].tolist(), totals, strict=True)
-        beam = [((*self.begun[n], *tokens), total) for n, tokens, total in labels]
-        possible = [one for one in beam if one[1] > -math.inf]
-        return possible or [(one, -math.inf) for one in self.begun]
+        own = slice(first, first + width)
+        totals = (rows.scores[:, own] * self.weights[:, None]).sum(0).tolist()
+        labels = zip(rows.prefix[own].tolist(), rows.tokens[own].tolist(), totals, strict=True)
+        beam = [((*self.prefixes[n], *tokens), total) for n, tokens, total in labels]
+        possible = [(tokens, total) for tokens, total in beam if total > -math.inf]
+        return possible or [(prefix, -math.inf) for prefix in self.prefixes]
 
 
 class BeamSearch:
@@ -102,26 +102,30 @@ class BeamSearch:
         scorers: list[WeightedScorer],
         config: SearchConfig,
         memory_lengths: Tensor,
-        beginnings: list[list[tuple[int, ...]]],
+        labels: Labels,
+        prefixes: list[list[tuple[int, ...]]],
     ) -> None:
         self.config = config
-        self.beginnings = beginnings
+        self.labels = labels
+        self.prefixes = prefixes
+        self.allowed: AllowedLabels | None = None  # known when scorers tell their vocabulary
         self.memory_lengths = memory_lengths
-        self.names = [one.name for one in scorers]
-        self.scorers = [one.scorer for one in scorers]
-        weights = [one.weight for one in scorers]
+        self.names = [weighted.name for weighted in scorers]
+        self.scorers = [weighted.scorer for weighted in scorers]
+        weights = [weighted.weight for weighted in scorers]
         self.weights = torch.tensor(weights, dtype=torch.float64, device=memory_lengths.device)
-        self.max_gain = sum(one.weight * one.scorer.max_gain for one in scorers)
+        self.max_gain = sum(w.weight * w.scorer.max_gain for w in scorers)
         partial = [place for place, scorer in enumerate(self.scorers) if scorer.partial]
         full = [place for place, scorer in enumerate(self.scorers) if not scorer.partial]
         # Without a full scorer nobody proposes candidates: the partial ones score every label.
         self.full, self.partial = (full, partial) if full else (partial, [])
-        most = math.inf if config.max_labels is None else config.max_labels
+        limits = [config.max_labels, *(scorer.max_labels for scorer in self.scorers)]
+        limit = min((most for most in limits if most is not None), default=math.inf)
         self.limits = [
-            max(0, min(most, count) - len(some[0]))  # labels behind the beginning
-            for count, some in zip(memory_lengths.tolist(), beginnings, strict=True)
+            max(0, min(limit, frames) - len(some[0]))  # labels behind the prefix
+            for frames, some in zip(memory_lengths.tolist(), prefixes, strict=True)
         ]
-        self.found = [NBest(config.nbest) for _ in self.limits]
+        self.best = [NBest(config.nbest) for _ in self.limits]
 
     def run(self, memory: Tensor) -> list[SearchResult]:
         """Searches utterances of at least one frame each."""
@@ -133,16 +137,16 @@ class BeamSearch:
         impossible = dict.fromkeys(self.names, -math.inf)
         return [
             SearchResult(
-                found.hypotheses or [Hypothesis(some[0], -math.inf, impossible)],
+                best.hypotheses or [Hypothesis(some[0], -math.inf, impossible)],
                 _Beams(trail, utterance, some, self.weights),
                 len(some[0]),
             )
-            for utterance, (found, some) in enumerate(zip(self.found, self.beginnings, strict=True))
+            for utterance, (best, some) in enumerate(zip(self.best, self.prefixes, strict=True))
         ]
 
     def _start(self, memory: Tensor) -> _Open:
-        """The beginnings of each utterance."""
-        begun, tokens, counts = rows_of(self.beginnings, memory.device)
+        """The prefixes of each utterance."""
+        prefix, tokens, counts = prefix_rows(self.prefixes, memory.device)
         scores = self.weights.new_zeros(len(self.scorers), len(tokens))
         if not tokens.shape[1]:
             states = [scorer.start(memory, self.memory_lengths) for scorer in self.scorers]
@@ -155,9 +159,9 @@ class BeamSearch:
                 states.append(state)
         return _Open(
             utterances=list(range(len(memory))),
-            begun=begun.clamp(min=0),
+            prefix=prefix.clamp(min=0),
             tokens=tokens[:, :0],
-            scores=scores.masked_fill(begun < 0, -math.inf),
+            scores=scores.masked_fill(prefix < 0, -math.inf),
             states=states,
         )
 
@@ -180,7 +184,7 @@ class BeamSearch:
         left = self.limits[utterance] - labels
         gain = min(self.max_gain * left, self.config.give_up) if self.max_gain else 0.0
         bound = best_open + gain
-        return bound > self.found[utterance].bar
+        return bound > self.best[utterance].bar
 
     def _extend(self, rows: _Open) -> _Extensions:
         """The extensions that stay open. Rules that prune hypotheses belong here, on `totals`."""
@@ -203,25 +207,32 @@ class BeamSearch:
 
     def _candidates(self, rows: _Open) -> tuple[Tensor, Tensor]:
         """Labels (N, K) worth a look, and the scores (S, N, K) of the hypotheses with them."""
-        proposals = {
-            place: self.scorers[place].score(rows.states[place], None)[:, FIRST_LABEL:]
-            for place in self.full
+        scores_of_all = {
+            place: self.scorers[place].score(rows.states[place], None) for place in self.full
         }
+        if self.allowed is None:
+            self.allowed = self._allowed(scores_of_all)
+        proposals = {place: self.allowed.of(full) for place, full in scores_of_all.items()}
         beams = self.config.pre_beam if self.partial else 1.0
         labels = _best(self._together(proposals), math.ceil(beams * self.config.beam))
         scores = rows.scores.new_empty(len(self.scorers), *labels.shape)
         for place, proposal in proposals.items():
             scores[place] = proposal.gather(1, labels)
-        labels = labels + FIRST_LABEL
+        labels = labels + self.allowed.first
         for place in self.partial:
             scores[place] = self.scorers[place].score(rows.states[place], labels)
         return labels, scores.add_(rows.scores[:, :, None])
 
+    def _allowed(self, scores: dict[int, Tensor]) -> AllowedLabels:
+        """The labels that may be added, of those that scorers gave `scores` (N, V)."""
+        sizes = {self.names[place]: full.shape[1] for place, full in scores.items()}
+        vocabulary, *others = set(sizes.values())
+        if others:
+            raise ModelError(f"scorers must know the same labels, but their numbers are {sizes}")
+        return AllowedLabels.among(vocabulary, self.labels, self.weights.device)
+
     def _together(self, proposals: dict[int, Tensor]) -> Tensor:
-        """What the full scorers say in all of each label, (N, V - FIRST_LABEL)."""
-        sizes = {self.names[place]: one.shape[1] for place, one in proposals.items()}
-        if len(set(sizes.values())) > 1 or not min(sizes.values()):
-            raise ModelError(f"scorers must know the same labels, and at least one, got {sizes}")
+        """The weighted sum (N, W) of the full scorers' `proposals` (N, W) for allowed labels."""
         first, *others = proposals.items()
         if not others:
             return first[1]  # one weight alone changes no order
@@ -252,23 +263,23 @@ class BeamSearch:
             (place * totals.shape[1] + rank, utterance, total)
             for place, utterance in enumerate(rows.utterances)
             for rank, total in enumerate(table[place][1:])
-            if total > self.found[utterance].bar
+            if total > self.best[utterance].bar
         ]
         if counted:
             chosen = [row for row, _, _ in counted]
             tokens, parts = rows.tokens[chosen].tolist(), scores[:, chosen].T.tolist()
-            begun = rows.begun[chosen].tolist()
-            for (_, utterance, total), first, labels, part in zip(
-                counted, begun, tokens, parts, strict=True
+            prefixes = rows.prefix[chosen].tolist()
+            for (_, utterance, total), prefix, labels, part in zip(
+                counted, prefixes, tokens, parts, strict=True
             ):
                 named = dict(zip(self.names, part, strict=True))
-                labels = (*self.beginnings[utterance][first], *labels)
-                self.found[utterance].add(Hypothesis(labels, total, named))
+                labels = (*self.prefixes[utterance][prefix], *labels)
+                self.best[utterance].add(Hypothesis(labels, total, named))
         return [line[0] for line in table]
 
     def _name_nan(self, scores: Tensor) -> None:
         """Raises: some of the scores (S, ...) are NaN."""
-        bad = [name for name, one in zip(self.names, scores, strict=True) if one.isnan().any()]
+        bad = [name for name, row in zip(self.names, scores, strict=True) if row.isnan().any()]
         raise ModelError(
             f"scores of {' and '.join(bad)} are NaN: the model's weights or the memory are damaged"
         )
@@ -286,7 +297,7 @@ class BeamSearch:
         ]
         return _Open(
             utterances=[rows.utterances[place] for place in left],
-            begun=rows.begun[parents],
+            prefix=rows.prefix[parents],
             tokens=torch.cat([rows.tokens[parents], tokens[:, None]], dim=1),
             scores=scores.flatten(1),
             states=states,

@@ -19,8 +19,8 @@ class CachedCTCScorer(CTCPrefixScorer):
     Make one for each search: it holds on to what it was asked last.
     """
 
-    def __init__(self, log_probs: Callable[[Tensor], Tensor]) -> None:
-        super().__init__(log_probs)
+    def __init__(self, log_probs: Callable[[Tensor], Tensor], blank: int) -> None:
+        super().__init__(log_probs, blank)
         self._last: dict[str, tuple[tuple[Any, ...], Any]] = {}
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> PrefixState:
@@ -41,9 +41,9 @@ class CachedCTCScorer(CTCPrefixScorer):
         """See `CTCPrefixScorer.advance`."""
         return self._once("advance", super().advance, state, parents, tokens)
 
-    def _once(self, name: str, compute: Callable[..., Any], *asked: Any) -> Any:
-        before, answer = self._last.get(name, ((), None))
-        if not before or any(one is not other for one, other in zip(before, asked, strict=True)):
-            answer = compute(*asked)
-            self._last[name] = (asked, answer)
-        return answer
+    def _once(self, name: str, compute: Callable[..., Any], *args: Any) -> Any:
+        before, result = self._last.get(name, ((), None))
+        if not before or any(arg is not last for arg, last in zip(args, before, strict=True)):
+            result = compute(*args)
+            self._last[name] = (args, result)
+        return result

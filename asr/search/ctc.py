@@ -38,7 +38,6 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.text.tokenizer import BLANK
 
 FLOOR = -100.0
 """Least log posterior: one frame that denies a label costs this much, and not infinitely much."""
@@ -52,18 +51,20 @@ class Posteriors:
     """What all hypotheses share: the log posteriors of B utterances, a row of time a label."""
 
     log_probs: Tensor  # (B x V, T), floored; 0 beyond the utterance
+    blank_label: int
     blank: Tensor  # (B, T + 1) float64, sums of the blank's log posteriors before each frame
     lengths: Tensor  # (B,)
     beyond: Tensor  # (B, T + 1) bool, positions after which no frame comes
 
     @classmethod
-    def of(cls, log_probs: Tensor, lengths: Tensor) -> Posteriors:
+    def of(cls, log_probs: Tensor, lengths: Tensor, blank: int) -> Posteriors:
         """From log posteriors (B, T, V) and lengths (B,); padding may hold anything."""
         frames = log_probs.shape[1]
         beyond = torch.arange(frames + 1, device=lengths.device) >= lengths[:, None]
         by_label = log_probs.clamp(min=FLOOR).transpose(1, 2)
         by_label = by_label.masked_fill(beyond[:, None, :frames], 0.0).contiguous()
-        return cls(by_label.flatten(0, 1), _before(by_label[:, BLANK].double()), lengths, beyond)
+        blanks = _before(by_label[:, blank].double())
+        return cls(by_label.flatten(0, 1), blank, blanks, lengths, beyond)
 
     @property
     def vocabulary(self) -> int:
@@ -78,7 +79,7 @@ class Posteriors:
     @cached_property
     def spoken(self) -> Tensor:
         """Logs (B, T) float64 of the probability that a frame is not blank; -inf beyond the end."""
-        blank = self.log_probs.unflatten(0, (-1, self.vocabulary))[:, BLANK]
+        blank = self.log_probs.unflatten(0, (-1, self.vocabulary))[:, self.blank_label]
         return torch.log1p(-blank.double().exp().clamp(max=1.0))
 
     @cached_property
@@ -94,7 +95,7 @@ class PrefixState:
 
     posteriors: Posteriors
     utterance: Tensor  # (N,)
-    last: Tensor  # (N,) the last label, BLANK for the empty prefix
+    last: Tensor  # (N,) the last label, blank for the empty prefix
     phi: Tensor  # (N, T + 1) n + b after t = 0..T frames; -inf where no frame comes after
     blank_phi: Tensor  # (N, T + 1) b alone
     psi: Tensor  # (N,)
@@ -102,8 +103,8 @@ class PrefixState:
 
     def each(self, rows: int) -> PrefixState:
         """`rows` copies of each row."""
-        changing = {one.name: getattr(self, one.name) for one in fields(self)[1:]}
-        return replace(self, **{n: one.repeat_interleave(rows, 0) for n, one in changing.items()})
+        names = [field.name for field in fields(self)[1:]]
+        return replace(self, **{n: getattr(self, n).repeat_interleave(rows, 0) for n in names})
 
     def where(self, chosen: Tensor, other: PrefixState) -> PrefixState:
         """The rows of this state where `chosen` (N,) is True, of `other` elsewhere."""
@@ -125,35 +126,38 @@ class CTCPrefixScorer:
 
     Args:
         log_probs: maps memory (B, M, D) to log posteriors (B, M, V), as a CTC head does.
+        blank: the id of the blank label.
     """
 
     partial = True
     max_gain = 0.0
+    max_labels: int | None = None
 
-    def __init__(self, log_probs: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, log_probs: Callable[[Tensor], Tensor], blank: int) -> None:
         self.log_probs = log_probs
+        self.blank = blank
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> PrefixState:
         """The empty prefix: certain, and said by frames that are all blank."""
-        posteriors = Posteriors.of(self.log_probs(memory), memory_lengths)
+        posteriors = Posteriors.of(self.log_probs(memory), memory_lengths, self.blank)
         utterance = torch.arange(len(memory), device=memory.device)
         nothing = posteriors.blank.masked_fill(posteriors.beyond, -math.inf)
         whole = posteriors.blank.gather(1, memory_lengths[:, None])[:, 0]
-        last = torch.full_like(utterance, BLANK)
+        last = torch.full_like(utterance, self.blank)
         psi = torch.zeros_like(whole)
         return PrefixState(posteriors, utterance, last, nothing, nothing, psi, whole)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
-        """See `StartsAfter`: the recursion for each label, but none of the candidates' scores."""
+        """See `PrefixScorer`: the recursion for each label, but none of the candidates' scores."""
         _, state = self.trace(memory, memory_lengths, tokens, counts)
         return state.psi, state
 
     def trace(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, PrefixState]:
-        """Starts behind given labels; arguments as of `StartsAfter`.
+        """Starts behind given labels; arguments as of `PrefixScorer`.
 
         Returns:
             psi (N, U + 1), the log probabilities of no label, the first, the first two ...; behind

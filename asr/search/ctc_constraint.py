@@ -1,4 +1,4 @@
-"""No label without sound: what CTC does not hear is not written, whatever else likes it.
+"""No label without sound: what CTC does not support is not written, whatever other scorers say.
 
 An attention decoder that has lost its place goes round in loops, reads backwards, or writes on
 after the speech has ended, and is sure of it. CTC cannot: it reads the frames once, in order. A
@@ -10,9 +10,9 @@ extended by
    frames t. For the first label of an utterance it must be `SPEECH`, later `SOUND`: what has no
    speech gets no words, and text does not run past it.
 2. a label that completes a repetition of the last n labels, n up to `LONGEST`, which CTC gives
-   less than `REPEATED`, all n labels together. What is truly said twice has its frames twice.
-3. a label with which the last `STRETCH` labels together get less than `UNHEARD`: a stretch of text
-   that is nowhere in the sound, or that was read before (attention that has gone back).
+   less than `REPEATED`, all n labels together. Speech that repeats itself has its frames twice.
+3. a label with which the last `STRETCH` labels together get less than `UNSUPPORTED`: a stretch of
+   text that is nowhere in the sound, or that was read before (attention that has gone back).
 
 The figures leave room for what is written differently from how it sounds; docs/no-invented-text.md
 has the measurements that they come from. Nothing here depends on other utterances, on padding, or
@@ -32,11 +32,11 @@ from asr.model.states import per_row
 from asr.search.cached_ctc import CachedCTCScorer
 from asr.search.forced_prefix import start_with_prefix
 from asr.search.protocol import Scorer
-from asr.search.repeats import Repeats, denied
+from asr.search.repeats import Repeats, forbid
 
 #: Least probability that one frame holds the first label of an utterance.
 SPEECH = 0.3
-#: Least probability, given what was said, that one frame begins another label.
+#: Least probability, given the prefix, that one frame begins another label.
 SOUND = 0.0025
 #: Log probability of the labels of a repetition, below which it is none.
 REPEATED = -12.0
@@ -45,14 +45,14 @@ LONGEST = 24
 #: So many labels ...
 STRETCH = 8
 #: ... must have this log probability together.
-UNHEARD = -60.0
+UNSUPPORTED = -60.0
 
 _LOWEST = torch.finfo(torch.float64).min
 
 
 @dataclass(frozen=True)
 class CTCConstraintState:
-    """The state of a scorer, of CTC, and what CTC said of the last labels.
+    """The state of a scorer, of CTC, and CTC's scores of the last labels.
 
     `history` (N, H) are the last labels, `psi` (N, P + 1) the log probabilities of the prefix
     without its last P, P - 1, ... 0 labels; 0 for those that would be shorter than nothing.
@@ -70,7 +70,7 @@ class CTCConstrainedScorer:
 
     Args:
         scorer: the scorer; it may be `ctc` itself, which then costs nothing twice.
-        ctc: what hears.
+        ctc: the scorer by which labels are supported or not.
     """
 
     def __init__(self, scorer: Scorer, ctc: CachedCTCScorer) -> None:
@@ -78,10 +78,11 @@ class CTCConstrainedScorer:
         self.ctc = ctc
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain
+        self.max_labels = scorer.max_labels
         self.repeats = Repeats([1] * LONGEST)
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> CTCConstraintState:
-        """Nothing was said."""
+        """An empty hypothesis for each utterance."""
         ctc = self.ctc.start(memory, memory_lengths)
         inner = ctc if self.scorer is self.ctc else self.scorer.start(memory, memory_lengths)
         history = self.repeats.start(len(memory), memory.device)
@@ -91,7 +92,7 @@ class CTCConstrainedScorer:
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, CTCConstraintState]:
-        """See `StartsAfter`: what is decided stands."""
+        """See `PrefixScorer`: what is decided stands."""
         psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, counts)
         scores, inner = ctc.psi, ctc
         if self.scorer is not self.ctc:
@@ -105,19 +106,19 @@ class CTCConstrainedScorer:
 
     def score(self, state: CTCConstraintState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf for labels without support."""
-        heard = self.ctc.score(state.ctc, candidates)
-        scores = heard
+        ctc_scores = self.ctc.score(state.ctc, candidates)
+        scores = ctc_scores
         if self.scorer is not self.ctc:
             scores = self.scorer.score(state.inner, candidates)
-        unheard = heard < (UNHEARD - self._together(state, STRETCH))
-        scores = scores.masked_fill(unheard | ~self._goes_on(state), -math.inf)
-        labels, bad = self.repeats.found(state.history)
+        unsupported = ctc_scores < (UNSUPPORTED - self._together(state, STRETCH))
+        scores = scores.masked_fill(unsupported | ~self._goes_on(state), -math.inf)
+        labels, bad = self.repeats.completions(state.history)
         least = REPEATED - (state.psi[:, -1:] - state.psi[:, 1:].flip(1))
         if candidates is None:
-            weak = bad & (heard.gather(1, labels) < least)
+            weak = bad & (ctc_scores.gather(1, labels) < least)
         else:
-            weak = bad[:, None] & (heard[:, :, None] < least[:, None])
-        return denied(scores, candidates, labels, weak)
+            weak = bad[:, None] & (ctc_scores[:, :, None] < least[:, None])
+        return forbid(scores, candidates, labels, weak)
 
     def _together(self, state: CTCConstraintState, count: int) -> Tensor:
         """What CTC gives the last `count` - 1 labels together (N, 1), in logs."""
@@ -133,12 +134,12 @@ class CTCConstrainedScorer:
     def advance(
         self, state: CTCConstraintState, parents: Tensor, tokens: Tensor
     ) -> CTCConstraintState:
-        """The scorer's own, with the labels and what CTC said of them."""
+        """The scorer's own, with the labels and their scores by CTC."""
         ctc = self.ctc.advance(state.ctc, parents, tokens)
         inner = ctc
         if self.scorer is not self.ctc:
             inner = self.scorer.advance(state.inner, parents, tokens)
-        history = self.repeats.longer(state.history, parents, tokens)
+        history = self.repeats.extended(state.history, parents, tokens)
         psi = torch.cat([state.psi[parents, 1:], ctc.psi.clamp(min=_LOWEST)[:, None]], dim=1)
         return CTCConstraintState(inner, ctc, history, psi, torch.zeros_like(tokens).bool())
 

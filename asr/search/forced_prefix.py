@@ -1,4 +1,4 @@
-"""Starting a search behind labels that were found before."""
+"""Starting a search behind given labels: those of an earlier search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from asr.model.states import joined, per_row
 from asr.search.protocol import Scorer
-from asr.text.tokenizer import BLANK
 
 
 @runtime_checkable
@@ -25,7 +24,7 @@ class PrefixScorer(Protocol):
         Args:
             memory: (B, M, D). memory_lengths: (B,).
             tokens: (N, U) labels, of the rows of each utterance the first `counts` (B,); the rest
-                is BLANK.
+                is padding and may be any label.
 
         Returns:
             scores (N,) of the labels, and the state behind them.
@@ -33,37 +32,38 @@ class PrefixScorer(Protocol):
         ...
 
 
-def read_off(log_probs: Tensor, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """What a decoder that was primed said of the labels, and what it says behind them.
+def gather_prefix(log_probs: Tensor, tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The log probabilities of the labels of prefixes, and of all labels behind them.
 
     Args:
-        log_probs: (N, U + 1, V) behind EOS and each label. tokens: (N, U). counts: (B,) labels.
+        log_probs: (N, U + 1, V) before the first label and behind each.
+        tokens: (N, U). counts: (B,) labels.
 
     Returns:
         log probabilities (N, U) float64 of the labels, 0 in the padding, and those (N, V) of all
         labels behind the last one.
     """
     counts = per_row(counts, tokens)
-    said = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
+    scores = log_probs[:, :-1].gather(2, tokens[..., None])[..., 0].double()
     beyond = torch.arange(tokens.shape[1], device=tokens.device) >= counts[:, None]
     last = log_probs[torch.arange(len(counts), device=counts.device), counts]
-    return said.masked_fill(beyond, 0.0), last
+    return scores.masked_fill(beyond, 0.0), last
 
 
-def rows_of(
-    beginnings: Sequence[Sequence[Sequence[int]]], device: torch.device
+def prefix_rows(
+    prefixes: Sequence[Sequence[Sequence[int]]], device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The beginnings of B utterances as R rows for each, R the most that one has.
+    """The prefixes of B utterances as R rows for each, R the most that one has.
 
     Returns:
-        which beginning each of the N = B x R rows is, -1 in rows that an utterance does not need;
-        their labels (N, U), padded with BLANK; and how many labels those of each utterance have.
+        which prefix each of the N = B x R rows is, -1 in rows that an utterance does not need;
+        their labels (N, U), padded; and how many labels those of each utterance have.
     """
-    counts = [len(some[0]) for some in beginnings]
-    rows = max(len(some) for some in beginnings)
-    tokens = torch.full((len(beginnings), rows, max(counts)), BLANK)
-    which = torch.full((len(beginnings), rows), -1)
-    for place, (some, count) in enumerate(zip(beginnings, counts, strict=True)):
+    counts = [len(some[0]) for some in prefixes]
+    rows = max(len(some) for some in prefixes)
+    tokens = torch.zeros(len(prefixes), rows, max(counts), dtype=torch.long)
+    which = torch.full((len(prefixes), rows), -1)
+    for place, (some, count) in enumerate(zip(prefixes, counts, strict=True)):
         which[place, : len(some)] = torch.arange(len(some))
         labels = torch.tensor(some, dtype=torch.long).view(len(some), count)
         tokens[place, :, :count] = labels[which[place].clamp(min=0)]

@@ -1,4 +1,4 @@
-"""Hotwords: phrases that are worth more than the model thinks, where they are heard."""
+"""Hotwords: phrases that score more than the model gives them, where CTC supports them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from asr.model.states import per_row
 from asr.search.cached_ctc import CachedCTCScorer
 from asr.search.phrases import ROOT, PhraseTree
 
-#: A label that CTC gives less than this (a log probability, after what was said) is not heard.
-HEARD = -8.0
+#: The least log probability, given the prefix, that CTC must give a label of a phrase.
+SUPPORTED = -8.0
 
 
 @dataclass(frozen=True)
 class HotwordState:
-    """Where each row is in the phrases (N,), and what CTC knows of it, if there is CTC."""
+    """Where each row is in the phrases (N,), and its state of CTC, None without CTC."""
 
     nodes: Tensor
     ctc: Any
 
 
 class HotwordScorer:
-    """Adds 1 for each letter of a phrase, times the phrase's weight, where a phrase is said whole.
+    """Adds 1 for each letter of a phrase, times the phrase's weight, where a phrase is complete.
 
     The letters are counted as they come, so that a hypothesis lives to say the whole phrase, and
     taken back from one that does not (see `PhraseTree`). A label that CTC does not support, given
     the labels before it, is no part of any phrase: phrases are found in the sound, not put into it.
 
-    It proposes no labels (`partial`): what neither attention nor a language model considers is not
-    heard either.
+    It proposes no labels (`partial`): those that neither attention nor a language model considers
+    are not found either.
     """
 
     partial = True
+    max_labels: int | None = None
 
     def __init__(self, tree: PhraseTree, ctc: CachedCTCScorer | None) -> None:
         self.tree = tree
@@ -51,16 +52,16 @@ class HotwordScorer:
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, HotwordState]:
-        """See `StartsAfter`: a walk through the labels."""
+        """See `PrefixScorer`: a walk through the labels."""
         lengths, counts = counts, per_row(counts, tokens)
-        nodes, ctc, heard = torch.full_like(counts, self.tree.start), None, None
+        nodes, ctc, ctc_scores = torch.full_like(counts, self.tree.start), None, None
         scores = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         if self.ctc:
             psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, lengths)
-            heard = psi.clamp(min=torch.finfo(psi.dtype).min).diff(dim=1)
+            ctc_scores = psi.clamp(min=torch.finfo(psi.dtype).min).diff(dim=1)
         for place, labels in enumerate(tokens.unbind(1)):
-            said = None if heard is None else heard[:, place, None]
-            worth, after = self._read(nodes, labels[:, None], said)
+            scored = None if ctc_scores is None else ctc_scores[:, place, None]
+            worth, after = self._read(nodes, labels[:, None], scored)
             real = place < counts
             scores = scores + worth[:, 0].where(real, torch.zeros_like(scores))
             nodes = after[:, 0].where(real, nodes)
@@ -68,36 +69,39 @@ class HotwordScorer:
 
     def score(self, state: HotwordState, candidates: Tensor | None) -> Tensor:
         """What each label is worth, (N, V) or (N, K)."""
-        heard = self.ctc.score(state.ctc, candidates) if self.ctc else None
+        ctc_scores = self.ctc.score(state.ctc, candidates) if self.ctc else None
         if candidates is None:
             labels = torch.arange(len(self.tree.pieces), device=state.nodes.device)
             candidates = labels.expand(len(state.nodes), -1)
-        return self._read(state.nodes, candidates, heard)[0]
+        return self._read(state.nodes, candidates, ctc_scores)[0]
 
-    def _read(self, nodes: Tensor, labels: Tensor, heard: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _read(
+        self, nodes: Tensor, labels: Tensor, ctc_scores: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """What labels (N, K) are worth at the nodes (N,), and the nodes after them, both (N, K).
 
         Args:
-            heard: (N, K) what CTC says of them; None without CTC.
+            ctc_scores: (N, K) their log probabilities by CTC; None without CTC.
         """
         device = nodes.device
         rows = self.tree.rows(nodes.tolist())
         worth, after = (part.to(device).gather(1, labels) for part in rows)
-        if heard is None:
+        if ctc_scores is None:
             return worth, after
         credits, begins_word, broken = self._tables(device)
-        unheard = (heard < HEARD) & (credits[after] > 0)
+        unsupported = (ctc_scores < SUPPORTED) & (credits[after] > 0)
         broken = broken[nodes].gather(1, begins_word[labels])
-        return broken.where(unheard, worth), after.masked_fill(unheard, ROOT)
+        return broken.where(unsupported, worth), after.masked_fill(unsupported, ROOT)
 
     def advance(self, state: HotwordState, parents: Tensor, tokens: Tensor) -> HotwordState:
         """Reads the labels."""
-        ctc, heard = None, None
+        ctc, ctc_scores = None, None
         if self.ctc:
             ctc = self.ctc.advance(state.ctc, parents, tokens)
             least = torch.finfo(ctc.psi.dtype).min
-            heard = (ctc.psi.clamp(min=least) - state.ctc.psi[parents].clamp(min=least))[:, None]
-        _, after = self._read(state.nodes[parents], tokens[:, None], heard)
+            before = state.ctc.psi[parents].clamp(min=least)
+            ctc_scores = (ctc.psi.clamp(min=least) - before)[:, None]
+        _, after = self._read(state.nodes[parents], tokens[:, None], ctc_scores)
         return HotwordState(after[:, 0], ctc)
 
     def finish(self, state: HotwordState) -> Tensor:

@@ -20,10 +20,11 @@ from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
 from asr.search.protocol import WeightedScorer
 from asr.search.repeats import RepeatLimited
+from asr.text.labels import Labels
 
 
 class JointModel(Protocol):
-    """What a model with an attention decoder, a CTC head, or both, shows to the search."""
+    """What the search uses of a model with an attention decoder, a CTC head, or both."""
 
     @property
     def decoder(self) -> Decoder | None:
@@ -62,49 +63,53 @@ def fitting(
     return config.model_copy(update=changes)
 
 
-def joint_scorers(model: JointModel, ctc_weight: float) -> list[WeightedScorer]:
+def joint_scorers(model: JointModel, labels: Labels, ctc_weight: float) -> list[WeightedScorer]:
     """The scorers `attention` and `ctc`, which share the weight 1; one of weight 0 is left out.
 
     Raises:
-        ModelError: attention has a weight, but the model has no decoder.
+        ModelError: attention has a weight, but the model has no decoder; or CTC has, but there is
+            no blank label.
     """
     scorers = []
     if ctc_weight < 1:
         if model.decoder is None:
             raise ModelError("this model was trained without a decoder; use a CTC weight of 1")
-        scorers.append(WeightedScorer("attention", AttentionScorer(model.decoder), 1 - ctc_weight))
+        attention = AttentionScorer(model.decoder, labels)
+        scorers.append(WeightedScorer("attention", attention, 1 - ctc_weight))
     if ctc_weight > 0:
-        scorers.append(WeightedScorer("ctc", CTCPrefixScorer(model.ctc_log_probs), ctc_weight))
+        ctc = CTCPrefixScorer(model.ctc_log_probs, labels.ctc_blank)
+        scorers.append(WeightedScorer("ctc", ctc, ctc_weight))
     return scorers
 
 
 def all_scorers(
     model: JointModel,
+    labels: Labels,
     config: SearchConfig,
     lm: LanguageModel | None = None,
     hotwords: PhraseTree | None = None,
 ) -> list[WeightedScorer]:
     """Those of `joint_scorers`, and `lm`, `ilm`, `hotwords` and `length` where they have a weight.
 
-    With `config.heard_only` nothing is written that CTC does not support. The decoder's own
+    With `config.heard_only` no label is written that CTC does not support. The decoder's own
     language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
 
     Raises:
         ModelError: something has a weight that is not there.
     """
-    scorers = joint_scorers(model, config.ctc_weight)
+    scorers = joint_scorers(model, labels, config.ctc_weight)
     has_ctc = config.ctc_weight > 0 or model.ctc is not None
-    ctc = CachedCTCScorer(model.ctc_log_probs) if has_ctc else None
+    ctc = CachedCTCScorer(model.ctc_log_probs, labels.ctc_blank) if has_ctc else None
     if ctc is not None and config.ctc_weight > 0:
         scorers[-1] = replace(scorers[-1], scorer=ctc)
     if config.heard_only:
         last = scorers[-1].scorer
-        heard = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
-        scorers[-1] = replace(scorers[-1], scorer=heard)
+        limited = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
+        scorers[-1] = replace(scorers[-1], scorer=limited)
     if config.lm_weight and lm is not None:
-        scorers.append(WeightedScorer("lm", LanguageModelScorer(lm), config.lm_weight))
+        scorers.append(WeightedScorer("lm", LanguageModelScorer(lm, labels), config.lm_weight))
         if config.ilm_weight:
-            scorers.append(_internal(model, config.ilm_weight))
+            scorers.append(_internal(model, labels, config.ilm_weight))
     if config.hotword_weight and hotwords is not None:
         boost = HotwordScorer(hotwords, ctc)
         scorers.append(WeightedScorer("hotwords", boost, config.hotword_weight))
@@ -115,8 +120,8 @@ def all_scorers(
     return scorers
 
 
-def _internal(model: JointModel, weight: float) -> WeightedScorer:
+def _internal(model: JointModel, labels: Labels, weight: float) -> WeightedScorer:
     """What takes out the decoder's own language."""
     if model.decoder is None:
         raise ModelError("this model was trained without a decoder; use an ILM weight of 0")
-    return WeightedScorer("ilm", InternalLMScorer(model.decoder), weight)
+    return WeightedScorer("ilm", InternalLMScorer(model.decoder, labels), weight)

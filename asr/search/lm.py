@@ -20,17 +20,17 @@ from torch import Tensor
 from asr.lm.protocol import LanguageModel
 from asr.model.states import per_row
 from asr.search.attention import AttentionScorer, AttentionState
-from asr.search.forced_prefix import read_off
-from asr.text.tokenizer import EOS
+from asr.search.forced_prefix import gather_prefix
+from asr.text.labels import Labels
 
-#: The internal language model calls nothing less probable than this: where it is certain that a
-#: label cannot come and is wrong, the label would win by that alone.
+#: The internal language model gives no label less than this: where it is certain that a label
+#: cannot come and is wrong, the label would win by that alone.
 ILM_FLOOR = -10.0
 
 
 @dataclass(frozen=True)
 class LMState:
-    """The language model after the last label of each row, and what it said there."""
+    """The language model after the last label of each row, and its log probabilities there."""
 
     lm: Any
     log_probs: Tensor  # (N, V)
@@ -38,32 +38,39 @@ class LMState:
 
 
 class LanguageModelScorer:
-    """Scores labels and endings by a language model; it does not hear anything.
+    """Scores labels and endings by a language model, which knows texts only, not the sound.
 
-    That nothing is said costs nothing: texts are never empty, but sounds are, and a language model
-    that had a say in that would find words in noise.
+    An empty text costs nothing: texts are never empty, but sounds are, and a language model that
+    had a say in that would find words in noise.
+
+    Args:
+        lm: the language model. It begins texts with `labels.end`, as it was trained: `labels.start`
+            is what the decoder needs, such as a language or a task, and no part of a text.
+        labels: of the tokenizer of both.
     """
 
     partial = False
     max_gain = 0.0
+    max_labels: int | None = None
 
-    def __init__(self, lm: LanguageModel) -> None:
+    def __init__(self, lm: LanguageModel, labels: Labels) -> None:
         self.lm = lm
+        self.labels = labels
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> LMState:
         """An empty text for each utterance."""
-        first = torch.full_like(memory_lengths, EOS)
+        first = torch.full_like(memory_lengths, self.labels.end)
         log_probs, state = self.lm.step(first, self.lm.initial_state(len(memory)))
         return LMState(state, log_probs, torch.ones_like(first, dtype=torch.bool))
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, LMState]:
-        """See `StartsAfter`: all labels at once."""
-        fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
+        """See `PrefixScorer`: all labels at once."""
+        fed = torch.nn.functional.pad(tokens, (1, 0), value=self.labels.end)
         log_probs, state = self.lm.prime(fed, counts + 1)
-        said, last = read_off(log_probs, tokens, counts)
-        return said.sum(1), LMState(state, last, per_row(counts, tokens) == 0)
+        scores, last = gather_prefix(log_probs, tokens, counts)
+        return scores.sum(1), LMState(state, last, per_row(counts, tokens) == 0)
 
     def score(self, state: LMState, candidates: Tensor | None) -> Tensor:
         """Log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
@@ -75,12 +82,12 @@ class LanguageModelScorer:
         return LMState(lm, log_probs, torch.zeros_like(tokens, dtype=torch.bool))
 
     def finish(self, state: LMState) -> Tensor:
-        """Log probability of EOS, (N,); 0 where no label came before it."""
-        return state.log_probs[:, EOS].masked_fill(state.empty, 0.0)
+        """Log probability of the end, (N,); 0 where no label came before it."""
+        return state.log_probs[:, self.labels.end].masked_fill(state.empty, 0.0)
 
 
 class InternalLMScorer(AttentionScorer):
-    """Takes out what the decoder says without hearing: minus its log probabilities over a memory
+    """Takes out what the decoder predicts without sound: minus its log probabilities over a memory
     of one frame of zeros (Meng et al. 2021, whose zero-out this is, for any decoder).
 
     It adds to scores, so that a search with it is stopped by `SearchConfig.give_up` alone.
@@ -89,26 +96,23 @@ class InternalLMScorer(AttentionScorer):
     max_gain = -ILM_FLOOR
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> AttentionState:
-        """The decoder's first step, with nothing to hear."""
-        return super().start(*_nothing(memory, memory_lengths))
+        """The decoder behind the start, without sound."""
+        return super().start(*_no_sound(memory, memory_lengths))
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        """See `StartsAfter`: one pass of the decoder over all labels."""
-        fed = torch.nn.functional.pad(tokens, (1, 0), value=EOS)
-        nothing = _nothing(memory, memory_lengths)
-        log_probs, state = self.decoder.prime(fed, counts + 1, *nothing)
-        said, last = read_off(log_probs, tokens, counts)
-        return _taken_out(said).sum(1), AttentionState(state, last)
+        """See `PrefixScorer`: one pass of the decoder over all labels."""
+        scores, state = self._prime(*_no_sound(memory, memory_lengths), tokens, counts)
+        return _negated(scores).sum(1), state
 
     def score(self, state: AttentionState, candidates: Tensor | None) -> Tensor:
         """Minus log probabilities of the next label, (N, V) or those of `candidates` (N, K)."""
-        return _taken_out(super().score(state, candidates))
+        return _negated(super().score(state, candidates))
 
     def finish(self, state: AttentionState) -> Tensor:
-        """Minus the log probability of EOS, (N,)."""
-        return _taken_out(super().finish(state))
+        """Minus the log probability of the end, (N,)."""
+        return _negated(super().finish(state))
 
 
 class LengthScorer:
@@ -116,6 +120,7 @@ class LengthScorer:
 
     partial = True  # it proposes no labels
     max_gain = 1.0
+    max_labels: int | None = None
 
     def __init__(self, vocabulary: int) -> None:
         self.vocabulary = vocabulary
@@ -127,7 +132,7 @@ class LengthScorer:
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See `StartsAfter`: their number."""
+        """See `PrefixScorer`: their number."""
         return per_row(counts, tokens).double(), memory.new_zeros(len(tokens))
 
     def score(self, state: Tensor, candidates: Tensor | None) -> Tensor:
@@ -144,10 +149,10 @@ class LengthScorer:
         return state
 
 
-def _nothing(memory: Tensor, memory_lengths: Tensor) -> tuple[Tensor, Tensor]:
+def _no_sound(memory: Tensor, memory_lengths: Tensor) -> tuple[Tensor, Tensor]:
     """One frame of zeros for each utterance."""
     return memory.new_zeros(len(memory), 1, memory.shape[2]), torch.ones_like(memory_lengths)
 
 
-def _taken_out(log_probs: Tensor) -> Tensor:
+def _negated(log_probs: Tensor) -> Tensor:
     return -log_probs.clamp(min=ILM_FLOOR)

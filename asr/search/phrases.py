@@ -73,7 +73,7 @@ class PhraseTree:
 
         That is what an ending is worth, where the last word ends.
         """
-        return self._said(self._nodes[node], word_ends) - self._nodes[node].credit
+        return self._complete_worth(self._nodes[node], word_ends) - self._nodes[node].credit
 
     def _add(self, phrase: str, weight: float) -> None:
         at = ROOT
@@ -120,7 +120,7 @@ class PhraseTree:
             at = self._nodes[at].fail
         return self._nodes[at].children.get(character, ROOT)
 
-    def _said(self, node: _Node, word_ends: bool) -> float:
+    def _complete_worth(self, node: _Node, word_ends: bool) -> float:
         return node.complete if word_ends else node.kept
 
     def _read(self, at: int, character: str) -> tuple[float, int]:
@@ -129,7 +129,7 @@ class PhraseTree:
         after = self._nodes[to]
         worth = after.credit - node.credit
         if after.parent != at:  # what was said whole and will not be counted again
-            worth += max(0.0, self._said(node, character == WORD_MARK) - after.kept)
+            worth += max(0.0, self._complete_worth(node, character == WORD_MARK) - after.kept)
         return worth, to
 
     def _row(self, node: int) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,9 @@ class Scorer(Protocol):
     """The most that one label, or the ending, can add: 0 for log probabilities. The search stops
     early only where this proves that nothing better can come; inf is allowed and always safe."""
 
+    max_labels: int | None
+    """The most labels of a hypothesis that it can score; None where there is no limit."""
+
     def start(self, memory: Tensor, memory_lengths: Tensor) -> Any:
         """The state of one empty hypothesis for each utterance.
 
@@ -39,7 +42,7 @@ class Scorer(Protocol):
             candidates: (N, K) label ids, or None for all labels.
 
         Returns:
-            (N, K), or (N, V) where `candidates` is None. The columns BLANK, UNK and EOS are not
+            (N, K), or (N, V) where `candidates` is None. The columns of `Labels.forbidden` are not
             read: no hypothesis holds them, and `finish` scores the ending. -inf forbids a label.
         """
         ...
@@ -47,8 +50,8 @@ class Scorer(Protocol):
     def advance(self, state: Any, parents: Tensor, tokens: Tensor) -> Any:
         """The state of the rows (N',) that append `tokens` to the rows `parents`.
 
-        A row whose score is already -inf may be among them, with any label; what is said of it
-        later is ignored, but must not be NaN.
+        A row whose score is already -inf may be among them, with any label; its scores are
+        ignored, but must not be NaN.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Labels that come round again: what loops are made of."""
+"""Labels that repeat: loops of one or several labels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Repeats:
         self._tables: dict[torch.device, tuple[Tensor, ...]] = {}
 
     def start(self, rows: int, device: torch.device) -> Tensor:
-        """The history (rows, `history`) of nothing said."""
+        """The history (rows, `history`) of empty hypotheses."""
         return torch.full((rows, self.history), NONE, dtype=torch.long, device=device)
 
     def after(self, tokens: Tensor, counts: Tensor) -> Tensor:
@@ -48,22 +48,22 @@ class Repeats:
         places = counts[:, None] + torch.arange(self.history, device=tokens.device)
         return torch.cat([empty, tokens], dim=1).gather(1, places)
 
-    def longer(self, history: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+    def extended(self, history: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
         """The histories of the rows `parents` (N',), each with its label of `tokens`."""
         return torch.cat([history[parents, 1:], tokens[:, None]], dim=1)
 
-    def found(self, history: Tensor) -> tuple[Tensor, Tensor]:
-        """What would complete the rounds of each length.
+    def completions(self, history: Tensor) -> tuple[Tensor, Tensor]:
+        """The label that would complete the rounds of each length.
 
         Returns:
-            labels (N, P), of n = 1 ... P the one that was said n labels ago (0 where none was), and
+            labels (N, P), of n = 1 ... P the one of n labels ago (0 where there is none), and
             whether it would complete its rounds (N, P).
         """
         last, before, not_asked, first = self._on(history.device)
         same = (history[:, last] == history[:, before]) | not_asked
         labels = history.flip(1)[:, : self.longest]
-        said = history.gather(1, first.expand(len(history), -1)) != NONE
-        return labels.clamp(min=0), same.all(2) & said
+        complete = history.gather(1, first.expand(len(history), -1)) != NONE
+        return labels.clamp(min=0), same.all(2) & complete
 
     def _on(self, device: torch.device) -> tuple[Tensor, ...]:
         """The tables of places, there once and not copied in each step."""
@@ -73,12 +73,12 @@ class Repeats:
         return self._tables[device]
 
 
-def denied(scores: Tensor, candidates: Tensor | None, labels: Tensor, bad: Tensor) -> Tensor:
+def forbid(scores: Tensor, candidates: Tensor | None, labels: Tensor, bad: Tensor) -> Tensor:
     """`scores` with -inf for some labels.
 
     Args:
         scores: (N, V) of all labels, or (N, K) of the `candidates` (N, K).
-        labels: (N, P). bad: (N, P) or (N, K, P), whether the label is denied.
+        labels: (N, P). bad: (N, P) or (N, K, P), whether the label is forbidden.
     """
     if candidates is None:
         hit = torch.zeros_like(scores, dtype=torch.uint8)
@@ -105,40 +105,41 @@ _LONGEST = _REMEMBERED // 3
 
 
 class RepeatLimited:
-    """A scorer that forbids loops by counting, where no CTC says what is there.
+    """A scorer that forbids loops by counting, for models without CTC.
 
     The same 1 to 12 labels stand at most four times in a row, up to 16 three times, up to 21 twice.
-    What is truly said more often than that is not written: the price of not hearing.
+    Speech that repeats itself more often than that is cut too: the price of having no CTC.
     """
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain
+        self.max_labels = scorer.max_labels
         lengths = range(1, _LONGEST + 1)
         self.repeats = Repeats([min(MOST_COPIES, _REMEMBERED // n - 1) for n in lengths])
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> RepeatState:
-        """Nothing was said."""
+        """An empty hypothesis for each utterance."""
         inner = self.scorer.start(memory, memory_lengths)
         return RepeatState(inner, self.repeats.start(len(memory), memory.device))
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, RepeatState]:
-        """See `StartsAfter`: what is decided stands, however often."""
+        """See `PrefixScorer`: what is decided stands, however often."""
         scores, inner = start_with_prefix(self.scorer, memory, memory_lengths, tokens, counts)
         return scores, RepeatState(inner, self.repeats.after(tokens, per_row(counts, tokens)))
 
     def score(self, state: RepeatState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf for labels that would go on with a loop."""
         scores = self.scorer.score(state.inner, candidates)
-        return denied(scores, candidates, *self.repeats.found(state.history))
+        return forbid(scores, candidates, *self.repeats.completions(state.history))
 
     def advance(self, state: RepeatState, parents: Tensor, tokens: Tensor) -> RepeatState:
         """The scorer's own, with the labels."""
         inner = self.scorer.advance(state.inner, parents, tokens)
-        return RepeatState(inner, self.repeats.longer(state.history, parents, tokens))
+        return RepeatState(inner, self.repeats.extended(state.history, parents, tokens))
 
     def finish(self, state: RepeatState) -> Tensor:
         """The scorer's own."""

@@ -1,4 +1,4 @@
-"""What a search finds of one utterance: the best finished hypotheses, and where it stood."""
+"""The result of a search for one utterance: the best finished hypotheses, and the open ones."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class NBest:
 
     def add(self, hypothesis: Hypothesis) -> None:
         """Enters `hypothesis`, and drops the worst where there are more than `size`."""
-        insort(self.hypotheses, hypothesis, key=lambda one: -one.score)
+        insort(self.hypotheses, hypothesis, key=lambda entered: -entered.score)
         del self.hypotheses[self.size :]
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found of one utterance.
+    """The result of a search for one utterance.
 
     `hypotheses` are finished, best first. `beams` are the open ones behind each label that was
-    added, from the beginnings on, which have `begun` labels: their labels and their score.
+    added, from the prefixes on, which have `prefix_length` labels: their labels and their score.
     """
 
     hypotheses: list[Hypothesis]
     beams: Sequence[list[tuple[tuple[int, ...], float]]]
-    begun: int
+    prefix_length: int
 
     def open_after(self, labels: int, margin: float = math.inf) -> tuple[tuple[int, ...], ...]:
         """The hypotheses that were open when they had so many labels.
@@ -46,6 +46,6 @@ class SearchResult:
         A search over more memory may go on from them: it stands where this one stood. Those that
         were `margin` worse than the best are left out.
         """
-        beam = self.beams[labels - self.begun]
+        beam = self.beams[labels - self.prefix_length]
         least = max(score for _, score in beam) - margin
         return tuple(tokens for tokens, score in beam if score >= least)

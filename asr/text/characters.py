@@ -11,7 +11,9 @@ from pathlib import Path
 from asr.atomic import write_atomic
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
-from asr.text.tokenizer import BLANK, EOS, SPECIAL_PIECES, UNK, UNKNOWN_MARK, WORD_MARK
+from asr.text.labels import Labels
+from asr.text.special_labels import BLANK, END, LABELS, SPECIAL_PIECES, UNKNOWN
+from asr.text.tokenizer import UNKNOWN_MARK, WORD_MARK
 
 CHARACTER_FILE = "tokenizer.json"
 _FORMAT = {"type": "char", "version": 1}
@@ -29,18 +31,23 @@ class CharacterTokenizer:
         """Number of labels, the three special ones included."""
         return len(SPECIAL_PIECES) + len(self.symbols)
 
+    @property
+    def labels(self) -> Labels:
+        """Which of its labels are special."""
+        return LABELS
+
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
         """The labels of `text`; there is one way to write it, so `sample` changes nothing."""
-        return [self._ids.get(character, UNK) for character in " ".join(text.split())]
+        return [self._ids.get(character, UNKNOWN) for character in " ".join(text.split())]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`: BLANK and EOS write nothing, UNK writes `UNKNOWN_MARK`."""
+        """The text of `ids`: blank and end write nothing, unknown writes `UNKNOWN_MARK`."""
         text = "".join(self._written(token) for token in ids)
         return " ".join(text.split())
 
     def piece(self, token: int) -> str:
         """The character; a space is shown as `WORD_MARK`."""
-        if BLANK <= token <= EOS:
+        if BLANK <= token <= END:
             return SPECIAL_PIECES[token]
         return self._written(token).replace(" ", WORD_MARK)
 
@@ -60,11 +67,11 @@ class CharacterTokenizer:
         return path
 
     def _written(self, token: int) -> str:
-        if token in (BLANK, EOS):
+        if token in (BLANK, END):
             return ""
-        if token == UNK:
+        if token == UNKNOWN:
             return UNKNOWN_MARK
-        if not UNK < token < self.size:
+        if not UNKNOWN < token < self.size:
             raise ModelError(f"tokenizer: label {token} is not one of its {self.size} labels")
         return self.symbols[token - len(SPECIAL_PIECES)]
 

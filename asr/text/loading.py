@@ -22,15 +22,15 @@ def load_tokenizer(folder: str | Path, config: TokenizerConfig | None = None) ->
         ModelError: there is none, or both, or the file is damaged or of another kind.
     """
     paths = [Path(folder) / name for name in (PIECE_FILE, CHARACTER_FILE)]
-    found = [path for path in paths if path.exists()]
-    if len(found) != 1:
+    existing = [path for path in paths if path.exists()]
+    if len(existing) != 1:
         names = f"{PIECE_FILE} or {CHARACTER_FILE}"
-        problem = "has both" if found else "has no"
+        problem = "has both" if existing else "has no"
         raise ModelError(f"{folder}: {problem} {names}; a tokenizer is exactly one of them")
     try:
-        content = found[0].read_bytes()
+        content = existing[0].read_bytes()
     except OSError as error:
-        raise ModelError(f"{found[0]}: cannot be read ({error.strerror or error})") from error
-    if found[0].name == CHARACTER_FILE:
-        return parse_characters(content, found[0])
-    return parse_pieces(content, found[0], config or TokenizerConfig())
+        raise ModelError(f"{existing[0]}: cannot be read ({error.strerror or error})") from error
+    if existing[0].name == CHARACTER_FILE:
+        return parse_characters(content, existing[0])
+    return parse_pieces(content, existing[0], config or TokenizerConfig())

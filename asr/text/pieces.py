@@ -15,8 +15,10 @@ from typing import Any
 from asr.atomic import write_atomic
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
+from asr.text.labels import Labels
 from asr.text.sampling import Draw, bpe_sampler, unigram_sampler
-from asr.text.tokenizer import BLANK, EOS, SPECIAL_PIECES, UNK, UNKNOWN_MARK, WORD_MARK
+from asr.text.special_labels import BLANK, END, LABELS, SPECIAL_PIECES, UNKNOWN
+from asr.text.tokenizer import UNKNOWN_MARK, WORD_MARK
 
 PIECE_FILE = "tokenizer.model"
 #: Part of the result: SentencePiece adds up counts thread by thread, so another number of threads
@@ -39,6 +41,11 @@ class PieceTokenizer:
         """Number of labels, the three special ones included."""
         return int(self._processor.get_piece_size())
 
+    @property
+    def labels(self) -> Labels:
+        """Which of its labels are special."""
+        return LABELS
+
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
         """The labels of `text`; see `Tokenizer.encode`."""
         if sample is False:
@@ -46,11 +53,12 @@ class PieceTokenizer:
         generator = self._generator if sample is True else sample
         drawn = [t for word in text.split() for t in self._draw(WORD_MARK + word, generator)]
         # A run of unknown characters is one label, as SentencePiece has it.
-        return [token for key, run in groupby(drawn) for token in ([UNK] if key == UNK else run)]
+        runs = ([UNKNOWN] if key == UNKNOWN else run for key, run in groupby(drawn))
+        return [token for run in runs for token in run]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; see `Tokenizer.decode`."""
-        kept = [int(token) for token in ids if token not in (BLANK, EOS)]
+        kept = [int(token) for token in ids if token not in (BLANK, END)]
         for token in kept:
             self._check(token)
         return str(self._processor.decode(kept)) if kept else ""
@@ -65,7 +73,7 @@ class PieceTokenizer:
         if not set(text) - self._characters:
             return Counter()  # nearly every text: no need to cut it
         cut = self._processor.encode_as_proto(text).pieces
-        return Counter(c for piece in cut if piece.id == UNK for c in piece.surface)
+        return Counter(c for piece in cut if piece.id == UNKNOWN for c in piece.surface)
 
     def save(self, folder: str | Path) -> Path:
         """Writes `tokenizer.model` into `folder` and returns its path."""
@@ -119,7 +127,7 @@ def train_pieces(lines: Sequence[str], config: TokenizerConfig) -> PieceTokenize
     from sentencepiece import SentencePieceTrainer
 
     model = BytesIO()
-    blank, unk, eos = SPECIAL_PIECES
+    blank, unknown, end = SPECIAL_PIECES
     try:
         SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
@@ -130,12 +138,12 @@ def train_pieces(lines: Sequence[str], config: TokenizerConfig) -> PieceTokenize
             required_chars=_all_characters(lines) if config.character_coverage == 1 else "",
             normalization_rule_name="identity",  # TextNormalizer has done it
             pad_id=BLANK,
-            unk_id=UNK,
-            eos_id=EOS,
+            unk_id=UNKNOWN,
+            eos_id=END,
             bos_id=-1,
             pad_piece=blank,
-            unk_piece=unk,
-            eos_piece=eos,
+            unk_piece=unknown,
+            eos_piece=end,
             unk_surface=UNKNOWN_MARK,
             max_sentence_length=_NO_LIMIT,  # longer lines would be left out without a word
             num_threads=_THREADS,
@@ -152,23 +160,23 @@ def _all_characters(lines: Iterable[str]) -> str:
     SentencePiece adds its coverage up in float32, so in a long text it takes 1 for reached before
     the rarest characters.
     """
-    found: set[str] = set()
+    characters: set[str] = set()
     for line in lines:
-        found.update(line)
-    return "".join(sorted(found - {" "}))
+        characters.update(line)
+    return "".join(sorted(characters - {" "}))
 
 
 def _advice(message: str, config: TokenizerConfig) -> str:
     """What SentencePiece's error means for the settings."""
-    if found := re.search(r"Vocabulary size too high .* <= (\d+)", message):
+    if match := re.search(r"Vocabulary size too high .* <= (\d+)", message):
         return (
-            f"size {config.size} is too large for this little text; set size to {found[1]} or "
+            f"size {config.size} is too large for this little text; set size to {match[1]} or "
             "less, or give more text"
         )
-    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return (
             f"size {config.size} is too small to write every character of the text; set size to "
-            f"{found[1]} or more, or lower character_coverage"
+            f"{match[1]} or more, or lower character_coverage"
         )
     return f"SentencePiece could not train on this text ({message})"
 
@@ -185,10 +193,10 @@ def parse_pieces(content: bytes, path: Path, config: TokenizerConfig) -> PieceTo
         raise ModelError(f"{path}: not a SentencePiece model, or damaged; copy it anew") from error
     processor = tokenizer._processor
     ids = (processor.pad_id(), processor.unk_id(), processor.eos_id(), processor.bos_id())
-    if ids != (BLANK, UNK, EOS, -1) or processor.id_to_piece(BLANK) != SPECIAL_PIECES[BLANK]:
+    if ids != (BLANK, UNKNOWN, END, -1) or processor.id_to_piece(BLANK) != SPECIAL_PIECES[BLANK]:
         raise ModelError(
             f"{path}: a SentencePiece model whose special labels are not ours (blank, unknown, "
-            f"end and begin are {ids}, must be {(BLANK, UNK, EOS, -1)}); train one with "
+            f"end and begin are {ids}, must be {(BLANK, UNKNOWN, END, -1)}); train one with "
             "'asr tokenizer', or the file is damaged"
         )
     return tokenizer

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from asr.text.tokenizer import UNK
+from asr.text.special_labels import UNKNOWN
 
 Draw = Callable[[str, random.Random], list[int]]
 
@@ -45,7 +45,7 @@ def unigram_sampler(pieces: Mapping[str, int], scores: Mapping[int, float], alph
                     edges.append((start, token))
                     logs.append(reach[start] + alpha * scores[token])
             if word[end - 1] not in pieces:
-                edges.append((end - 1, UNK))
+                edges.append((end - 1, UNKNOWN))
                 logs.append(reach[end - 1] + alpha * unknown)
             peak = max(logs)
             total, cumulative = 0.0, []
@@ -85,7 +85,7 @@ def bpe_sampler(pieces: Mapping[str, int], scores: Mapping[int, float], dropout:
                 and generator.random() >= dropout
             ]
             if not merges:
-                return [pieces.get(part, UNK) for part in cut]
+                return [pieces.get(part, UNKNOWN) for part in cut]
             _, i = min(merges)
             cut[i : i + 2] = [cut[i] + cut[i + 1]]
 

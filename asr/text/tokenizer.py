@@ -1,4 +1,4 @@
-"""What a tokenizer is, and the ids that mean the same in all of them."""
+"""What a tokenizer is."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-#: Ids that mean the same in every tokenizer, model and search: nothing said (CTC), a character that
-#: cannot be written, and the end of a text (which also starts a sequence).
-BLANK, UNK, EOS = 0, 1, 2
-SPECIAL_PIECES = ("<blank>", "<unk>", "<eos>")
+from asr.text.labels import Labels
 
-#: How `decode` writes UNK: visible, and no character of any language.
+#: How `decode` writes the unknown label: visible, and no character of any language.
 UNKNOWN_MARK = "⁇"
 #: How `piece` writes a space, as SentencePiece does: a word starts where a piece starts with it.
 WORD_MARK = "▁"
 
 
 class Tokenizer(Protocol):
-    """Turns text into label ids and back. Ids 0, 1 and 2 are BLANK, UNK and EOS."""
+    """Turns text into label ids and back."""
 
     @property
     def size(self) -> int:
-        """Number of labels, the three special ones included."""
+        """Number of labels, the special ones included."""
+        ...
+
+    @property
+    def labels(self) -> Labels:
+        """Which of its labels are special."""
         ...
 
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
-        """The labels of `text`, without EOS; what cannot be written becomes UNK.
+        """The labels of `text`, without start and end; what cannot be written becomes unknown.
 
         Args:
             text: normalised text; runs of spaces count as one, those at the ends as none.
@@ -40,7 +42,7 @@ class Tokenizer(Protocol):
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`: BLANK and EOS write nothing, UNK writes `UNKNOWN_MARK`.
+        """The text of `ids`: blank, start and end write nothing, unknown writes `UNKNOWN_MARK`.
 
         Raises:
             ModelError: an id is not one of this tokenizer's.
@@ -70,4 +72,4 @@ class Tokenizer(Protocol):
 
 def frames_needed(labels: Sequence[int]) -> int:
     """Frames that CTC needs to write `labels`: one each, and a blank between equal neighbours."""
-    return len(labels) + sum(one == other for one, other in pairwise(labels))
+    return len(labels) + sum(label == following for label, following in pairwise(labels))

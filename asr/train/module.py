@@ -35,7 +35,7 @@ SUMS = (*LOSSES, "list_errors", "list_words", "right", "labels", "seconds", "sto
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimizer step. Losses are means per label (each EOS counts as one).
+    """One optimizer step. Losses are means per label (each end of a text counts as one).
 
     `wer` is the word error rate expected over n-best lists, NaN where none were made.
     """

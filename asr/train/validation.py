@@ -117,13 +117,13 @@ class Validator:
         """Sums of diagonality and entropy over the sample's first batch, and of how many."""
         found = []
         for batch in islice(self.sample, 1):
-            found = shapes(module.model, batch.to(module.device))
+            found = shapes(module.model, batch.to(module.device), self.tokenizer.labels)
         return sum(one.diagonality for one in found), sum(one.entropy for one in found), len(found)
 
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
         """Greedy search of the sample: that of transcription, with a beam of 1."""
         config = fitting(SearchConfig(beam=1), module.model)
-        decode = SegmentDecoder(module.model, config)
+        decode = SegmentDecoder(module.model, self.tokenizer.labels, config)
         decoded: list[Decoded] = []
         for batch in self.sample:
             # rows beyond the ids are padding

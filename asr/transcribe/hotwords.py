@@ -45,7 +45,7 @@ def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | 
             The first few mistakes are in one message.
     """
     from asr.search import PhraseTree
-    from asr.text import EOS, TextNormalizer
+    from asr.text import TextNormalizer
 
     if hotwords is None:
         return None
@@ -62,8 +62,11 @@ def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | 
         phrases[written] = max(factor, phrases.get(written, 0.0))
 
     _each(hotwords, add)
-    written_by = ["" if label <= EOS else tokenizer.piece(label) for label in range(tokenizer.size)]
-    return PhraseTree(phrases, written_by)
+    forbidden = tokenizer.labels.forbidden
+    pieces = [
+        "" if label in forbidden else tokenizer.piece(label) for label in range(tokenizer.size)
+    ]
+    return PhraseTree(phrases, pieces)
 
 
 def check_hotwords(hotwords: Hotwords) -> None:

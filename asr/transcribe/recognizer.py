@@ -187,7 +187,9 @@ class Recognizer:
         phrases = phrase_tree(options.hotwords, self.loaded)
         settings = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(self.model, search, self._language_model, phrases),
+            decode=SegmentDecoder(
+                self.model, self.tokenizer.labels, search, self._language_model, phrases
+            ),
             clock=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, endpoint),
             batch_seconds=seconds,
@@ -226,6 +228,7 @@ class Recognizer:
         search = self._search_config(options)
         return StreamDecoder(
             self.model,
+            self.tokenizer.labels,
             chunk_context(self.frame_seconds, chunk_ms, options.left_ms),
             search,
             options.endpoint or self.endpoint,

@@ -44,14 +44,14 @@ def test_a18_a_disk_that_fills_up_leaves_no_half_file(
 # Decodes a recording at a time, and from the third on never comes back; MARK tells when.
 STUCK = """
 import itertools, pathlib, time
-from asr.transcribe.files.segment_decoder import StretchDecoder
-decode, calls = StretchDecoder.__call__, itertools.count(1)
+from asr.transcribe.files.segment_decoder import SegmentDecoder
+decode, calls = SegmentDecoder.__call__, itertools.count(1)
 def stuck(*a):
     if next(calls) <= 2:
         return decode(*a)
     pathlib.Path(MARK).touch()
     time.sleep(600)
-StretchDecoder.__call__ = stuck
+SegmentDecoder.__call__ = stuck
 from asr.cli.main import main; main()
 """
 
@@ -92,7 +92,7 @@ def test_a19_interrupted_in_the_middle_of_a_folder(
 # It comes while Python finalises an object, where an exception is printed and forgotten.
 LOST = """
 import os, signal, time
-from asr.transcribe.files.segment_decoder import StretchDecoder
+from asr.transcribe.files.segment_decoder import SegmentDecoder
 if NUMBER == signal.SIGTERM:  # as in the background of a shell
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 class Swallowing:
@@ -102,7 +102,7 @@ class Swallowing:
 def stuck(*a):
     Swallowing()
     time.sleep(600)
-StretchDecoder.__call__ = stuck
+SegmentDecoder.__call__ = stuck
 from asr.cli.main import main; main()
 """
 
@@ -120,7 +120,7 @@ def test_a19_no_interrupt_is_lost(tiny_model: Path, recordings: Path, number: in
 # A second signal comes while the first one is being cleaned up after, a third while Python leaves.
 TWICE = """
 import atexit, os, signal, time
-from asr.transcribe.files.segment_decoder import StretchDecoder
+from asr.transcribe.files.segment_decoder import SegmentDecoder
 def stuck(*a):
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -129,7 +129,7 @@ def stuck(*a):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0)
         print("cleaned up", flush=True)
-StretchDecoder.__call__ = stuck
+SegmentDecoder.__call__ = stuck
 def leave():
     time.sleep(0.6)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -8,7 +8,7 @@ import torch
 from asr.lm import LanguageModel, NeuralLanguageModel, NGram
 from asr.lm.folder import build_lm, lm_config
 from asr.lm.kneser_ney import estimate
-from asr.text import EOS
+from asr.text.special_labels import END, LABELS
 
 KINDS = ("lstm", "transformer", "ngram")
 SMALL = {
@@ -43,7 +43,7 @@ def neural(kind: str, seed: int, vocabulary: int) -> NeuralLanguageModel:
 
 
 def ngram(seed: int, vocabulary: int, order: int = 3, prune: float = 0.0) -> NGram:
-    return estimate(texts_of(seed, vocabulary), vocabulary, order, prune)
+    return estimate(texts_of(seed, vocabulary), vocabulary, LABELS, order, prune)
 
 
 def small(kind: str, seed: int, vocabulary: int) -> LanguageModel:
@@ -52,9 +52,9 @@ def small(kind: str, seed: int, vocabulary: int) -> LanguageModel:
 
 def of_text(ngram: NGram, labels: list[int]) -> list[float]:
     """log p of each of `labels` and of the end behind them: for people and tests."""
-    state = ngram.longest(ngram.initial_state(1), torch.tensor([EOS]))
+    state = ngram.longest(ngram.initial_state(1), torch.tensor([END]))
     said = []
-    for label in [*labels, EOS]:
+    for label in [*labels, END]:
         token = torch.tensor([label])
         said.append(ngram.log_prob(state, token).item())
         state = ngram.longest(state, token)

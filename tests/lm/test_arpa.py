@@ -7,13 +7,36 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from asr.errors import ModelError
 from asr.lm.arpa import read_arpa, write_arpa
+from asr.text import Labels
 from asr.text.characters import CharacterTokenizer
 from tests.lm.made import ngram, of_text
 
 TOKENIZER = CharacterTokenizer(["a", "b", "c", "d"])
+
+
+class OtherNumbers(CharacterTokenizer):
+    """Labels a, b, c, d, the end, and the blank if there is one; nothing is unknown."""
+
+    def __init__(self, blank: bool) -> None:
+        super().__init__(["a", "b", "c", "d"])
+        self.written = ["a", "b", "c", "d", "<end>", *["<blank>"] * blank]
+        self.has_blank = blank
+
+    @property
+    def size(self) -> int:
+        return len(self.written)
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(blank=5 if self.has_blank else None, unknown=None, end=4, start=(4,))
+
+    def piece(self, token: int) -> str:
+        return self.written[token]
+
 
 BY_HAND = """
 \\data\\
@@ -55,6 +78,23 @@ def test_a_file_of_another_tool_is_understood(tmp_path: Path):
     assert said == pytest.approx([-0.25 - 0.8, -0.7, -0.3])
     said = [one / math.log(10) for one in of_text(lm, [c])]  # not in the file: as <unk>
     assert said == pytest.approx([-0.25 - 0.5, -1.0])
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_labels_of_other_numbers_are_read_and_written(tmp_path: Path, blank: bool):
+    tokenizer = OtherNumbers(blank)
+    (tmp_path / "lm.arpa").write_text(BY_HAND)
+    lm = read_arpa(tmp_path / "lm.arpa", tokenizer)
+    write_arpa(lm, tokenizer, tmp_path / "again.arpa")
+    for model in (lm, read_arpa(tmp_path / "again.arpa", tokenizer)):
+        log_probs, _ = model.prime(
+            torch.tensor([[4, 0, 1], [4, 1, 0], [4, 2, 0]]), torch.tensor([3])
+        )
+        a, b, c, end = (log_probs[..., label] / math.log(10) for label in (0, 1, 2, 4))
+        assert [a[0, 0], b[0, 1], end[0, 2]] == pytest.approx([-0.2, -0.1 - 0.8, -1.0], abs=1e-5)
+        assert [b[1, 0], a[1, 1], end[1, 2]] == pytest.approx([-0.25 - 0.8, -0.7, -0.3], abs=1e-5)
+        assert c[2, 0] == pytest.approx(-0.25 - 0.5, abs=1e-5)  # not in the file: as its <unk>
+        assert not blank or log_probs[..., 5].isneginf().all()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import torch
 from asr.errors import ModelError
 from asr.lm import check_same_labels, load_lm_folder, save_lm_folder
 from asr.lm.folder import LMFolderConfig, lm_config
-from asr.text import EOS
 from asr.text.characters import CharacterTokenizer
+from asr.text.special_labels import END
 from tests.lm.made import KINDS, SMALL, small
 
 TOKENIZER = CharacterTokenizer(["a", "b", "c", "d"])
@@ -31,7 +31,7 @@ def test_what_is_saved_is_loaded_to_16_bits(tmp_path: Path, kind: str):
     lm = save(tmp_path / "lm", kind)
     loaded = load_lm_folder(tmp_path / "lm")
     assert (loaded.config.lm.type, loaded.config.search) == (kind, {"lm_weight": 0.4})
-    tokens = torch.tensor([[EOS, 3, 4, 6]])
+    tokens = torch.tensor([[END, 3, 4, 6]])
     one, _ = lm.prime(tokens, torch.tensor([4]))
     other, _ = loaded.lm.prime(tokens, torch.tensor([4]))
     assert other.dtype == torch.float32

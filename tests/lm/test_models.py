@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.model.states import joined
-from asr.text import EOS
+from asr.text.special_labels import END
 from tests.lm.made import KINDS, neural, small
 
 VOCABULARY = 7
@@ -26,7 +26,7 @@ def _without_gradients():
 def batch(seed: int, rows: int, size: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(3, VOCABULARY, (rows, size), generator=generator)
-    tokens[:, 0] = EOS
+    tokens[:, 0] = END
     return tokens
 
 
@@ -71,11 +71,11 @@ def test_rows_of_unequal_length_are_primed_as_if_alone(seed, kind, counts):
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_follow_their_parents(kind):
     lm = small(kind, 5, VOCABULARY)
-    _, state = lm.step(torch.tensor([EOS]), lm.initial_state(1))
+    _, state = lm.step(torch.tensor([END]), lm.initial_state(1))
     _, state = lm.step(torch.tensor([3, 4, 5]), lm.reorder(state, torch.tensor([0, 0, 0])))
     last = torch.tensor([6, 6, 3])
     log_probs, _ = lm.step(last, lm.reorder(state, torch.tensor([2, 0, 2])))
-    for row, labels in enumerate([[EOS, 5, 6], [EOS, 3, 6], [EOS, 5, 3]]):
+    for row, labels in enumerate([[END, 5, 6], [END, 3, 6], [END, 5, 3]]):
         said, _ = lm.prime(torch.tensor([labels]), torch.tensor([3]))
         torch.testing.assert_close(log_probs[row], said[0, -1], atol=1e-6, rtol=1e-6)
 
@@ -83,7 +83,7 @@ def test_rows_follow_their_parents(kind):
 @pytest.mark.parametrize("kind", ["lstm", "ngram"])
 def test_states_of_several_texts_can_be_joined(kind):
     lm = small(kind, 5, VOCABULARY)
-    states = [lm.step(torch.tensor([EOS]), lm.initial_state(1))[1] for _ in range(2)]
+    states = [lm.step(torch.tensor([END]), lm.initial_state(1))[1] for _ in range(2)]
     log_probs, _ = lm.step(torch.tensor([3, 4]), joined(states))
-    said, _ = lm.prime(torch.tensor([[EOS, 3], [EOS, 4]]), torch.tensor([2, 2]))
+    said, _ = lm.prime(torch.tensor([[END, 3], [END, 4]]), torch.tensor([2, 2]))
     torch.testing.assert_close(log_probs, said[:, -1], atol=1e-6, rtol=1e-6)

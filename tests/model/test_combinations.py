@@ -10,7 +10,7 @@ import torch
 
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
 from asr.search import SearchConfig, continue_search, joint_scorers, search
-from asr.text import EOS
+from asr.text.special_labels import END, LABELS
 from asr.types import Hypothesis
 
 SUBSAMPLING = {"channels": 2}
@@ -48,7 +48,7 @@ def model_of(encoder: str, decoder: str, ctc: bool = True) -> SpeechModel:
     model = SpeechModel(config, VOCABULARY).eval()
     assert model.decoder is not None
     with torch.no_grad():
-        model.decoder.to_logits.bias[EOS] = -5.0  # random weights like to end at once
+        model.decoder.to_logits.bias[END] = -5.0  # random weights like to end at once
         model.decoder.to_logits.weight.mul_(3.0)  # and to find everything about as likely
     return model
 
@@ -58,7 +58,7 @@ def heard(
 ) -> list[list[Hypothesis]]:
     with torch.inference_mode():
         memory, counts = model.encode(features, torch.tensor(lengths))
-    return search(joint_scorers(model, weight), memory, counts, SEARCH)
+    return search(joint_scorers(model, LABELS, weight), memory, counts, LABELS, SEARCH)
 
 
 def same(one: list[Hypothesis], other: list[Hypothesis]) -> None:
@@ -97,11 +97,13 @@ def test_a_stream_says_what_a_file_says(encoder: str, decoder: str) -> None:
             parts.append(memory)
     stepped = torch.cat(parts, dim=1)
     torch.testing.assert_close(stepped, whole, rtol=0, atol=1e-5)
-    expected = search(joint_scorers(model, 0.0), whole, lengths, SEARCH)[0]
-    same(search(joint_scorers(model, 0.0), stepped, lengths, SEARCH)[0], expected)
+    expected = search(joint_scorers(model, LABELS, 0.0), whole, lengths, LABELS, SEARCH)[0]
+    same(search(joint_scorers(model, LABELS, 0.0), stepped, lengths, LABELS, SEARCH)[0], expected)
     begun = expected[0].tokens
     alone = SearchConfig(beam=3, max_labels=max(len(begun), 1))
-    [again] = continue_search(joint_scorers(model, 0.0), stepped, lengths, alone, [[begun]])
+    [again] = continue_search(
+        joint_scorers(model, LABELS, 0.0), stepped, lengths, LABELS, alone, [[begun]]
+    )
     same(again.hypotheses, expected[:1])
 
 
@@ -111,7 +113,7 @@ def test_gradients_reach_every_weight(encoder: str, decoder: str) -> None:
     assert model.decoder is not None
     features = torch.randn(2, 60, 8, generator=torch.Generator().manual_seed(3))
     memory, lengths = model.encode(features, torch.tensor([60, 44]), ChunkContext(4, 4))
-    tokens = torch.tensor([[EOS, 3, 4, 5], [EOS, 6, 3, 3]])
+    tokens = torch.tensor([[END, 3, 4, 5], [END, 6, 3, 3]])
     said = model.decoder(tokens, memory, lengths)
     loss = (said * torch.randn(said.shape)).sum() + model.ctc_log_probs(memory)[:, :, 3].sum()
     loss.backward()

@@ -11,7 +11,7 @@ from asr.errors import ConfigError, ModelError
 from asr.model import Decoder, ModelConfig, SpeechModel
 from asr.model.registry import decoder_config
 from asr.model.transformer_decoder import TransformerDecoder
-from asr.text import EOS
+from asr.text.special_labels import END
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
@@ -49,7 +49,7 @@ def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     memory = torch.randn(3, 11, 16, generator=generator)
     tokens = torch.randint(3, VOCABULARY, (3, 6), generator=generator)
-    tokens[:, 0] = EOS
+    tokens[:, 0] = END
     return tokens, memory, torch.tensor([11, 4, 7])
 
 
@@ -80,14 +80,14 @@ def test_rows_follow_their_parents(kind: str) -> None:
     module, (_, memory, lengths) = decoder(kind), example()
     with torch.inference_mode():
         state = module.initial_state(memory, lengths)
-        _, state = module.step(torch.full((3,), EOS), state)
+        _, state = module.step(torch.full((3,), END), state)
         state = module.reorder(state, torch.arange(3).repeat_interleave(3))
         _, state = module.step(torch.tensor([3, 4, 5] * 3), state)
         state = module.reorder(state, torch.tensor([2, 0, 0, 7, 8, 8]))
         log_probs, _ = module.step(torch.tensor([6, 7, 8, 3, 4, 5]), state)
     histories = [(0, [5, 6]), (0, [3, 7]), (0, [3, 8]), (2, [4, 3]), (2, [5, 4]), (2, [5, 5])]
     for row, (utterance, labels) in enumerate(histories):
-        tokens = torch.tensor([[EOS, *labels]])
+        tokens = torch.tensor([[END, *labels]])
         with torch.inference_mode():
             logits = module(tokens, memory[utterance : utterance + 1], lengths[utterance:][:1])
         expected = logits[0, -1].log_softmax(dim=-1)
@@ -109,7 +109,7 @@ def test_an_empty_memory_gives_finite_predictions(kind: str) -> None:
     module = decoder(kind)
     with torch.inference_mode():
         state = module.initial_state(torch.zeros(2, 0, 16), torch.tensor([0, 0]))
-        log_probs, _ = module.step(torch.full((2,), EOS), state)
+        log_probs, _ = module.step(torch.full((2,), END), state)
     assert log_probs.isfinite().all()
 
 
@@ -146,7 +146,7 @@ def test_rows_of_one_utterance_are_primed_as_if_each_had_its_own(kind: str) -> N
     module, (tokens, memory, lengths) = decoder(kind), example()
     counts = torch.tensor([6, 1, 3])
     rows = torch.stack((tokens, tokens.flip(1).clamp(min=3)), dim=1).flatten(0, 1)
-    rows[:, 0] = EOS
+    rows[:, 0] = END
     labels = torch.arange(3, 9)
     with torch.inference_mode():
         said, state = module.prime(rows, counts, memory, lengths)
@@ -194,7 +194,7 @@ def test_the_memory_is_kept_once_for_all_hypotheses_of_an_utterance(kind: str) -
         before = state.memory
         state = module.reorder(state, torch.arange(3).repeat_interleave(4))
         assert state.memory is before
-        _, state = module.step(torch.full((12,), EOS), state)
+        _, state = module.step(torch.full((12,), END), state)
         state = module.reorder(state, torch.tensor([1, 1, 8, 11]))
     assert len(state.memory.keys) == len(state.memory.values) == 2
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asr.model.label_cache import LabelCache
 from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
-from asr.text import EOS
+from asr.text.special_labels import END
 
 VOCABULARY = 11
 
@@ -22,7 +22,7 @@ def decoder_and_memory(utterances: int) -> tuple[TransformerDecoder, torch.Tenso
 
 def check_rows(decoder, memory, lengths, utterances, prefixes, log_probs):  # type: ignore[no-untyped-def]
     """Each row says what teacher forcing says after its own prefix."""
-    tokens = torch.tensor([[EOS, *prefix] for prefix in prefixes])
+    tokens = torch.tensor([[END, *prefix] for prefix in prefixes])
     expected = decoder(tokens, memory[utterances], lengths[utterances])[:, -1].log_softmax(-1)
     torch.testing.assert_close(log_probs, expected, rtol=0, atol=1e-10)
 
@@ -36,7 +36,7 @@ def test_any_beam_equals_teacher_forcing(data: st.DataObject) -> None:
     prefixes: list[list[int]] = [[], [], []]
     with torch.inference_mode():
         state = decoder.initial_state(memory, lengths)
-        log_probs, state = decoder.step(torch.full((3,), EOS), state)
+        log_probs, state = decoder.step(torch.full((3,), END), state)
         for _ in range(data.draw(st.integers(1, 40))):
             width = data.draw(st.integers(1, 4))
             stay = data.draw(st.lists(st.booleans(), min_size=len(left), max_size=len(left)))
@@ -56,7 +56,7 @@ def test_a_state_can_be_continued_twice() -> None:
     """Each of two continuations keeps its own past, whether or not there was room behind both."""
     decoder, memory, lengths = decoder_and_memory(1)
     with torch.inference_mode():
-        _, start = decoder.step(torch.tensor([EOS]), decoder.initial_state(memory, lengths))
+        _, start = decoder.step(torch.tensor([END]), decoder.initial_state(memory, lengths))
         said: list[int] = []
         for _ in range(6):
             _, first = decoder.step(torch.tensor([3]), start)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.model.protocols import Decoder
-from asr.text import EOS
+from asr.text.special_labels import END
 
 
 def memory_of(seed: int, lengths: list[int], dim: int = 4) -> tuple[Tensor, Tensor]:
@@ -129,14 +129,16 @@ class BigramScorer:
 
     partial = False
     max_gain = 0.0
+    max_labels = None
 
-    def __init__(self, seed: int, vocabulary: int) -> None:
+    def __init__(self, seed: int, vocabulary: int, end: int = END) -> None:
+        self.end = end
         generator = torch.Generator().manual_seed(seed)
         logits = torch.randn(vocabulary, vocabulary, dtype=torch.float64, generator=generator)
         self.table = (2 * logits).log_softmax(-1)
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> Tensor:
-        return torch.full_like(memory_lengths, EOS)
+        return torch.full_like(memory_lengths, self.end)
 
     def score(self, state: Tensor, candidates: Tensor | None) -> Tensor:
         rows = self.table[state]
@@ -146,13 +148,14 @@ class BigramScorer:
         return tokens
 
     def finish(self, state: Tensor) -> Tensor:
-        return self.table[state, EOS]
+        return self.table[state, self.end]
 
 
 class BonusScorer:
     """Adds a constant for each label: a scorer that is not a log probability."""
 
     partial = False
+    max_labels = None
 
     def __init__(self, bonus: float, vocabulary: int) -> None:
         self.max_gain = max(bonus, 0.0)
@@ -180,6 +183,7 @@ class Counting:
         self.scorer = scorer
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain if max_gain is None else max_gain
+        self.max_labels = scorer.max_labels
         self.steps = 0
         self.rows = 0
 
@@ -204,13 +208,13 @@ class LoopingDecoder(Decoder):
     def __init__(self, cycle: list[int], vocabulary: int) -> None:
         super().__init__()
         self.table = torch.full((vocabulary, vocabulary), -12.0, dtype=torch.float64)
-        self.table[EOS, cycle[0]] = 0.0
+        self.table[END, cycle[0]] = 0.0
         for label, following in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
             self.table[label, following] = 0.0
 
     def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         logits = self.table[tokens]
-        logits[..., EOS] = 0.1 * torch.arange(tokens.shape[1]) - 12.0
+        logits[..., END] = 0.1 * torch.arange(tokens.shape[1]) - 12.0
         return logits
 
     def initial_state(self, memory: Tensor, memory_lengths: Tensor) -> Tensor:
@@ -218,7 +222,7 @@ class LoopingDecoder(Decoder):
 
     def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.table[tokens]
-        logits[:, EOS] = 0.1 * state - 12.0
+        logits[:, END] = 0.1 * state - 12.0
         return logits.log_softmax(-1), state + 1
 
     def reorder(self, state: Tensor, parents: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
 from asr.search import AttentionScorer, SearchConfig, WeightedScorer, search
 from asr.search.beam import _best
+from asr.text.special_labels import LABELS
 from tests.search import oracles
 from tests.search.models import Counting, Head, memory_of
 from tests.search.test_beam import attention, ctc, same
@@ -28,7 +29,7 @@ def test_the_transformer_decoder_equals_brute_force(seed, frames):
     decoder, head = transformer(6), Head(seed, 6, sharp=2.0)
     memory, lengths = memory_of(seed, [frames])
     config = SearchConfig(beam=200, nbest=5, pre_beam=10)
-    (got,) = search([attention(decoder, 0.7), ctc(head, 0.3)], memory, lengths, config)
+    (got,) = search([attention(decoder, 0.7), ctc(head, 0.3)], memory, lengths, LABELS, config)
     scores = {
         "attention": (0.7, oracles.attention_score(decoder, memory[0])),
         "ctc": (0.3, oracles.ctc_score(head, memory[0])),
@@ -49,9 +50,9 @@ def test_a_batch_through_the_transformer_decoder_equals_one_by_one(seed, lengths
     scorers = [attention(transformer(20), 0.7), ctc(Head(seed, 20, sharp=2.0), 0.3)]
     memory, counts = memory_of(seed, lengths)
     config = SearchConfig(beam=4, nbest=2)
-    for place, got in enumerate(search(scorers, memory, counts, config)):
+    for place, got in enumerate(search(scorers, memory, counts, LABELS, config)):
         alone = memory[place : place + 1, : lengths[place]]
-        (expected,) = search(scorers, alone, counts[place : place + 1], config)
+        (expected,) = search(scorers, alone, counts[place : place + 1], LABELS, config)
         same(got, expected)
 
 
@@ -60,9 +61,11 @@ def test_ending_costs_no_step_of_the_decoder():
     calls = []
     step = decoder.step
     decoder.step = lambda *args: calls.append(1) or step(*args)
-    counting = Counting(AttentionScorer(decoder))
+    counting = Counting(AttentionScorer(decoder, LABELS))
     memory, lengths = memory_of(1, [6])
-    search([WeightedScorer("attention", counting, 1.0)], memory, lengths, SearchConfig(beam=3))
+    search(
+        [WeightedScorer("attention", counting, 1.0)], memory, lengths, LABELS, SearchConfig(beam=3)
+    )
     assert len(calls) == counting.steps + 1
 
 

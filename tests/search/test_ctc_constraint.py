@@ -21,13 +21,14 @@ from asr.search.ctc_constraint import (
     SOUND,
     SPEECH,
     STRETCH,
-    UNHEARD,
+    UNSUPPORTED,
     CTCConstrainedScorer,
 )
 from asr.search.decoding import continue_search
-from asr.search.forced_prefix import rows_of, start_with_prefix
+from asr.search.forced_prefix import prefix_rows, start_with_prefix
 from asr.search.hotwords import HotwordScorer
 from asr.search.phrases import PhraseTree
+from asr.text.special_labels import BLANK, LABELS
 from tests.search.models import GRUDecoder, Head, LoopingDecoder, TableDecoder, memory_of, written
 
 V = 14
@@ -44,7 +45,8 @@ def best(model: SimpleNamespace, frames: list[list[int]], **options: object) -> 
     memory, lengths = written(frames, V)
     config = SearchConfig(**{"beam": 4, **options})
     return [
-        list(one.tokens) for one, *_ in search(all_scorers(model, config), memory, lengths, config)
+        list(one.tokens)
+        for one, *_ in search(all_scorers(model, LABELS, config), memory, lengths, LABELS, config)
     ]
 
 
@@ -101,8 +103,10 @@ def test_a_decoder_that_goes_back_is_not_followed():
 def test_the_rules_are_those_that_are_written_down(labels: list[int], seed: int):
     memory, lengths = memory_of(seed, [15])
     log_probs = Head(seed, 7, sharp=5.0)
-    ctc = CTCPrefixScorer(log_probs)
-    scorer = CTCConstrainedScorer(CachedCTCScorer(log_probs), CachedCTCScorer(log_probs))
+    ctc = CTCPrefixScorer(log_probs, BLANK)
+    scorer = CTCConstrainedScorer(
+        CachedCTCScorer(log_probs, BLANK), CachedCTCScorer(log_probs, BLANK)
+    )
     plain, state = ctc.start(memory, lengths), scorer.start(memory, lengths)
     psi = [0.0]
     spoken = 1 - log_probs(memory)[0, :, 0].exp()
@@ -117,7 +121,7 @@ def test_the_rules_are_those_that_are_written_down(labels: list[int], seed: int)
     expected = ctc.score(plain, None)[0]
     for label in range(3, 7):
         after, said = psi[-1] + expected[label].item(), [*labels, label]
-        denied = not goes_on or after - psi[max(0, len(psi) - STRETCH)] < UNHEARD
+        denied = not goes_on or after - psi[max(0, len(psi) - STRETCH)] < UNSUPPORTED
         for n in range(1, len(said) // 2 + 1):
             again = said[-n:] == said[-2 * n : -n]
             denied |= again and after - psi[len(psi) - n] < REPEATED
@@ -135,11 +139,13 @@ def test_starting_behind_labels_is_stepping_through_them(alone: bool):
     head = Head(5, 8, sharp=3.0)
 
     def fresh() -> CTCConstrainedScorer:
-        ctc = CachedCTCScorer(head)
-        return CTCConstrainedScorer(ctc if alone else AttentionScorer(GRUDecoder(2, 8)), ctc)
+        ctc = CachedCTCScorer(head, BLANK)
+        return CTCConstrainedScorer(
+            ctc if alone else AttentionScorer(GRUDecoder(2, 8), LABELS), ctc
+        )
 
     prefixes = [(3, 4, 3, 4), (), (5, 5)]
-    _, tokens, counts = rows_of([[prefix] for prefix in prefixes], memory.device)
+    _, tokens, counts = prefix_rows([[prefix] for prefix in prefixes], memory.device)
     scores, state = start_with_prefix(fresh(), memory, lengths, tokens, counts)
     said = fresh().score(state, None) if alone else None
     for row, prefix in enumerate(prefixes):
@@ -163,10 +169,12 @@ def test_utterances_and_padding_do_not_matter(seed: int, ctc_weight: float):
     model = SimpleNamespace(decoder=TableDecoder(seed, 8), ctc=head, ctc_log_probs=head)
     memory, lengths = memory_of(seed, [11, 4, 8])
     config = SearchConfig(beam=3, ctc_weight=ctc_weight)
-    together = search(all_scorers(model, config), memory, lengths, config)
+    together = search(all_scorers(model, LABELS, config), memory, lengths, LABELS, config)
     for row, length in enumerate(lengths.tolist()):
         part = memory[row : row + 1, :length]
-        [[alone]] = search(all_scorers(model, config), part, lengths[row : row + 1], config)
+        [[alone]] = search(
+            all_scorers(model, LABELS, config), part, lengths[row : row + 1], LABELS, config
+        )
         assert together[row][0].tokens == alone.tokens
         assert together[row][0].score == pytest.approx(alone.score)
 
@@ -174,8 +182,8 @@ def test_utterances_and_padding_do_not_matter(seed: int, ctc_weight: float):
 def test_shared_ctc_computes_once_and_says_the_same():
     head = Head(1, 8)
     calls = []
-    shared = CachedCTCScorer(lambda memory: calls.append(1) or head(memory))
-    plain = CTCPrefixScorer(head)
+    shared = CachedCTCScorer(lambda memory: calls.append(1) or head(memory), BLANK)
+    plain = CTCPrefixScorer(head, BLANK)
     memory, lengths = memory_of(1, [7, 5])
     states = [shared.start(memory, lengths), shared.start(memory, lengths)]
     assert states[0] is states[1]
@@ -211,9 +219,9 @@ def test_in_a_search_all_ask_ctc_with_the_same_objects(
             monkeypatch.setattr(kind, name, counted(getattr(kind, name), counts))
     tree = PhraseTree({"b": 1.0}, ["", "", "", *"▁ab▁cdefghi"])
     config = SearchConfig(beam=4, ctc_weight=0.3)
-    scorers = all_scorers(made(LoopingDecoder(CYCLE, V)), config, hotwords=tree)
+    scorers = all_scorers(made(LoopingDecoder(CYCLE, V)), LABELS, config, hotwords=tree)
     memory, lengths = written([[0, 3, 0, 4, 0, 5], [0, 3, 3, 0]], V)
-    continue_search(scorers, memory, lengths, config, [[begun]] * 2)
+    continue_search(scorers, memory, lengths, LABELS, config, [[begun]] * 2)
     assert computed["score"] > 1
     assert computed["trace"] == len(begun)
     assert asked == {name: 2 * count for name, count in computed.items()}
@@ -227,15 +235,15 @@ def counted(method: Callable[..., Any], counts: Counter[str]) -> Callable[..., A
     return count
 
 
-def test_several_beginnings_of_an_utterance_are_several_rows():
+def test_several_prefixes_of_an_utterance_are_several_rows():
     head, tree = Head(1, 8), PhraseTree({"b": 1.0}, ["", "", "", "▁a", "▁b", "b", "a", "▁"])
     memory, lengths = memory_of(1, [9, 7])
     tokens, counts = torch.tensor([[3, 4], [4, 3], [5, 0], [3, 0]]), torch.tensor([2, 1])
     each, each_length = memory.repeat_interleave(2, 0), lengths.repeat_interleave(2)
     for make in (
-        lambda: CTCConstrainedScorer(one := CachedCTCScorer(head), one),
-        lambda: HotwordScorer(tree, CachedCTCScorer(head)),
-        lambda: CachedCTCScorer(head),
+        lambda: CTCConstrainedScorer(one := CachedCTCScorer(head, BLANK), one),
+        lambda: HotwordScorer(tree, CachedCTCScorer(head, BLANK)),
+        lambda: CachedCTCScorer(head, BLANK),
     ):
         scores, state = make().start_with_prefix(memory, lengths, tokens, counts)
         wanted, alone = make().start_with_prefix(

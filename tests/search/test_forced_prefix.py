@@ -1,4 +1,4 @@
-"""Searching on from beginnings: hypotheses score as if the search had found them itself."""
+"""Continuing a search from prefixes: hypotheses score as if the search had found them itself."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from asr.search import (
     continue_search,
     search,
 )
+from asr.text.special_labels import BLANK, LABELS
 from tests.search import oracles
 from tests.search.models import BigramScorer, GRUDecoder, Head, memory_of
 
@@ -52,8 +53,8 @@ def transformer(seed: int) -> TransformerDecoder:
 
 def scorers_of(seed, decoder, head, bigram=False):
     scorers = [
-        WeightedScorer("attention", AttentionScorer(decoder), 0.7),
-        WeightedScorer("ctc", CTCPrefixScorer(head), 0.3),
+        WeightedScorer("attention", AttentionScorer(decoder, LABELS), 0.7),
+        WeightedScorer("ctc", CTCPrefixScorer(head, BLANK), 0.3),
     ]
     if bigram:
         scorers.append(WeightedScorer("bigram", BigramScorer(seed, VOCABULARY), 0.5))
@@ -79,7 +80,7 @@ def test_it_equals_brute_force_over_all_that_begin_so(seed, frames, prefix, recu
     ]
     config = SearchConfig(beam=200, nbest=4, pre_beam=10)
     scorers = scorers_of(seed, decoder, head, True)
-    got = continue_search(scorers, memory, lengths, config, [[prefix]])[0].hypotheses
+    got = continue_search(scorers, memory, lengths, LABELS, config, [[prefix]])[0].hypotheses
     if not expected:
         assert (got[0].tokens, got[0].score) == (tuple(prefix), -math.inf)
         return
@@ -95,19 +96,24 @@ def test_it_equals_brute_force_over_all_that_begin_so(seed, frames, prefix, recu
     members=st.lists(st.tuples(st.integers(4, 12), alternatives), min_size=1, max_size=5),
     recurrent=st.booleans(),
 )
-def test_a_batch_of_unequal_beginnings_equals_one_by_one(seed, members, recurrent):
+def test_a_batch_of_unequal_prefixes_equals_one_by_one(seed, members, recurrent):
     decoder = GRUDecoder(seed, VOCABULARY) if recurrent else transformer(seed)
     scorers = scorers_of(seed, decoder, Head(seed + 1, VOCABULARY, sharp=2.0), bigram=True)
     memory, lengths = memory_of(seed, [frames for frames, _ in members])
     config = SearchConfig(beam=3, nbest=2)
-    begun = [beginnings for _, beginnings in members]
-    together = continue_search(scorers, memory, lengths, config, begun)
-    for row, (frames, beginnings) in enumerate(members):
+    prefix_lists = [prefixes for _, prefixes in members]
+    together = continue_search(scorers, memory, lengths, LABELS, config, prefix_lists)
+    for row, (frames, prefixes) in enumerate(members):
         [alone] = continue_search(
-            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [beginnings]
+            scorers,
+            memory[row : row + 1, :frames],
+            lengths[row : row + 1],
+            LABELS,
+            config,
+            [prefixes],
         )
         assert beams_of(together[row])[: len(alone.beams)] == beams_of(alone)
-        assert together[row].begun == len(beginnings[0])
+        assert together[row].prefix_length == len(prefixes[0])
         assert labels_of(together[row]) == labels_of(alone)
         for one, other in zip(together[row].hypotheses, alone.hypotheses, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-6)  # rotary angles are float32
@@ -119,8 +125,10 @@ def test_the_best_hypothesis_is_found_again_from_any_prefix_of_it(seed, frames):
     scorers = scorers_of(seed, transformer(seed), Head(seed + 1, VOCABULARY, sharp=2.0))
     memory, lengths = memory_of(seed, [frames])
     config = SearchConfig(beam=4)
-    [[best]] = search(scorers, memory, lengths, config)
-    [[again]] = [continue_search(scorers, memory, lengths, config, [[best.tokens]])[0].hypotheses]
+    [[best]] = search(scorers, memory, lengths, LABELS, config)
+    [[again]] = [
+        continue_search(scorers, memory, lengths, LABELS, config, [[best.tokens]])[0].hypotheses
+    ]
     assert again.score >= best.score - 1e-9
     if again.tokens == best.tokens:
         assert again.scores == pytest.approx(best.scores, abs=1e-9)
@@ -131,7 +139,7 @@ def test_the_limit_counts_the_prefix():
     memory, lengths = memory_of(1, [10])
     for most in (1, 2, 3):
         config = SearchConfig(beam=3, max_labels=most)
-        [best] = continue_search(scorers, memory, lengths, config, [[(3, 4)]])[0].hypotheses
+        [best] = continue_search(scorers, memory, lengths, LABELS, config, [[(3, 4)]])[0].hypotheses
         assert best.tokens[:2] == (3, 4)
         assert len(best.tokens) <= max(2, most)
 
@@ -149,32 +157,32 @@ def test_a_search_goes_on_from_its_beams_as_if_it_had_never_stopped(seed, sizes,
     scorers = scorers_of(seed, decoder, Head(seed + 1, VOCABULARY, sharp=2.0), bigram=True)
     memory, lengths = memory_of(seed, sizes)
     config = SearchConfig(beam=3)
-    whole = continue_search(scorers, memory, lengths, config, [[()]] * len(sizes))
-    begun = [one.open_after(round(share * len(one.hypotheses[0].tokens))) for one in whole]
-    again = continue_search(scorers, memory, lengths, config, begun)
+    whole = continue_search(scorers, memory, lengths, LABELS, config, [[()]] * len(sizes))
+    prefix_lists = [one.open_after(round(share * len(one.hypotheses[0].tokens))) for one in whole]
+    again = continue_search(scorers, memory, lengths, LABELS, config, prefix_lists)
     for one, other in zip(whole, again, strict=True):
         assert labels_of(one) == labels_of(other)
         assert one.hypotheses[0].scores == pytest.approx(other.hypotheses[0].scores, abs=1e-6)
-        assert beams_of(one)[other.begun :][: len(other.beams)] == beams_of(other)
+        assert beams_of(one)[other.prefix_length :][: len(other.beams)] == beams_of(other)
 
 
-def test_several_beginnings_are_better_than_one():
+def test_several_prefixes_are_better_than_one():
     """The best whole hypothesis need not go on from the best beginning."""
     lost = 0
     for seed in range(40):
         scorers = scorers_of(seed, transformer(seed), Head(seed + 1, VOCABULARY, sharp=2.0))
         memory, lengths = memory_of(seed, [12])
         config = SearchConfig(beam=4)
-        [early] = continue_search(scorers, memory[:, :6], torch.tensor([6]), config, [[()]])
+        [early] = continue_search(scorers, memory[:, :6], torch.tensor([6]), LABELS, config, [[()]])
         several = early.open_after(min(2, len(early.beams) - 1))
-        [best] = continue_search(scorers, memory, lengths, config, [several])
-        [held] = continue_search(scorers, memory, lengths, config, [several[:1]])
+        [best] = continue_search(scorers, memory, lengths, LABELS, config, [several])
+        [held] = continue_search(scorers, memory, lengths, LABELS, config, [several[:1]])
         lost += best.hypotheses[0].score > held.hypotheses[0].score + 1e-9
     assert lost
 
 
 @pytest.mark.parametrize(
-    "begun",
+    "prefix_lists",
     [
         [[(3,)]],
         [[(3,)], [()], [()]],
@@ -184,8 +192,8 @@ def test_several_beginnings_are_better_than_one():
         [[], [()]],
     ],
 )
-def test_wrong_beginnings_are_named(begun):
+def test_wrong_prefixes_are_named(prefix_lists):
     scorers = scorers_of(1, transformer(1), Head(2, VOCABULARY))
     memory, lengths = memory_of(1, [3, 0])
-    with pytest.raises(ModelError, match="beginnings for each of 2 utterances"):
-        continue_search(scorers, memory, lengths, None, begun)
+    with pytest.raises(ModelError, match="prefixes for each of 2 utterances"):
+        continue_search(scorers, memory, lengths, LABELS, None, prefix_lists)

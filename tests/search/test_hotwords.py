@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from asr.search import SearchConfig, all_scorers, search
 from asr.search.cached_ctc import CachedCTCScorer
-from asr.search.forced_prefix import rows_of, start_with_prefix
-from asr.search.hotwords import HEARD, HotwordScorer
+from asr.search.forced_prefix import prefix_rows, start_with_prefix
+from asr.search.hotwords import SUPPORTED, HotwordScorer
 from asr.search.phrases import PhraseTree
+from asr.text.special_labels import BLANK, LABELS
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
 
 #: Labels 3 to 10: pieces that cut the same texts in many ways.
@@ -109,7 +110,7 @@ def hot(frames: list[list[int]], phrases: dict[str, float], weight: float = 1.0,
     model = SimpleNamespace(decoder=None, ctc=1, ctc_log_probs=lambda one: one.log_softmax(-1))
     config = SearchConfig(beam=6, ctc_weight=1.0, hotword_weight=weight)
     tree = PhraseTree(phrases, PIECES)
-    return search(all_scorers(model, config, None, tree), memory, lengths, config)
+    return search(all_scorers(model, LABELS, config, None, tree), memory, lengths, LABELS, config)
 
 
 def test_a_phrase_that_is_nearly_heard_is_written():
@@ -136,11 +137,11 @@ def test_no_weight_brings_a_phrase_where_ctc_is_blank_or_deaf():
 def test_starting_behind_labels_is_stepping_through_them(seed: int, prefixes: list[list[int]]):
     memory, lengths = memory_of(seed, [9, 7, 8])
     head, tree = Head(seed, V, sharp=4.0), PhraseTree({"ab a": 1.0, "ba": 2.0}, PIECES)
-    _, tokens, counts = rows_of([[tuple(one)] for one in prefixes], memory.device)
-    scorer = HotwordScorer(tree, CachedCTCScorer(head))
+    _, tokens, counts = prefix_rows([[tuple(one)] for one in prefixes], memory.device)
+    scorer = HotwordScorer(tree, CachedCTCScorer(head, BLANK))
     scores, state = start_with_prefix(scorer, memory, lengths, tokens, counts)
     for row, prefix in enumerate(prefixes):
-        one = HotwordScorer(tree, CachedCTCScorer(head))
+        one = HotwordScorer(tree, CachedCTCScorer(head, BLANK))
         stepped = one.start(memory[row : row + 1], lengths[row : row + 1])
         total = 0.0
         for label in prefix:
@@ -153,11 +154,11 @@ def test_starting_behind_labels_is_stepping_through_them(seed: int, prefixes: li
 
 def test_a_label_that_ctc_does_not_hear_is_part_of_no_phrase():
     memory, lengths = written([[3, 0, 4, 0]], V, sure=0.99999)
-    ctc = CachedCTCScorer(lambda one: one.log_softmax(-1))
+    ctc = CachedCTCScorer(lambda one: one.log_softmax(-1), BLANK)
     deaf, hears = HotwordScorer(PhraseTree({"b a": 1.0}, PIECES), ctc), None
     state = deaf.start(memory, lengths)
     labels = torch.tensor([[3, 4]])
-    assert ctc.score(state.ctc, labels)[0, 1] < HEARD + 5  # "b" comes second
+    assert ctc.score(state.ctc, labels)[0, 1] < SUPPORTED + 5  # "b" comes second
     hears = HotwordScorer(deaf.tree, None)
     assert hears.score(hears.start(memory, lengths), labels).tolist() == [[0.0, 1.0]]
     after = deaf.advance(state, torch.tensor([0]), torch.tensor([3]))
@@ -173,11 +174,13 @@ def test_utterances_and_padding_do_not_matter(seed: int, ctc_weight: float):
     memory, lengths = memory_of(seed, [9, 4])
     config = SearchConfig(beam=3, ctc_weight=ctc_weight)
     tree = PhraseTree({"ab": 2.0, "b a": 1.0}, PIECES)
-    together = search(all_scorers(model, config, None, tree), memory, lengths, config)
+    together = search(
+        all_scorers(model, LABELS, config, None, tree), memory, lengths, LABELS, config
+    )
     for row, length in enumerate(lengths.tolist()):
         part = memory[row : row + 1, :length]
-        scorers = all_scorers(model, config, None, tree)
-        [[alone]] = search(scorers, part, lengths[row : row + 1], config)
+        scorers = all_scorers(model, LABELS, config, None, tree)
+        [[alone]] = search(scorers, part, lengths[row : row + 1], LABELS, config)
         assert together[row][0].tokens == alone.tokens
         assert together[row][0].score == pytest.approx(alone.score)
 
@@ -188,9 +191,11 @@ def test_scores_are_those_of_the_text_and_weight_0_removes_it():
     memory, lengths = memory_of(3, [8])
     tree = PhraseTree({"ab": 1.0, "a b": 1.0, "b": 0.5}, PIECES)
     config = SearchConfig(beam=5, nbest=5)
-    for one in search(all_scorers(model, config, None, tree), memory, lengths, config)[0]:
+    for one in search(
+        all_scorers(model, LABELS, config, None, tree), memory, lengths, LABELS, config
+    )[0]:
         free = HotwordScorer(tree, None)
         assert one.scores["hotwords"] <= worth(free.tree, list(one.tokens)) + 1e-9
     off = config.model_copy(update={"hotword_weight": 0.0})
-    names = [one.name for one in all_scorers(model, off, None, tree)]
+    names = [one.name for one in all_scorers(model, LABELS, off, None, tree)]
     assert names == ["attention", "ctc"]

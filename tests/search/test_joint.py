@@ -7,6 +7,7 @@ import pytest
 from asr.config import parse
 from asr.errors import ConfigError, ModelError
 from asr.search import SearchConfig, fitting, joint_scorers
+from asr.text.special_labels import LABELS
 from tests.search.models import GRUDecoder, Head
 
 
@@ -17,15 +18,15 @@ def test_the_weights_share_1_and_a_weight_of_0_is_left_out():
         (0.3, {"attention": 0.7, "ctc": 0.3}),
         (1.0, {"ctc": 1.0}),
     ]:
-        got = {one.name: one.weight for one in joint_scorers(model, weight)}
+        got = {one.name: one.weight for one in joint_scorers(model, LABELS, weight)}
         assert got == pytest.approx(expected)
 
 
 def test_a_model_without_a_decoder_searches_by_ctc_alone():
     model = SimpleNamespace(decoder=None, ctc_log_probs=Head(1, 6))
-    assert [one.name for one in joint_scorers(model, 1.0)] == ["ctc"]
+    assert [one.name for one in joint_scorers(model, LABELS, 1.0)] == ["ctc"]
     with pytest.raises(ModelError, match="use a CTC weight of 1"):
-        joint_scorers(model, 0.3)
+        joint_scorers(model, LABELS, 0.3)
 
 
 def test_where_a_half_is_missing_the_other_decides_alone():

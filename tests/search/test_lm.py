@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asr.errors import ModelError
 from asr.search import SearchConfig, WeightedScorer, all_scorers, continue_search, fitting, search
 from asr.search.lm import ILM_FLOOR, InternalLMScorer, LanguageModelScorer, LengthScorer
-from asr.text import EOS
+from asr.text.special_labels import END, LABELS
 from tests.lm.made import KINDS, small
 from tests.search import oracles
 from tests.search.models import Counting, GRUDecoder, Head, memory_of
@@ -43,19 +43,19 @@ def lm_score(lm):
     def score(labels):
         if not labels:  # texts are never empty, sounds are: the language model has no say in that
             return 0.0
-        tokens = torch.tensor([[EOS, *labels]])
+        tokens = torch.tensor([[END, *labels]])
         said, _ = lm.prime(tokens, torch.tensor([len(labels) + 1]))
-        return said[0].gather(1, torch.tensor([*labels, EOS])[:, None]).double().sum().item()
+        return said[0].gather(1, torch.tensor([*labels, END])[:, None]).double().sum().item()
 
     return score
 
 
 def ilm_score(decoder, dim=4):
     def score(labels):
-        tokens = torch.tensor([[EOS, *labels]])
+        tokens = torch.tensor([[END, *labels]])
         nothing = torch.zeros(1, 1, dim, dtype=torch.float64)
         logits = decoder(tokens, nothing, torch.tensor([1]))[0]
-        chosen = logits.log_softmax(-1).gather(1, torch.tensor([*labels, EOS])[:, None])
+        chosen = logits.log_softmax(-1).gather(1, torch.tensor([*labels, END])[:, None])
         return -chosen.clamp(min=ILM_FLOOR).sum().item()
 
     return score
@@ -78,7 +78,7 @@ def test_an_exhaustive_beam_equals_brute_force(seed, frames, kind, recurrent):
     lm = small(kind, seed, VOCABULARY)
     memory, lengths = memory_of(seed, [frames])
     config = SearchConfig(beam=200, nbest=4, pre_beam=10, give_up=math.inf, **weights)
-    [got] = search(all_scorers(model, config, lm), memory, lengths, config)
+    [got] = search(all_scorers(model, LABELS, config, lm), memory, lengths, LABELS, config)
     expected = oracles.brute_force(parts_of(model, lm, memory[0]), VOCABULARY, frames)
     assert [one.tokens for one in got] == [tokens for _, tokens, _ in expected[:4]]
     for one, (total, _, parts) in zip(got, expected, strict=False):
@@ -99,15 +99,17 @@ def test_an_exhaustive_beam_equals_brute_force(seed, frames, kind, recurrent):
     ),
     kind=kinds,
 )
-def test_a_batch_equals_one_by_one_behind_any_beginnings(seed, members, kind):
+def test_a_batch_equals_one_by_one_behind_any_prefixes(seed, members, kind):
     model, lm = model_of(seed), small(kind, seed, VOCABULARY)
     memory, lengths = memory_of(seed, [frames for frames, _ in members])
     config = SearchConfig(beam=3, nbest=2, **weights)
-    scorers = all_scorers(model, config, lm)
-    together = continue_search(scorers, memory, lengths, config, [begun for _, begun in members])
+    scorers = all_scorers(model, LABELS, config, lm)
+    together = continue_search(
+        scorers, memory, lengths, LABELS, config, [begun for _, begun in members]
+    )
     for row, (frames, begun) in enumerate(members):
         [found] = continue_search(
-            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], config, [begun]
+            scorers, memory[row : row + 1, :frames], lengths[row : row + 1], LABELS, config, [begun]
         )
         alone = found.hypotheses
         assert [one.tokens for one in together[row].hypotheses] == [one.tokens for one in alone]
@@ -121,7 +123,11 @@ def test_labels_that_are_given_score_as_those_that_are_found(seed, prefix, kind)
     decoder, lm = GRUDecoder(seed, VOCABULARY), small(kind, seed, VOCABULARY)
     memory, lengths = memory_of(seed, [5])
     tokens, counts = torch.tensor([[*prefix, 0]]), torch.tensor([len(prefix)])
-    for scorer in (LanguageModelScorer(lm), InternalLMScorer(decoder), LengthScorer(VOCABULARY)):
+    for scorer in (
+        LanguageModelScorer(lm, LABELS),
+        InternalLMScorer(decoder, LABELS),
+        LengthScorer(VOCABULARY),
+    ):
         total, state = 0.0, scorer.start(memory, lengths)
         for label in prefix:
             total += scorer.score(state, torch.tensor([[label]]))[0, 0].item()
@@ -142,7 +148,9 @@ def test_giving_up_costs_nothing_where_it_is_never_near(seed, frames):
     found = []
     for give_up in (30.0, math.inf):
         config = SearchConfig(beam=4, give_up=give_up, **weights)
-        found.append(search(all_scorers(model, config, lm), memory, lengths, config)[0][0])
+        found.append(
+            search(all_scorers(model, LABELS, config, lm), memory, lengths, LABELS, config)[0][0]
+        )
     assert found[0].tokens == found[1].tokens
 
 
@@ -152,10 +160,10 @@ def test_giving_up_ends_a_search_that_proves_nothing():
     rows = []
     for give_up in (3.0, math.inf):
         config = SearchConfig(beam=2, give_up=give_up, **weights)
-        scorers = all_scorers(model, config, lm)
+        scorers = all_scorers(model, LABELS, config, lm)
         counted = Counting(scorers[0].scorer)
         scorers[0] = WeightedScorer("attention", counted, scorers[0].weight)
-        search(scorers, memory, lengths, config)
+        search(scorers, memory, lengths, LABELS, config)
         rows.append(counted.steps)
     assert rows[0] < rows[1]
 
@@ -164,7 +172,9 @@ def test_a_weight_of_0_removes_a_scorer():
     model, lm = model_of(1), small("lstm", 1, VOCABULARY)
 
     def names(**changed):
-        return [one.name for one in all_scorers(model, SearchConfig(**weights | changed), lm)]
+        return [
+            one.name for one in all_scorers(model, LABELS, SearchConfig(**weights | changed), lm)
+        ]
 
     assert names() == ["attention", "ctc", "lm", "ilm", "length"]
     assert names(lm_weight=0.0, ilm_weight=0.0, length_reward=0.0) == ["attention", "ctc"]
@@ -189,4 +199,4 @@ def test_a_model_without_a_decoder_has_no_language_of_its_own():
     model = SimpleNamespace(decoder=None, ctc_log_probs=Head(1, 6), vocabulary=6)
     config = SearchConfig(ctc_weight=1.0, ilm_weight=0.1)
     with pytest.raises(ModelError, match="use an ILM weight of 0"):
-        all_scorers(model, config, small("lstm", 1, 6))
+        all_scorers(model, LABELS, config, small("lstm", 1, 6))

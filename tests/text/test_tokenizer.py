@@ -14,16 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import ConfigError, ManifestError, ModelError, OutputError
-from asr.text import (
-    BLANK,
-    EOS,
-    UNK,
-    UNKNOWN_MARK,
-    Tokenizer,
-    TokenizerConfig,
-    load_tokenizer,
-    train_tokenizer,
-)
+from asr.text import UNKNOWN_MARK, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
+from asr.text.special_labels import BLANK, END, UNKNOWN
 
 TEXTS = [
     "she sells sea shells by the sea shore",
@@ -59,7 +51,7 @@ def tokenizer(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Token
 
 
 def test_special_labels_are_the_same_everywhere(tokenizer: Tokenizer) -> None:
-    assert (BLANK, UNK, EOS) == (0, 1, 2)  # models that were saved rely on it
+    assert (BLANK, UNKNOWN, END) == (0, 1, 2)  # models that were saved rely on it
     assert [tokenizer.piece(i) for i in range(3)] == ["<blank>", "<unk>", "<eos>"]
 
 
@@ -68,7 +60,7 @@ def test_decode_undoes_encode(tokenizer: Tokenizer, parts: list[str]) -> None:
     text = " ".join(parts)
     for sample in (False, random.Random(0)):
         ids = tokenizer.encode(text, sample=sample)
-        assert all(UNK < token < tokenizer.size and token != EOS for token in ids)
+        assert all(UNKNOWN < token < tokenizer.size and token != END for token in ids)
         assert tokenizer.decode(ids) == text
 
 
@@ -91,22 +83,22 @@ def test_spaces_are_counted_once(tokenizer: Tokenizer) -> None:
 
 def test_blank_and_end_write_nothing(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode("the sea")
-    strewn = [BLANK, EOS, *(token for one in ids for token in (one, BLANK)), EOS]
+    strewn = [BLANK, END, *(token for one in ids for token in (one, BLANK)), END]
     assert tokenizer.decode(strewn) == "the sea"
-    assert tokenizer.decode([BLANK, EOS]) == tokenizer.decode([]) == ""
+    assert tokenizer.decode([BLANK, END]) == tokenizer.decode([]) == ""
 
 
 def test_names_of_special_labels_are_plain_text(tokenizer: Tokenizer) -> None:
     for text in ("<blank>", "<eos>", "<unk>"):
-        assert not {BLANK, EOS} & set(tokenizer.encode(text))
-        assert not {BLANK, EOS} & set(tokenizer.encode(text, sample=True))
+        assert not {BLANK, END} & set(tokenizer.encode(text))
+        assert not {BLANK, END} & set(tokenizer.encode(text, sample=True))
 
 
 def test_unknown_characters_are_visible_and_counted(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode("the éea 漢")
-    assert UNK in ids
+    assert UNKNOWN in ids
     assert tokenizer.decode(ids) == f"the {UNKNOWN_MARK}ea {UNKNOWN_MARK}"
-    assert tokenizer.encode("the éea 漢", sample=random.Random(0)).count(UNK) == 2
+    assert tokenizer.encode("the éea 漢", sample=random.Random(0)).count(UNKNOWN) == 2
     assert tokenizer.unknown("éa 漢é the sea") == Counter({"é": 2, "漢": 1})
     assert tokenizer.unknown("the sea") == Counter()
     assert tokenizer.unknown("") == Counter()

@@ -8,7 +8,7 @@ from pathlib import Path
 from asr.errors import ConfigError
 from asr.text import Tokenizer, TokenizerConfig, train_tokenizer
 from asr.text.characters import CharacterTokenizer
-from asr.text.tokenizer import SPECIAL_PIECES, WORD_MARK
+from asr.text.tokenizer import WORD_MARK
 
 #: SentencePiece is asked for fewer and fewer pieces until the text has so many.
 FEWEST_PIECES = 32
@@ -51,5 +51,6 @@ def same_labels(own: Tokenizer, theirs: Tokenizer) -> int:
 
 
 def _characters(tokenizer: Tokenizer) -> set[str]:
-    pieces = map(tokenizer.piece, range(len(SPECIAL_PIECES), tokenizer.size))
+    forbidden = tokenizer.labels.forbidden
+    pieces = (tokenizer.piece(label) for label in range(tokenizer.size) if label not in forbidden)
     return {piece for piece in pieces if len(piece) == 1 and piece != WORD_MARK}

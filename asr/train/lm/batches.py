@@ -1,4 +1,4 @@
-"""Batches of rows that look like utterances: one to a few neighbouring texts, EOS at both ends."""
+"""Batches of rows that look like utterances: one to a few neighbouring texts between end labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.text import EOS
 from asr.train.lm.recipe import TextConfig
 from asr.train.lm.texts import TextCorpus
 from asr.train.seeds import derive
@@ -65,15 +64,15 @@ def _rows(corpus: TextCorpus, config: TextConfig, draw: np.random.Generator) -> 
     return np.array(rows)
 
 
-def labels_of(corpus: TextCorpus, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-    """The labels (B, U) of a batch, EOS first, and what follows each (B, U); -100 is nothing."""
+def labels_of(corpus: TextCorpus, rows: np.ndarray, end: int) -> tuple[Tensor, Tensor]:
+    """The labels (B, U) of a batch, `end` first, and what follows each (B, U); -100 is nothing."""
     texts = [corpus.span(first, last) for first, last in rows]
     longest = _rounded(max(len(text) for text in texts) + 1)
     labels = np.full((len(texts), longest + 1), -100, dtype=np.int64)
-    labels[:, 0] = EOS
+    labels[:, 0] = end
     for row, text in zip(labels, texts, strict=True):
         row[1 : len(text) + 1] = text
-        row[len(text) + 1] = EOS
+        row[len(text) + 1] = end
     found = torch.from_numpy(labels)
     return found[:, :-1].clamp(min=0), found[:, 1:]
 

@@ -111,7 +111,8 @@ def _count(
     recipe: LMRecipe, labels: Tokenizer, data: PreparedTexts, progress: TrainingProgress
 ) -> LanguageModel:
     assert isinstance(recipe.lm, NGramConfig)
-    ngram = estimate(data.train.texts(), labels.size, recipe.lm.order, recipe.lm.prune)
+    order, prune = recipe.lm.order, recipe.lm.prune
+    ngram = estimate(data.train.texts(), labels.size, labels.labels, order, prune)
     levels = ngram.levels()
     sizes = [str(end - start) for start, end in pairwise(levels[1:])]
     progress.say(f"n-grams of 1, 2, ... labels: {', '.join(sizes)}")
@@ -170,7 +171,8 @@ def _finish(
     ended: str,
 ) -> LMOutcome:
     """Measures the model and writes its folder."""
-    measured = perplexity(lm, data.dev.texts(), int(data.dev.words.sum()))
+    words, end = int(data.dev.words.sum()), labels.labels.end
+    measured = perplexity(lm, data.dev.texts(), words, end)
     facts: dict[str, Any] = {
         "words": int(data.train.words.sum()),
         "dev_perplexity_word": round(measured.per_word, 2),

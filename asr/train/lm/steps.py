@@ -162,7 +162,8 @@ class LMTraining:
         dev = self.data.dev
         self.lm.eval()
         with self.ema.swapped_in():
-            self.measured = perplexity(self.lm, dev.texts(), int(dev.words.sum()))
+            words, end = int(dev.words.sum()), self.data.labels.end
+            self.measured = perplexity(self.lm, dev.texts(), words, end)
         self.lm.train()
         self.progress.say(f"dev at step {self.at.step}: {self.measured}")
         return self.measured
@@ -182,7 +183,7 @@ class LMTraining:
         factor = self.recipe.schedule.factor(self.at.step + 1, self.fraction(batches))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.optimizer.lr * factor
-        tokens, following = labels_of(self.data.train, rows)
+        tokens, following = labels_of(self.data.train, rows, self.data.labels.end)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = self.lm(tokens.to(device))
         loss = F.cross_entropy(logits.float().flatten(0, 1), following.to(device).flatten())

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.errors import ManifestError
-from asr.text import TextNormalizer, Tokenizer
+from asr.text import Labels, TextNormalizer, Tokenizer
 from asr.text.reading import read_texts
 from asr.train.lm.recipe import TextConfig
 
@@ -53,12 +53,13 @@ class TextCorpus:
 class PreparedTexts:
     """What a run trains on and what it measures, and sentences about them for people.
 
-    `pieces` are the labels as the tokenizer spells them.
+    `pieces` are the labels as the tokenizer spells them, `labels` its special ones.
     """
 
     train: TextCorpus
     dev: TextCorpus
     pieces: tuple[str, ...]
+    labels: Labels
     notes: tuple[str, ...]
 
 
@@ -106,7 +107,8 @@ def prepare(
             f"{', '.join(map(str, sources.train))}: no text is left to train on; give more text"
         )
     pieces = tuple(map(tokenizer.piece, range(tokenizer.size)))
-    return PreparedTexts(_encoded(kept, tokenizer), _encoded(dev, tokenizer), pieces, tuple(notes))
+    train, held_out = _encoded(kept, tokenizer), _encoded(dev, tokenizer)
+    return PreparedTexts(train, held_out, pieces, tokenizer.labels, tuple(notes))
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,15 @@ def consistency_loss(log_probs: Tensor, lengths: Tensor) -> Tensor:
         the sum over utterances and frames of (KL(sg(b) || a) + KL(sg(a) || b)) / 2, where sg
         stops the gradient.
     """
-    one, other = log_probs.float().chunk(2)
-    frames = 0.5 * (_divergence(one.detach(), other) + _divergence(other.detach(), one))
+    first, second = log_probs.float().chunk(2)
+    frames = 0.5 * (_divergence(first.detach(), second) + _divergence(second.detach(), first))
     real = within(lengths.chunk(2)[0], frames.shape[1])
     return frames.masked_fill(~real, 0.0).sum()
 
 
-def _divergence(target: Tensor, found: Tensor) -> Tensor:
-    """KL(target || found) of each frame (B, M), both log posteriors (B, M, V)."""
-    return F.kl_div(found, target, reduction="none", log_target=True).sum(dim=-1)
+def _divergence(target: Tensor, predicted: Tensor) -> Tensor:
+    """KL(target || predicted) of each frame (B, M), both log posteriors (B, M, V)."""
+    return F.kl_div(predicted, target, reduction="none", log_target=True).sum(dim=-1)
 
 
 def widened(config: SpecAugmentConfig, factor: float) -> SpecAugmentConfig:

@@ -11,24 +11,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asr.text import BLANK, EOS
+from asr.text import Labels
 
 IGNORED = -100
 
 
-def teacher_forcing(tokens: Tensor, token_lengths: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Decoder inputs and targets of labels (B, U): EOS + labels, and labels + EOS.
+def teacher_forcing(
+    tokens: Tensor, token_lengths: Tensor, rows: int, labels: Labels
+) -> tuple[Tensor, Tensor]:
+    """Decoder inputs and targets of tokens (B, U): start + tokens, and tokens + end.
 
-    Both are (B, U + 1); targets beyond a row's EOS are `IGNORED`, and so are all of the rows
-    after the first `rows`, which are padding.
+    With a start of S labels both are (B, S + U): position S - 1 predicts the first token. Targets
+    before it and beyond a row's end are `IGNORED`, and so are all of the rows after the first
+    `rows`, which are padding.
     """
+    start = torch.tensor(labels.start, dtype=tokens.dtype, device=tokens.device)
     places = torch.arange(tokens.shape[1] + 1, device=tokens.device)
     lengths = token_lengths.to(tokens.device)[:, None]
-    padded = F.pad(tokens, (0, 1), value=EOS)
-    targets = padded.masked_fill(places == lengths, EOS).masked_fill(places > lengths, IGNORED)
+    padded = F.pad(tokens, (0, 1), value=labels.end)
+    targets = padded.masked_fill(places == lengths, labels.end)
+    targets = targets.masked_fill(places > lengths, IGNORED)
     targets[rows:] = IGNORED
-    inputs = F.pad(tokens, (1, 0), value=EOS).masked_fill(places > lengths, EOS)
-    return inputs, targets
+    targets = F.pad(targets, (len(start) - 1, 0), value=IGNORED)
+    inputs = tokens.masked_fill(places[:-1] >= lengths, labels.end)
+    return torch.cat((start.expand(len(tokens), -1), inputs), dim=1), targets
 
 
 def attention_loss(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
@@ -50,6 +56,7 @@ def ctc_loss(
     lengths: Tensor,
     tokens: Tensor,
     token_lengths: Tensor,
+    blank: int,
     leave_out_impossible: bool,
 ) -> Tensor:
     """Summed CTC loss (Graves et al. 2006) of log_probs (B, M, V), in float32.
@@ -62,7 +69,7 @@ def ctc_loss(
         tokens,
         lengths,
         token_lengths,
-        blank=BLANK,
+        blank=blank,
         reduction="sum",
         zero_infinity=leave_out_impossible,
     )

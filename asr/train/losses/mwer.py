@@ -26,7 +26,7 @@ from asr.data.dataset import TOKEN_STEP
 from asr.evaluate.error_rate import count_words
 from asr.model import SpeechModel
 from asr.search import SearchConfig, fitting, joint_scorers, search
-from asr.text import BLANK, Tokenizer
+from asr.text import Labels, Tokenizer
 from asr.train.losses.joint import IGNORED, teacher_forcing
 
 
@@ -65,8 +65,8 @@ class MwerConfig(Config):
 class NBestBatch:
     """The n-best lists of B utterances: a row for each hypothesis, R in all, best first.
 
-    `tokens` (R, U) and `token_lengths` (R,) are their labels; `utterance` (R,) and `rank` (R,) say
-    whose they are, and at which place of its list.
+    `tokens` (R, U), padded, and `token_lengths` (R,) are their labels; `utterance` (R,) and `rank`
+    (R,) say whose they are, and at which place of its list.
     """
 
     tokens: Tensor
@@ -77,14 +77,14 @@ class NBestBatch:
     @classmethod
     def of(cls, lists: Sequence[Sequence[Sequence[int]]], device: torch.device) -> NBestBatch:
         """From the labels of each hypothesis of each utterance."""
-        rows = [labels for found in lists for labels in found]
-        width = max((len(labels) for labels in rows), default=0)
+        rows = [tokens for nbest in lists for tokens in nbest]
+        width = max((len(tokens) for tokens in rows), default=0)
         width = max(-(-width // TOKEN_STEP) * TOKEN_STEP, TOKEN_STEP)
-        tokens = [[*labels, *[BLANK] * (width - len(labels))] for labels in rows]
-        places = [(at, rank) for at, found in enumerate(lists) for rank in range(len(found))]
+        padded = [[*tokens, *[0] * (width - len(tokens))] for tokens in rows]
+        places = [(row, rank) for row, nbest in enumerate(lists) for rank in range(len(nbest))]
         return cls(
-            torch.tensor(tokens, dtype=torch.int64, device=device).view(-1, width),
-            torch.tensor([len(labels) for labels in rows], dtype=torch.int64, device=device),
+            torch.tensor(padded, dtype=torch.int64, device=device).view(-1, width),
+            torch.tensor([len(tokens) for tokens in rows], dtype=torch.int64, device=device),
             *torch.tensor(places, dtype=torch.int64, device=device).view(-1, 2).unbind(1),
         )
 
@@ -106,52 +106,62 @@ def mwer_loss(
     """
     if not memory.isfinite().all():  # the search refuses it; training leaves such a batch out
         return memory.sum() * math.nan
-    settings = fitting(config.search, model)
-    lists = nbest_lists(model, memory, lengths, settings)
+    settings, labels = fitting(config.search, model), tokenizer.labels
+    lists = nbest_lists(model, memory, lengths, labels, settings)
     rows = NBestBatch.of(lists, memory.device)
-    errors = word_errors(texts, [list(map(tokenizer.decode, found)) for found in lists])
-    scores = log_probs(model, memory, lengths, rows, settings.ctc_weight)
+    errors = word_errors(texts, [list(map(tokenizer.decode, nbest)) for nbest in lists])
+    scores = log_probs(model, memory, lengths, rows, labels, settings.ctc_weight)
     wrong = torch.tensor(errors, dtype=scores.dtype).to(scores.device)
     return expected_errors(scores, wrong, rows, len(texts)).sum()
 
 
 @torch.no_grad()
 def nbest_lists(
-    model: SpeechModel, memory: Tensor, lengths: Tensor, settings: SearchConfig
+    model: SpeechModel, memory: Tensor, lengths: Tensor, labels: Labels, settings: SearchConfig
 ) -> list[list[tuple[int, ...]]]:
     """The labels of the best hypotheses of each utterance of memory (B, M, D), lengths (B,).
 
     As in transcription: in float32 and without the decoder's dropout, so nothing is drawn.
     """
     with _as_in_use(model.decoder), torch.autocast(memory.device.type, enabled=False):
-        scorers = joint_scorers(model, settings.ctc_weight)
-        found = search(scorers, memory.detach().float(), lengths, settings)
-    return [[one.tokens for one in hypotheses] for hypotheses in found]
+        scorers = joint_scorers(model, labels, settings.ctc_weight)
+        results = search(scorers, memory.detach().float(), lengths, labels, settings)
+    return [[hypothesis.tokens for hypothesis in nbest] for nbest in results]
 
 
 def log_probs(
-    model: SpeechModel, memory: Tensor, lengths: Tensor, rows: NBestBatch, ctc_weight: float
+    model: SpeechModel,
+    memory: Tensor,
+    lengths: Tensor,
+    rows: NBestBatch,
+    labels: Labels,
+    ctc_weight: float,
 ) -> Tensor:
     """Log probability (R,) of each hypothesis given its utterance of memory (B, M, D), with
     gradient: `ctc_weight` of CTC's, and the rest of the decoder's under teacher forcing.
     """
     total = memory.new_zeros(len(rows.tokens), dtype=torch.float32)
-    heard = lengths[rows.utterance]
+    frames = lengths[rows.utterance]
     if ctc_weight < 1:
         assert model.decoder is not None
-        inputs, targets = teacher_forcing(rows.tokens, rows.token_lengths, len(rows.tokens))
-        logits = model.decoder(inputs, memory[rows.utterance], heard).float()
-        said = F.cross_entropy(
+        inputs, targets = teacher_forcing(rows.tokens, rows.token_lengths, len(rows.tokens), labels)
+        logits = model.decoder(inputs, memory[rows.utterance], frames).float()
+        losses = F.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        total = total - (1 - ctc_weight) * said.view_as(targets).sum(dim=1)
+        total = total - (1 - ctc_weight) * losses.view_as(targets).sum(dim=1)
     if ctc_weight > 0:
         posteriors = model.ctc_log_probs(memory)[rows.utterance].transpose(0, 1)
         # the search ends with nothing that CTC cannot say, so none of these is infinite
-        path = F.ctc_loss(
-            posteriors, rows.tokens, heard, rows.token_lengths, blank=BLANK, reduction="none"
+        losses = F.ctc_loss(
+            posteriors,
+            rows.tokens,
+            frames,
+            rows.token_lengths,
+            blank=labels.ctc_blank,
+            reduction="none",
         )
-        total = total - ctc_weight * path
+        total = total - ctc_weight * losses
     return total
 
 
@@ -173,7 +183,7 @@ def expected_errors(scores: Tensor, errors: Tensor, rows: NBestBatch, utterances
 def word_errors(texts: Sequence[str], lists: Sequence[Sequence[str]]) -> list[int]:
     """Word errors of each hypothesis, utterance after utterance; each text has its list."""
     pairs = zip(texts, lists, strict=True)
-    return [count_words(text, one).errors for text, found in pairs for one in found]
+    return [count_words(text, written).errors for text, nbest in pairs for written in nbest]
 
 
 @contextmanager

@@ -61,16 +61,16 @@ class Objective:
         assert batch.token_lengths is not None
         zero = encoded.memory.new_zeros((), dtype=torch.float32)
         names = ("attention", "right", "ctc", "intermediate", "consistency", "guided")
-        found = dict.fromkeys(names, zero)
+        losses = dict.fromkeys(names, zero)
         if model.decoder is not None and config.ctc_weight < 1:
-            found |= self._attention(model, batch, encoded, step)
+            losses |= self._attention(model, batch, encoded, step)
         if model.ctc is not None and config.ctc_weight > 0:
-            found |= self._ctc(model, batch, encoded)
+            losses |= self._ctc(model, batch, encoded)
         part = config.intermediate_weight if encoded.taps else 0.0
-        ctc = (1 - part) * found["ctc"] + part * found["intermediate"]
-        ctc = ctc + config.consistency_weight * found["consistency"]
-        loss = config.ctc_weight * ctc + (1 - config.ctc_weight) * found["attention"]
-        loss = loss + config.guided_attention * found.pop("guided")
+        ctc = (1 - part) * losses["ctc"] + part * losses["intermediate"]
+        ctc = ctc + config.consistency_weight * losses["consistency"]
+        loss = config.ctc_weight * ctc + (1 - config.ctc_weight) * losses["attention"]
+        loss = loss + config.guided_attention * losses.pop("guided")
         words = 0
         errors = zero
         if config.mwer is not None:
@@ -79,7 +79,7 @@ class Objective:
             words = sum(len(text.split()) for text in batch.texts)
         labels = batch.token_lengths.sum() + len(batch.ids)
         counts = {"list_words": zero + words, "labels": labels.to(zero)}
-        return {"loss": loss, **found, "list_errors": errors, **counts}
+        return {"loss": loss, **losses, "list_errors": errors, **counts}
 
     def _attention(
         self, model: SpeechModel, batch: Batch, encoded: EncodedBatch, step: int | None
@@ -88,25 +88,27 @@ class Objective:
         assert batch.tokens is not None
         assert batch.token_lengths is not None
         config, views = self.config, encoded.views
-        inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
-        inputs, targets = (_repeated(one, views) for one in (inputs, targets))
+        labels, rows = self.tokenizer.labels, len(batch.ids)
+        inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, rows, labels)
+        inputs, targets = _repeated(inputs, views), _repeated(targets, views)
         seen = (encoded.memory, encoded.lengths)
         if step is not None and config.scheduled_sampling is not None:
             share = config.scheduled_sampling.share(step)
             if share > 0:
-                inputs = with_own_labels(model.decoder, inputs, *seen, share)
+                inputs = with_own_labels(model.decoder, inputs, *seen, labels, share)
         logits = model.decoder(inputs, *seen)
         loss, right = attention_loss(logits, targets, config.label_smoothing)
-        found = {"attention": loss / views, "right": right.float() / views}
+        losses = {"attention": loss / views, "right": right.float() / views}
         if step is not None and config.guided_attention:
-            weights = model.decoder.attention(inputs, *seen)
-            labels = (targets != IGNORED).sum(dim=1)
-            found["guided"] = guided_attention_loss(weights, labels, encoded.lengths) / views
-        return found
+            weights = model.decoder.attention(inputs, *seen)[:, :, :, len(labels.start) - 1 :]
+            counts = (targets != IGNORED).sum(dim=1)
+            losses["guided"] = guided_attention_loss(weights, counts, encoded.lengths) / views
+        return losses
 
     def _ctc(self, model: SpeechModel, batch: Batch, encoded: EncodedBatch) -> dict[str, Tensor]:
         assert batch.tokens is not None
         assert batch.token_lengths is not None
+        blank = self.tokenizer.labels.ctc_blank
         tokens = _repeated(batch.tokens, encoded.views)
         # the kernel wants lengths on the host: a GPU is waited for once, not in each of its calls
         lengths = encoded.lengths.cpu()
@@ -115,17 +117,17 @@ class Objective:
         leave_out = self.config.leave_out_too_long or not model.training
 
         def of(log_probs: Tensor) -> Tensor:
-            summed = ctc_loss(log_probs, lengths, tokens, token_lengths, leave_out)
+            summed = ctc_loss(log_probs, lengths, tokens, token_lengths, blank, leave_out)
             return summed / encoded.views
 
         log_probs = model.ctc_log_probs(encoded.memory)
-        found = {"ctc": of(log_probs)}
+        losses = {"ctc": of(log_probs)}
         if encoded.taps:
             tapped = [of(model.ctc_log_probs(tap)) for tap in encoded.taps]
-            found["intermediate"] = torch.stack(tapped).mean()
+            losses["intermediate"] = torch.stack(tapped).mean()
         if encoded.views == 2:
-            found["consistency"] = consistency_loss(log_probs, encoded.lengths)
-        return found
+            losses["consistency"] = consistency_loss(log_probs, encoded.lengths)
+        return losses
 
     def _expected_errors(self, model: SpeechModel, batch: Batch, encoded: EncodedBatch) -> Tensor:
         """Summed over utterances and views; rows that are padding have no hypotheses."""

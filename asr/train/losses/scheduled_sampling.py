@@ -1,4 +1,4 @@
-"""Scheduled sampling (Bengio et al. 2015): the decoder hears some of its own labels in training.
+"""Scheduled sampling (Bengio et al. 2015): the decoder is fed some of its own labels in training.
 
 Under teacher forcing a decoder never sees its own mistakes, which is all it has in the search.
 The labels that are fed are decided first, by steps and without gradient, each own label the best
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asr.config import Config
 from asr.model import Decoder
-from asr.text import BLANK, EOS, UNK
+from asr.text import Labels
 
 
 class ScheduledSamplingConfig(Config):
@@ -51,22 +51,30 @@ class ScheduledSamplingConfig(Config):
 
 @torch.no_grad()
 def with_own_labels(
-    decoder: Decoder, inputs: Tensor, memory: Tensor, memory_lengths: Tensor, share: float
+    decoder: Decoder,
+    inputs: Tensor,
+    memory: Tensor,
+    memory_lengths: Tensor,
+    labels: Labels,
+    share: float,
 ) -> Tensor:
-    """Decoder inputs (B, U) in which a random `share` is what the decoder would have said.
+    """Decoder inputs (B, S + U) in which a random `share` is what the decoder predicts.
 
-    Where it would have ended, or said nothing that can be written, the true label stays.
+    The start of S labels stays, and so does the true label where a forbidden one, such as the end,
+    is predicted.
     """
     training = decoder.training
     decoder.eval()
     fed = inputs.clone()
     own = torch.rand(inputs.shape, device=inputs.device) < share
+    own[:, : len(labels.start)] = False
+    forbidden = torch.tensor(sorted(labels.forbidden), device=inputs.device)
     with torch.autocast(memory.device.type, enabled=False):
         state = decoder.initial_state(memory.float(), memory_lengths)
         for place in range(1, inputs.shape[1]):
             log_probs, state = decoder.step(fed[:, place - 1], state)
-            said = log_probs.argmax(dim=-1)
-            sayable = said > max(BLANK, UNK, EOS)
-            fed[:, place] = said.where(own[:, place] & sayable, inputs[:, place])
+            best = log_probs.argmax(dim=-1)
+            allowed = ~torch.isin(best, forbidden)
+            fed[:, place] = best.where(own[:, place] & allowed, inputs[:, place])
     decoder.train(training)
     return fed

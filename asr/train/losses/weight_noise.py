@@ -18,12 +18,12 @@ def noisy_weights(model: nn.Module, deviation: float) -> Iterator[None]:
     if not deviation:
         yield
         return
-    trained = [one for one in model.parameters() if one.requires_grad and one.dim() > 1]
-    kept = [one.detach().clone() for one in trained]
+    trained = [weight for weight in model.parameters() if weight.requires_grad and weight.dim() > 1]
+    kept = [weight.detach().clone() for weight in trained]
     try:
-        for one in trained:
-            one.data.add_(torch.randn_like(one), alpha=deviation)
+        for weight in trained:
+            weight.data.add_(torch.randn_like(weight), alpha=deviation)
         yield
     finally:
-        for one, before in zip(trained, kept, strict=True):
-            one.data.copy_(before)
+        for weight, before in zip(trained, kept, strict=True):
+            weight.data.copy_(before)

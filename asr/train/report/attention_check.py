@@ -8,6 +8,7 @@ from asr.data.dataset import Batch
 from asr.errors import ModelError
 from asr.model import SpeechModel
 from asr.model.attention_shape import AttentionShape, attention_shape
+from asr.text import Labels
 from asr.train.losses.joint import teacher_forcing
 from asr.train.recipe import Recipe
 
@@ -18,7 +19,7 @@ FORMED = 0.5
 
 
 @torch.no_grad()
-def shapes(model: SpeechModel, batch: Batch) -> list[AttentionShape]:
+def shapes(model: SpeechModel, batch: Batch, labels: Labels) -> list[AttentionShape]:
     """How the references of a batch look at their sound; nothing where there is no attention.
 
     The ending is left out: it may look where it likes.
@@ -26,15 +27,15 @@ def shapes(model: SpeechModel, batch: Batch) -> list[AttentionShape]:
     if model.decoder is None or batch.tokens is None or batch.token_lengths is None:
         return []
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
-    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids))
+    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids), labels)
     try:
-        weights = model.decoder.attention(inputs, memory, lengths)
+        weights = model.decoder.attention(inputs, memory, lengths)[:, :, :, len(labels.start) - 1 :]
     except ModelError:
         return []
     ends = zip(batch.token_lengths.tolist(), lengths.tolist(), strict=False)
     found = [
-        attention_shape(weights[row, :, :, :labels, :frames])
-        for row, (labels, frames) in enumerate(ends)
+        attention_shape(weights[row, :, :, :count, :frames])
+        for row, (count, frames) in enumerate(ends)
         if row < len(batch.ids)
     ]
     return [shape for shape in found if shape is not None]

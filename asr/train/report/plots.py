@@ -59,7 +59,8 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     training = model.training
     model.eval()
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
-    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows)
+    special = data.tokenizer.labels
+    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows, special)
     try:
         weights = model.decoder.attention(inputs, memory, lengths)[0]
     except ModelError:
@@ -69,7 +70,8 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     size, frames = int(batch.token_lengths[0]), int(lengths[0])
     labels = [data.tokenizer.piece(int(one)) for one in batch.tokens[0, :size]] + ["<eos>"]
     seconds = frames * model.encoder.frame_seconds
-    weights = weights[:, :, : size + 1, :frames].float().cpu()
+    first = len(special.start) - 1
+    weights = weights[:, :, first : first + size + 1, :frames].float().cpu()
     draw(Looked(0.0, seconds, tuple(labels), weights), batch.ids[0], picture)
 
 

@@ -13,6 +13,7 @@ from asr.errors import ModelError
 from asr.lm import LanguageModel
 from asr.model import SpeechModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
+from asr.text import Labels
 from asr.transcribe.files.batch import GRID_SECONDS
 from asr.transcribe.words.align import align_many
 from asr.transcribe.words.evidence import with_label_scores
@@ -24,6 +25,7 @@ class SegmentDecoder:
     """A model, which sees each stretch as a whole, with the way it is searched."""
 
     model: SpeechModel
+    labels: Labels
     search: SearchConfig
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
@@ -64,8 +66,8 @@ class SegmentDecoder:
         if features.size(1) == 0:
             return [[Hypothesis((), 0.0)] for _ in stretches]
         memory, memory_lengths = self.model.encode(features, frames)
-        scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
-        found = search(scorers, memory, memory_lengths, self.search)
+        scorers = all_scorers(self.model, self.labels, self.search, self.lm, self.hotwords)
+        found = search(scorers, memory, memory_lengths, self.labels, self.search)
         return self._aligned(found, memory, memory_lengths)
 
     @property
@@ -81,11 +83,11 @@ class SegmentDecoder:
             return found
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
         heard = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
-        spans = align_many(heard, [best.tokens for best, *_ in found])
+        spans = align_many(heard, [best.tokens for best, *_ in found], self.labels.ctc_blank)
         placed = [
             replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
         ]
-        sure = with_label_scores(self.model, placed, memory, lengths, heard, self._lm)
+        sure = with_label_scores(self.model, self.labels, placed, memory, lengths, heard, self._lm)
         return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
 
 

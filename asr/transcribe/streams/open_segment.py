@@ -84,6 +84,8 @@ class OpenSegment:
     """The state of one open segment; `start` is its first frame in the stream."""
 
     frame_seconds: float
+    blank: int | None
+    """CTC's blank label; None without CTC."""
     start: int = 0
     memory: list[Tensor] = field(default_factory=list)
     """Of each frame (1, D)."""
@@ -132,6 +134,7 @@ class OpenSegment:
         """A new segment that begins behind the first `frames` frames of this one."""
         return OpenSegment(
             self.frame_seconds,
+            self.blank,
             self.start + frames,
             self.memory[frames:],
             self.log_probs[frames:],
@@ -217,12 +220,13 @@ class OpenSegment:
 
     def _begins(self, labels: Sequence[int]) -> list[int] | None:
         """Frames in which the labels behind the prefixes begin; None without CTC."""
-        if not self.log_probs:
+        if not self.log_probs or self.blank is None:
             return None
         log_probs = self.log_probs[self.prefix_end :]
         if not log_probs:
             return [self.prefix_end] * len(labels)
-        return [self.prefix_end + begin for begin in label_frames(np.stack(log_probs), labels)]
+        begins = label_frames(np.stack(log_probs), labels, self.blank)
+        return [self.prefix_end + begin for begin in begins]
 
     def _agree(self, frames: int, hypotheses: Sequence[Hypothesis]) -> None:
         """Decides the labels that the rivals of several searches share."""
@@ -236,9 +240,9 @@ class OpenSegment:
             self.prefixes = (_common([labels for _, labels in self.agreements]),)
 
 
-def label_frames(log_probs: np.ndarray, labels: Sequence[int]) -> list[int]:
+def label_frames(log_probs: np.ndarray, labels: Sequence[int], blank: int) -> list[int]:
     """The frame in which each label begins, by `align`; log posteriors (T, V)."""
-    return [begin for begin, _ in align(log_probs, labels)]
+    return [begin for begin, _ in align(log_probs, labels, blank)]
 
 
 def settled_labels(begins: Sequence[int], frames: int, edge: int) -> int:

@@ -21,7 +21,6 @@ from typing import Protocol
 import numpy as np
 
 from asr.search import SearchResult
-from asr.text.tokenizer import BLANK
 from asr.transcribe.level import level_db
 from asr.transcribe.streams.chunk_encoder import ChunkEncoderState, EncodedChunk
 from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer
@@ -117,11 +116,12 @@ class StreamState:
         frame_samples: int,
         step_samples: int,
         rate: int,
+        blank: int | None,
     ) -> StreamState:
-        """The state before the first sample."""
+        """The state before the first sample; `blank` is CTC's, None without CTC."""
         seconds = frame_samples / rate
         endpointer, samples = Endpointer(config, seconds), SampleQueue(frame_samples)
-        return cls(encoder, endpointer, samples, step_samples, OpenSegment(seconds))
+        return cls(encoder, endpointer, samples, step_samples, OpenSegment(seconds, blank))
 
     def copy(self) -> StreamState:
         """A state that goes on independently of this one."""
@@ -140,7 +140,9 @@ class StreamState:
         levels = level_db(samples)
         steps = self.samples.frame_samples // self.step_samples
         step_levels = level_db(samples.reshape(len(samples), steps, self.step_samples))
-        blanks = [None] * len(levels) if log_probs is None else np.exp(log_probs[:, BLANK]).tolist()
+        blanks, blank_label = [None] * len(levels), self.open.blank
+        if log_probs is not None and blank_label is not None:
+            blanks = np.exp(log_probs[:, blank_label]).tolist()
         for frame, (level, blank) in enumerate(zip(levels.tolist(), blanks, strict=True)):
             posteriors = None if log_probs is None else log_probs[frame]
             self.open.append(chunk.memory[frame : frame + 1], posteriors, step_levels[frame])

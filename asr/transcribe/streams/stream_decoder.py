@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from asr.lm import LanguageModel
 from asr.model import ChunkContext, SpeechModel
 from asr.search import PhraseTree, SearchConfig, SearchResult, all_scorers, continue_search
+from asr.text import Labels
 from asr.transcribe.streams.chunk_encoder import ChunkEncoder
 from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.transcribe.streams.open_segment import RIVALS, SearchRequest
@@ -27,6 +28,7 @@ class StreamDecoder:
     """A model and all settings of a stream. Streams of several decoders may share batches."""
 
     model: SpeechModel
+    labels: Labels
     context: ChunkContext
     search: SearchConfig
     endpoint: EndpointConfig
@@ -48,7 +50,7 @@ class StreamDecoder:
     def search_key(self) -> Hashable:
         """Equal for decoders whose segments may be one batch of the search."""
         phrases = self.hotwords.phrases if self.hotwords is not None else None
-        return id(self.model), id(self.lm), self.search, phrases
+        return id(self.model), self.labels, id(self.lm), self.search, phrases
 
     def initial_state(self) -> StreamState:
         """The state of a stream before its first sample."""
@@ -59,6 +61,7 @@ class StreamDecoder:
             encoder.frame_samples,
             self.timer.step_samples,
             self.model.sample_rate,
+            self.labels.ctc_blank if self.model.ctc is not None else None,
         )
 
     def search_many(self, requests: Sequence[SearchRequest], final: bool) -> list[SearchResult]:
@@ -74,9 +77,9 @@ class StreamDecoder:
             memory = pad_sequence([request.memory for request in requests], batch_first=True)
             sizes = [len(request.memory) for request in requests]
             lengths = torch.tensor(sizes, device=memory.device)
-            scorers = all_scorers(self.model, self.search, self.lm, self.hotwords)
+            scorers = all_scorers(self.model, self.labels, self.search, self.lm, self.hotwords)
             prefixes = [request.prefixes for request in requests]
-            return continue_search(scorers, memory, lengths, config, prefixes)
+            return continue_search(scorers, memory, lengths, self.labels, config, prefixes)
 
     def apply(
         self, state: StreamState, request: SearchRequest, result: SearchResult
@@ -98,12 +101,12 @@ class StreamDecoder:
         """The words of a segment that ended; none without CTC."""
         if request.log_probs is None or request.levels is None:
             return ()
-        best = replace(best, spans=tuple(align(request.log_probs, best.tokens)))
+        spans = align(request.log_probs, best.tokens, self.labels.ctc_blank)
+        best = replace(best, spans=tuple(spans))
         lm = self.lm if self.search.lm_weight else None
         lengths = torch.tensor([len(request.memory)], device=request.memory.device)
-        [best] = with_label_scores(
-            self.model, [best], request.memory[None], lengths, [request.log_probs], lm
-        )
+        memory, log_probs = request.memory[None], [request.log_probs]
+        [best] = with_label_scores(self.model, self.labels, [best], memory, lengths, log_probs, lm)
         begin = request.first_frame * self.model.encoder.frame_seconds
         return self.timer.words(best, request.levels, begin, (segment.start, segment.end))
 

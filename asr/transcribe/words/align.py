@@ -12,41 +12,42 @@ from typing import TypeAlias
 
 import numpy as np
 
-from asr.text.tokenizer import BLANK, frames_needed
+from asr.text.tokenizer import frames_needed
 
 #: The frames of a label: from the first up to, not including, the second.
 Span: TypeAlias = tuple[int, int]
 
 
-def align(log_probs: np.ndarray, labels: Sequence[int]) -> list[Span]:
+def align(log_probs: np.ndarray, labels: Sequence[int], blank: int) -> list[Span]:
     """Where each of some labels is said.
 
     Args:
         log_probs: (T, V) log posteriors.
         labels: U of them, no blanks.
+        blank: the id of the blank label.
 
     Returns:
         U spans, one behind the other, with blanks between them. Where the frames have no room for
         so many labels, they share the frames evenly.
     """
-    return align_many([log_probs], [labels])[0]
+    return align_many([log_probs], [labels], blank)[0]
 
 
 def align_many(
-    log_probs: Sequence[np.ndarray], labels: Sequence[Sequence[int]]
+    log_probs: Sequence[np.ndarray], labels: Sequence[Sequence[int]], blank: int
 ) -> list[list[Span]]:
     """`align` for B utterances: log posteriors (T, V) and labels (U,) of each."""
     rows = [
         row
-        for row, said in enumerate(labels)
-        if said and len(log_probs[row]) >= frames_needed(said)
+        for row, tokens in enumerate(labels)
+        if tokens and len(log_probs[row]) >= frames_needed(tokens)
     ]
     spans = [
-        _shared(len(frames), len(said)) for frames, said in zip(log_probs, labels, strict=True)
+        _shared(len(frames), len(tokens)) for frames, tokens in zip(log_probs, labels, strict=True)
     ]
     if rows:
-        found = _viterbi([log_probs[row] for row in rows], [labels[row] for row in rows])
-        for row, begins, ends in zip(rows, *found, strict=True):
+        paths = _viterbi([log_probs[row] for row in rows], [labels[row] for row in rows], blank)
+        for row, begins, ends in zip(rows, *paths, strict=True):
             count = len(labels[row])
             spans[row] = list(zip(begins[:count].tolist(), ends[:count].tolist(), strict=True))
     return spans
@@ -57,16 +58,16 @@ def _shared(frames: int, count: int) -> list[Span]:
 
 
 def _viterbi(
-    log_probs: Sequence[np.ndarray], labels: Sequence[Sequence[int]]
+    log_probs: Sequence[np.ndarray], labels: Sequence[Sequence[int]], blank: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Begins and ends (B, U) of the labels, each of which has room in its frames."""
     lengths = np.array([len(frames) for frames in log_probs])
-    counts = np.array([len(said) for said in labels])
+    counts = np.array([len(tokens) for tokens in labels])
     batch, frames, places = len(lengths), lengths.max(), 2 * counts.max() + 1
-    path = np.full((batch, places), BLANK)
+    path = np.full((batch, places), blank)
     emissions = np.zeros((frames, batch, places))
-    for row, said in enumerate(labels):
-        path[row, 1 : 2 * len(said) : 2] = said
+    for row, tokens in enumerate(labels):
+        path[row, 1 : 2 * len(tokens) : 2] = tokens
         emissions[: lengths[row], row] = log_probs[row][:, path[row]]
     # One may come from two places before: over a blank, but not between equal labels.
     closed = np.full((batch, places), -np.inf)

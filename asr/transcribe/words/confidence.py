@@ -4,7 +4,7 @@ The map is a logistic regression over a few functions of `asr.transcribe.words.e
 fitted on speech with transcripts (`asr calibrate`), is part of the model folder (`confidence` of
 its config.yaml), and is right for the weights that it was fitted with. A language model changes
 what CTC and the decoder say of the words that are chosen, so there is a map with one and a map
-without. Where there is no map, no confidence is told: a number that nothing was fitted to would be
+without. Where there is no map, no confidence is given: a number that nothing was fitted to would be
 an invention.
 """
 
@@ -76,7 +76,7 @@ class ConfidenceMap(Config):
             return None
         return 0.5 + 0.5 * math.tanh(0.5 * (self.bias + odds))
 
-    def told(self, words: Sequence[Word]) -> tuple[Word, ...]:
+    def with_confidence(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """Words with their confidence."""
         return tuple(replace(word, confidence=self(word.evidence)) for word in words)
 
@@ -110,18 +110,18 @@ def fit_map(evidence: Sequence[Mapping[str, float]], right: Sequence[bool]) -> C
     rows = np.hstack([np.ones((len(values), 1)), (values - middle) / spread])
     ridge = RIDGE * np.eye(rows.shape[1])
     ridge[0, 0] = 0.0
-    found = np.zeros(rows.shape[1])
+    solution = np.zeros(rows.shape[1])
     for _ in range(_STEPS):
-        likely = 0.5 + 0.5 * np.tanh(0.5 * (rows @ found))
-        slope = rows.T @ (likely - wanted) + ridge @ found
+        likely = 0.5 + 0.5 * np.tanh(0.5 * (rows @ solution))
+        slope = rows.T @ (likely - wanted) + ridge @ solution
         bend = rows.T @ (rows * (likely * (1 - likely))[:, None]) + ridge
         step = np.linalg.solve(bend + 1e-9 * np.eye(len(bend)), slope)
-        found -= step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
+        solution -= step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
         if np.abs(step).max() < 1e-9:
             break
-    weights = found[1:] / spread
-    short = {name: float(f"{one:.7g}") for name, one in zip(names, weights, strict=True)}
-    return ConfidenceMap(bias=float(f"{found[0] - weights @ middle:.7g}"), weights=short)
+    weights = solution[1:] / spread
+    short = {name: float(f"{weight:.7g}") for name, weight in zip(names, weights, strict=True)}
+    return ConfidenceMap(bias=float(f"{solution[0] - weights @ middle:.7g}"), weights=short)
 
 
 def _has(name: str, word: Mapping[str, float]) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asr.lm import LanguageModel
 from asr.model import SpeechModel
-from asr.text.tokenizer import EOS
+from asr.text.labels import Labels
 from asr.types import Hypothesis
 
 #: What a probability of 0 counts as: the log of it would be infinite.
@@ -30,6 +30,7 @@ _OF_A_SCORER = ("", "_sum", "_before", "_least", "_after", "_segment")
 @torch.inference_mode()
 def with_label_scores(
     model: SpeechModel,
+    labels: Labels,
     best: Sequence[Hypothesis],
     memory: Tensor,
     lengths: Tensor,
@@ -39,34 +40,48 @@ def with_label_scores(
     """Hypotheses with the log probability of each of their labels, as `label_scores`.
 
     Args:
+        labels: of the tokenizer.
         best: one hypothesis for each utterance, with the spans of its labels.
         memory: (B, M, D). lengths: (B,).
         log_probs: CTC's log posteriors (T, V) of each.
         lm: the language model that took part in the search, if one did.
     """
     scores = [
-        {"ctc": _heard(one, frames)} if len(one.spans) == len(one.tokens) else {}
-        for one, frames in zip(best, log_probs, strict=True)
+        {"ctc": _posteriors(hypothesis, frames)}
+        if len(hypothesis.spans) == len(hypothesis.tokens)
+        else {}
+        for hypothesis, frames in zip(best, log_probs, strict=True)
     ]
-    if (longest := max((len(one.tokens) for one in best), default=0)) == 0:
-        return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
-    labels = torch.full((len(best), longest + 1), EOS, device=memory.device)
-    for line, one in zip(labels, best, strict=True):
-        line[1 : 1 + len(one.tokens)] = torch.tensor(one.tokens, dtype=torch.long)
-    judges = {}
-    if model.decoder is not None:
-        judges["attention"] = model.decoder(labels[:, :-1], memory, lengths).log_softmax(2)
-    if lm is not None:
-        counts = torch.tensor([max(1, len(one.tokens)) for one in best], device=memory.device)
-        judges["lm"], _ = lm.prime(labels[:, :-1], counts)
-    for name, said in judges.items():
-        rows = said.gather(2, labels[:, 1:, None])[..., 0].clamp(min=LEAST).tolist()
-        for known, row, one in zip(scores, rows, best, strict=True):
-            known[name] = tuple(row[: len(one.tokens)])
-    return [replace(one, label_scores=known) for one, known in zip(best, scores, strict=True)]
+    counts = [len(hypothesis.tokens) for hypothesis in best]
+    if any(counts):
+        tokens = torch.full((len(best), max(counts)), labels.end)  # which is no token: padding
+        for row, hypothesis in zip(tokens, best, strict=True):
+            row[: len(hypothesis.tokens)] = torch.tensor(hypothesis.tokens, dtype=torch.long)
+        tokens = tokens.to(memory.device)
+        log_probs_of = {}
+        if model.decoder is not None:
+            logits = model.decoder(_behind(labels.start, tokens), memory, lengths)
+            log_probs_of["attention"] = logits[:, len(labels.start) - 1 :].log_softmax(2)
+        if lm is not None:
+            fed = torch.tensor([max(1, count) for count in counts], device=memory.device)
+            log_probs_of["lm"], _ = lm.prime(_behind((labels.end,), tokens), fed)
+        for name, of_all in log_probs_of.items():
+            rows = of_all.gather(2, tokens[..., None])[..., 0].clamp(min=LEAST).tolist()
+            for of_scorers, row, count in zip(scores, rows, counts, strict=True):
+                of_scorers[name] = tuple(row[:count])
+    return [
+        replace(hypothesis, label_scores=of_scorers)
+        for hypothesis, of_scorers in zip(best, scores, strict=True)
+    ]
 
 
-def _heard(best: Hypothesis, log_probs: np.ndarray) -> tuple[float, ...]:
+def _behind(start: Sequence[int], tokens: Tensor) -> Tensor:
+    """Inputs (B, S + U - 1) that predict tokens (B, U): S labels of a start, all but the last."""
+    first = torch.tensor(start, device=tokens.device).expand(len(tokens), -1)
+    return torch.cat((first, tokens[:, :-1]), dim=1)
+
+
+def _posteriors(best: Hypothesis, log_probs: np.ndarray) -> tuple[float, ...]:
     """The posterior of each label in its best frame."""
     return tuple(
         max(LEAST, float(log_probs[begin:end, label].max())) if end > begin else LEAST
@@ -96,17 +111,17 @@ def word_evidence(
     their sums and least values, `_before` and `_after` the least of the words beside it (0 where
     there is none), `_segment` the mean of the whole segment.
     """
-    found: list[list[float]] = [
+    evidence: list[list[float]] = [
         [len(word), place.seconds, place.level] for word, place in zip(text, places, strict=True)
     ]
-    for said in scores.values():
-        whole = float(np.mean(said)) if said else 0.0
-        parts = [said[place.first : place.last + 1] for place in places]
+    for of_labels in scores.values():
+        whole = float(np.mean(of_labels)) if of_labels else 0.0
+        parts = [of_labels[place.first : place.last + 1] for place in places]
         least = [0.0, *(min(part) for part in parts), 0.0]
-        for n, (values, part) in enumerate(zip(found, parts, strict=True)):
+        for n, (values, part) in enumerate(zip(evidence, parts, strict=True)):
             values.extend((sum(part) / len(part), sum(part), *least[n : n + 3], whole))
     names = evidence_names(tuple(scores))
-    return [Evidence(names, array("d", values)) for values in found]
+    return [Evidence(names, array("d", values)) for values in evidence]
 
 
 @cache
@@ -118,7 +133,7 @@ def evidence_names(scorers: tuple[str, ...]) -> Mapping[str, int]:
 
 
 class Evidence(Mapping[str, float]):
-    """A mapping that takes a third of the room of a dictionary: hours of speech keep one a word."""
+    """A mapping that takes a third of the memory of a dictionary: there is one for each word."""
 
     __slots__ = ("_names", "_values")
 

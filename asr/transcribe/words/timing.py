@@ -70,7 +70,7 @@ class WordTimer:
     middle_samples: float
     """From the start of a frame to the middle of the sound that it is computed from."""
     confidence: ConfidenceMap | None = None
-    """Tells how sure each word is; None: nobody knows."""
+    """Gives each word its confidence; None: words have none."""
 
     @classmethod
     def of(
@@ -118,9 +118,9 @@ class WordTimer:
             Place(first, last, word.end - word.start, _level(sound, word, start))
             for word, (_, first, last) in zip(words, labels, strict=True)
         ]
-        found = word_evidence([word.text for word in words], places, best.label_scores)
-        known = tuple(replace(word, evidence=one) for word, one in zip(words, found, strict=True))
-        return self.confidence.told(known) if self.confidence else known
+        evidence = word_evidence([word.text for word in words], places, best.label_scores)
+        known = tuple(replace(word, evidence=e) for word, e in zip(words, evidence, strict=True))
+        return self.confidence.with_confidence(known) if self.confidence else known
 
 
 def _level(sound: SegmentLevels, word: Word, start: float) -> float:
@@ -140,13 +140,13 @@ def labelled_words(
     written = [0]
     for count in range(1, len(labels) + 1):
         written.append(max(written[-1], _size(text_of(labels[:count]))))
-    found, done = [], 0
+    words, done = [], 0
     for word in text_of(labels).split():
         first = next(n for n in range(len(labels)) if written[n + 1] > done)
         done += len(word)
         last = next(n for n in range(first, len(labels)) if written[n + 1] >= done)
-        found.append((word, first, last))
-    return found
+        words.append((word, first, last))
+    return words
 
 
 def _size(text: str) -> int:
@@ -228,7 +228,7 @@ def _pauses(sound: SegmentLevels, begin: float, end: float) -> list[tuple[float,
     quiet = levels < max(loudest - QUIET_DB, min(background, loudest - BACKGROUND_DB))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(int)))
     return [
-        ((low + one) * sound.step, (low + other) * sound.step)
-        for one, other in zip(edges[::2], edges[1::2], strict=True)
-        if (other - one) * sound.step >= PAUSE_SECONDS - 1e-9
+        ((low + first) * sound.step, (low + last) * sound.step)
+        for first, last in zip(edges[::2], edges[1::2], strict=True)
+        if (last - first) * sound.step >= PAUSE_SECONDS - 1e-9
     ]

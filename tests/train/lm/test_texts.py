@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import ManifestError
-from asr.text import EOS, NormalizerConfig, TextNormalizer
+from asr.text import NormalizerConfig, TextNormalizer
 from asr.text.characters import CharacterTokenizer
+from asr.text.special_labels import END
 from asr.train.lm.batches import epoch_of, labels_of
 from asr.train.lm.recipe import TextConfig
 from asr.train.lm.texts import Sources, TextCorpus, prepare
@@ -97,12 +98,12 @@ def test_an_epoch_has_every_text_once_in_rows_that_fit(lengths, most, join, seed
     assert all(last - first <= join for first, last in rows)
     assert all(last == first + 1 or sum(lengths[first:last]) <= 40 for first, last in rows)
     for batch in epoch.batches:
-        tokens, following = labels_of(corpus, batch)
+        tokens, following = labels_of(corpus, batch, END)
         assert len(batch) == 1 or tokens.numel() <= most
         for row, (first, last) in enumerate(batch):
             text = corpus.span(first, last).tolist()
-            assert tokens[row, : len(text) + 1].tolist() == [EOS, *text]
-            assert following[row, : len(text) + 1].tolist() == [*text, EOS]
+            assert tokens[row, : len(text) + 1].tolist() == [END, *text]
+            assert following[row, : len(text) + 1].tolist() == [*text, END]
             assert (following[row, len(text) + 1 :] == -100).all()
     again = epoch_of(corpus, config, most, seed)
     assert all(np.array_equal(a, b) for a, b in zip(epoch.batches, again.batches, strict=True))

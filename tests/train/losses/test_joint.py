@@ -7,13 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.text.special_labels import BLANK, LABELS
 from asr.text.tokenizer import frames_needed
 from asr.train.losses.joint import IGNORED, attention_loss, ctc_loss, teacher_forcing
 
 
 def test_teacher_forcing_shifts_by_one_and_ignores_padding() -> None:
     tokens = torch.tensor([[5, 6, 7], [8, 0, 0], [0, 0, 0]])
-    inputs, targets = teacher_forcing(tokens, torch.tensor([3, 1, 0]), rows=2)
+    inputs, targets = teacher_forcing(tokens, torch.tensor([3, 1, 0]), rows=2, labels=LABELS)
     assert inputs.tolist() == [[2, 5, 6, 7], [2, 8, 2, 2], [2, 2, 2, 2]]
     assert targets[0].tolist() == [5, 6, 7, 2]
     assert targets[1].tolist() == [8, 2, IGNORED, IGNORED]
@@ -21,7 +22,9 @@ def test_teacher_forcing_shifts_by_one_and_ignores_padding() -> None:
 
 
 def test_an_empty_text_is_its_end_alone() -> None:
-    inputs, targets = teacher_forcing(torch.zeros(1, 0, dtype=torch.long), torch.tensor([0]), 1)
+    inputs, targets = teacher_forcing(
+        torch.zeros(1, 0, dtype=torch.long), torch.tensor([0]), 1, labels=LABELS
+    )
     assert (inputs.tolist(), targets.tolist()) == ([[2]], [[2]])
 
 
@@ -42,13 +45,15 @@ def test_ctc_is_the_sum_over_all_alignments() -> None:
         labels = [int(one) for one in torch.unique_consecutive(path) if one != 0]
         if labels == [1, 2]:
             total += math.exp(sum(log_probs[0, t, one].item() for t, one in enumerate(path)))
-    loss = ctc_loss(log_probs, torch.tensor([3]), torch.tensor([[1, 2]]), torch.tensor([2]), False)
+    loss = ctc_loss(
+        log_probs, torch.tensor([3]), torch.tensor([[1, 2]]), torch.tensor([2]), BLANK, False
+    )
     assert loss.item() == pytest.approx(-math.log(total), rel=1e-5)
 
 
 def test_more_labels_than_frames_is_infinite_unless_left_out() -> None:
     log_probs = torch.zeros(1, 2, 4).log_softmax(-1)
-    call = (log_probs, torch.tensor([2]), torch.tensor([[1, 2, 3]]), torch.tensor([3]))
+    call = (log_probs, torch.tensor([2]), torch.tensor([[1, 2, 3]]), torch.tensor([3]), BLANK)
     assert math.isinf(ctc_loss(*call, leave_out_impossible=False).item())
     assert ctc_loss(*call, leave_out_impossible=True).item() == 0
 
@@ -63,6 +68,7 @@ def test_frames_needed_is_where_ctc_becomes_finite(tokens: list[int]) -> None:
                 torch.tensor([frames]),
                 torch.tensor([tokens], dtype=torch.long),
                 torch.tensor([len(tokens)]),
+                BLANK,
                 False,
             )
             assert math.isfinite(loss.item()) == possible

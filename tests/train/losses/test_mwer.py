@@ -15,8 +15,8 @@ from torch import Tensor
 from asr.errors import ConfigError
 from asr.model import ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
-from asr.text import EOS
 from asr.text.characters import CharacterTokenizer
+from asr.text.special_labels import END, LABELS
 from asr.train.losses.mwer import (
     MwerConfig,
     NBestBatch,
@@ -63,8 +63,8 @@ def alone(
     memory, sizes, total = memory[:, :size], torch.tensor([size]), torch.zeros(())
     if weight < 1:
         assert model.decoder is not None
-        logits = model.decoder(torch.tensor([[EOS, *labels]]), memory, sizes)[0]
-        said = logits.log_softmax(-1)[torch.arange(len(labels) + 1), [*labels, EOS]]
+        logits = model.decoder(torch.tensor([[END, *labels]]), memory, sizes)[0]
+        said = logits.log_softmax(-1)[torch.arange(len(labels) + 1), [*labels, END]]
         total = total + (1 - weight) * said.sum()
     if weight > 0:
         posteriors = model.ctc_log_probs(memory).transpose(0, 1)
@@ -101,7 +101,7 @@ def test_a_list_of_everything_gives_the_expectation_and_its_gradient(
     model, memory = tiny(), some_memory()
     # 64: every hypothesis stays open, whatever it scores
     config = MwerConfig(nbest=64, beam=64, ctc_weight=weight, max_labels=2)
-    lists = nbest_lists(model, memory, LENGTHS, config.search)
+    lists = nbest_lists(model, memory, LENGTHS, LABELS, config.search)
     assert [sorted(found) for found in lists] == [sorted(ALL)] * 2
     found = mwer_loss(model, memory, LENGTHS, TEXTS, tokenizer, config)
     expected = enumerated(model, memory, weight)
@@ -176,7 +176,7 @@ def test_it_falls_until_the_right_words_are_likeliest(tokenizer: CharacterTokeni
         values.append(loss.item())
     assert values[0] > 1
     assert values[-1] < 0.1
-    best = nbest_lists(model, memory, LENGTHS, config.search)
+    best = nbest_lists(model, memory, LENGTHS, LABELS, config.search)
     assert tuple(tokenizer.decode(found[0]).strip() for found in best) == texts
 
 
@@ -184,12 +184,12 @@ def test_lists_are_those_of_transcription_and_nothing_is_drawn() -> None:
     model, memory = tiny(dropout=0.5).train(), some_memory()
     wanted = SearchConfig(beam=4, nbest=3)
     before = torch.get_rng_state()
-    found = nbest_lists(model, memory, LENGTHS, wanted)
+    found = nbest_lists(model, memory, LENGTHS, LABELS, wanted)
     assert torch.equal(before, torch.get_rng_state())
     assert model.decoder is not None
     assert all(module.training for module in model.decoder.modules())
     model.eval()
-    heard = search(joint_scorers(model, 0.3), memory.detach(), LENGTHS, wanted)
+    heard = search(joint_scorers(model, LABELS, 0.3), memory.detach(), LENGTHS, LABELS, wanted)
     assert found == [[one.tokens for one in hypotheses] for hypotheses in heard]
     assert all(len(one) == 3 for one in found)
 
@@ -250,7 +250,7 @@ def test_hypotheses_in_rows() -> None:
     assert rows.utterance.tolist() == [0, 0, 1]
     assert rows.rank.tolist() == [0, 1, 0]
     model, memory = tiny(), some_memory()
-    found = log_probs(model, memory, LENGTHS, NBestBatch.of([ALL, ALL], memory.device), 0.3)
+    found = log_probs(model, memory, LENGTHS, NBestBatch.of([ALL, ALL], memory.device), LABELS, 0.3)
     for place, (row, labels) in enumerate(product(range(2), ALL)):
         size = int(LENGTHS[row])
         assert found[place].item() == pytest.approx(

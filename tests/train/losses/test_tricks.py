@@ -12,7 +12,7 @@ import torch
 
 from asr.errors import ConfigError
 from asr.model import ModelConfig, SpeechModel
-from asr.text import EOS
+from asr.text.special_labels import END, LABELS
 from asr.train.losses.guided_attention import guided_attention_loss
 from asr.train.losses.scheduled_sampling import ScheduledSamplingConfig, with_own_labels
 from asr.train.losses.weight_noise import noisy_weights
@@ -53,10 +53,10 @@ def test_own_labels_are_what_the_decoder_says_behind_those_fed(kind: str) -> Non
     assert decoder is not None
     memory, lengths = torch.randn(3, 7, 8), torch.tensor([7, 3, 5])
     inputs = torch.randint(3, 9, (3, 8))
-    inputs[:, 0] = EOS
-    assert torch.equal(with_own_labels(decoder, inputs, memory, lengths, 0.0), inputs)
+    inputs[:, 0] = END
+    assert torch.equal(with_own_labels(decoder, inputs, memory, lengths, LABELS, 0.0), inputs)
     for share in (0.5, 1.0):
-        fed = with_own_labels(decoder, inputs, memory, lengths, share)
+        fed = with_own_labels(decoder, inputs, memory, lengths, LABELS, share)
         assert decoder.training
         said = decoder.eval()(fed, memory, lengths).argmax(dim=-1)
         decoder.train()
@@ -69,10 +69,10 @@ def test_an_own_ending_is_not_fed() -> None:
     decoder = model("lstm").decoder
     assert decoder is not None
     with torch.no_grad():
-        decoder.to_logits.bias[EOS] = 99.0
-    inputs = torch.tensor([[EOS, 3, 4, 5]])
+        decoder.to_logits.bias[END] = 99.0
+    inputs = torch.tensor([[END, 3, 4, 5]])
     memory, lengths = torch.randn(1, 4, 8), torch.tensor([4])
-    assert torch.equal(with_own_labels(decoder, inputs, memory, lengths, 1.0), inputs)
+    assert torch.equal(with_own_labels(decoder, inputs, memory, lengths, LABELS, 1.0), inputs)
 
 
 def test_guided_attention_pulls_to_the_diagonal() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.text.special_labels import BLANK
 from asr.transcribe.streams.open_segment import label_frames, settled_labels, whole_words
 
 
@@ -32,7 +33,7 @@ def test_it_is_the_best_of_all_paths(seed: int, frames: int, labels: list[int]) 
         score = log_probs[range(frames), path].sum()
         if said == labels and score > best:
             best, expected = score, starts
-    found = label_frames(log_probs, labels)
+    found = label_frames(log_probs, labels, BLANK)
     if expected is not None:
         assert found == expected
     else:
@@ -41,8 +42,8 @@ def test_it_is_the_best_of_all_paths(seed: int, frames: int, labels: list[int]) 
 
 
 def test_labels_without_frames_begin_behind_the_last() -> None:
-    assert label_frames(np.zeros((0, 3)), [1, 2]) == [0, 0]
-    assert label_frames(np.zeros((3, 3)), []) == []
+    assert label_frames(np.zeros((0, 3)), [1, 2], BLANK) == [0, 0]
+    assert label_frames(np.zeros((3, 3)), [], BLANK) == []
 
 
 def test_what_begins_at_the_edge_has_not_arrived() -> None:

@@ -33,7 +33,8 @@ class Writer:
 
 @pytest.fixture
 def state() -> StreamState:
-    made = StreamState.new(ChunkEncoderState(None, None), EndpointConfig(), FRAME, 10, RATE)  # type: ignore[arg-type]
+    encoder = ChunkEncoderState(None, None)  # type: ignore[arg-type]
+    made = StreamState.new(encoder, EndpointConfig(), FRAME, 10, RATE, blank=0)
     made.open.memory = [torch.zeros(1, 1)] * 100
     return made
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.text.special_labels import BLANK
 from asr.transcribe.words.align import align, align_many
 
 utterances = st.lists(
@@ -46,16 +47,16 @@ def test_a_batch_is_aligned_as_torchaudio_aligns_each(
 ) -> None:
     log_probs = [posteriors(seed, frames) for seed, frames, _ in many]
     labels = [said for _, _, said in many]
-    found = align_many(log_probs, labels)
+    found = align_many(log_probs, labels, BLANK)
     for one, said, spans in zip(log_probs, labels, found, strict=True):
-        assert spans == align(one, said)
+        assert spans == align(one, said, BLANK)
         if said and least(said) <= len(one):
             assert spans == reference(one, said)
 
 
 @given(seed=st.integers(0, 100), frames=st.integers(0, 6), count=st.integers(0, 12))
 def test_labels_without_room_share_the_frames(seed: int, frames: int, count: int) -> None:
-    spans = align(posteriors(seed, frames), [1] * count)
+    spans = align(posteriors(seed, frames), [1] * count, BLANK)
     assert len(spans) == count
     times = [time for span in spans for time in span]
     assert times == sorted(times)
@@ -63,5 +64,12 @@ def test_labels_without_room_share_the_frames(seed: int, frames: int, count: int
 
 
 def test_nothing_to_align() -> None:
-    assert align_many([], []) == []
-    assert align_many([posteriors(0, 3)], [[]]) == [[]]
+    assert align_many([], [], BLANK) == []
+    assert align_many([posteriors(0, 3)], [[]], BLANK) == [[]]
+
+
+def test_the_blank_may_be_any_label() -> None:
+    log_probs, labels = posteriors(3, 12), [1, 2, 2, 4]
+    numbers = [3, 0, 4, 1, 2]
+    moved = log_probs[:, np.argsort(numbers)]
+    assert align(moved, [numbers[label] for label in labels], 3) == align(log_probs, labels, BLANK)

@@ -16,7 +16,7 @@ import pytest
 from asr.errors import ModelError
 from asr.model.folder import keep_confidence, read_folder_config
 from asr.output import OutputOptions, as_json_line
-from asr.text.tokenizer import EOS
+from asr.text.special_labels import END
 from asr.transcribe.recognizer import load_model
 from asr.transcribe.words.confidence import FEATURES, ConfidenceMap
 from asr.transcribe.words.evidence import Place, word_evidence
@@ -108,10 +108,10 @@ def test_evidence_is_what_the_decoder_says_step_by_step(mapped: Path, sound: np.
         features, frames = model.features(torch.from_numpy(sound)[None], torch.tensor([len(sound)]))
         memory, lengths = model.encode(features, frames)
         [segment] = found.segments
-        tokens = torch.tensor([[EOS, *segment.tokens]])
+        tokens = torch.tensor([[END, *segment.tokens]])
         assert model.decoder is not None
         said = model.decoder(tokens, memory, lengths).log_softmax(2)[0]
-        ending = float(said[-1, EOS])
+        ending = float(said[-1, END])
         whole = sum(word.evidence["attention_sum"] for word in segment.words)
         inside = sum(float(said[place, token]) for place, token in enumerate(segment.tokens))
     assert segment.scores["attention"] == pytest.approx(inside + ending, abs=1e-3)
