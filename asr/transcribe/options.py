@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from pydantic import Field, FiniteFloat, field_validator, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-from asr.config import Config, parse
+from asr.config import Config, config_error
 from asr.transcribe.hotwords import Hotwords, plain_hotwords
 from asr.transcribe.streams.endpoint import EndpointConfig
 
@@ -69,6 +69,19 @@ class TranscribeOptions(Config):
     hotword_weight: FiniteFloat | None = Field(None, ge=0.0)
     """Added to the score for each letter of a hotword; needs `hotwords`."""
 
+    def __init__(self, **values: Unpack[OptionValues]) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: an option is unknown (the nearest known one is named), out of range, or
+                needs another one.
+        """
+        given: dict[str, Any] = {**values}
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise config_error(type(self), given, error, "options") from None
+
     @field_validator("hotwords", mode="before")
     @classmethod
     def _plain_hotwords(cls, value: Any) -> str | tuple[str, ...] | dict[str, float] | None:
@@ -95,12 +108,11 @@ class TranscribeOptions(Config):
         """`options` with the given values in place of theirs.
 
         Raises:
-            ConfigError: an option is unknown (the nearest known one is named), out of range, or
-                needs another one.
+            ConfigError: as the constructor.
         """
         if options is not None and not values:
             return options
-        return parse(cls, {**(options.given if options else {}), **values}, "options")
+        return cls(**{**(options.given if options else {}), **values})
 
     @property
     def given(self) -> Mapping[str, Any]:

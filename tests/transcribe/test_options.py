@@ -90,14 +90,15 @@ def test_hotwords_become_values_of_json(hotwords: Any, plain: Any) -> None:
         ({"lm_weight": float("inf")}, "key 'lm_weight': .* finite"),
         ({"left_ms": 640}, "left_ms needs chunk_ms"),
         ({"hotword_weight": 1.0}, "hotword_weight needs hotwords"),
-        ({"hotwords": 3}, "hotwords: 3 are no phrases"),
+        ({"hotwords": 3}, "3 are no phrases"),
         ({"hotwords": ["a : much"]}, "'much' is no weight"),
         ({"endpoint": {"silence": 1}}, r"unknown key 'endpoint.silence', did you mean 'silence_"),
     ],
 )
 def test_what_is_wrong_is_refused_at_once(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^options: .*{message}"):
-        TranscribeOptions.of(**values)
+    for make in (TranscribeOptions, TranscribeOptions.of):
+        with pytest.raises(ConfigError, match=message):
+            make(**values)
 
 
 def test_every_door_takes_the_object_and_keywords(model: Recognizer, sound: np.ndarray) -> None:
