@@ -29,9 +29,10 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, Sequence[S
     """Of each search: frames, beam, and what it went on from."""
     calls: list[tuple[int, int, Sequence[Sequence[int]]]] = []
 
-    def counted(scorers: Any, memory: Any, lengths: Any, config: Any, prefixes: Any) -> Any:
+    def counted(*args: Any) -> Any:
+        _, _, lengths, _, config, prefixes = args
         calls.append((int(lengths.max()), config.beam, prefixes))
-        return continue_search(scorers, memory, lengths, config, prefixes)
+        return continue_search(*args)
 
     monkeypatch.setattr(stream_decoder, "continue_search", counted)
     return calls
