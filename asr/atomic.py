@@ -1,9 +1,11 @@
-"""Files that appear whole or not at all: transcripts, tokenizers, checkpoints."""
+"""Files and folders that appear whole or not at all: transcripts, checkpoints, models."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +57,28 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         file.write(content)
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill; when the block ends it takes the place of `folder`.
+
+    Raises:
+        OutputError: it cannot be written; what was there stays. Other errors of the block pass.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    try:
+        fresh.chmod(0o755)
+        yield fresh
+        _replace(fresh, folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
 def check_writable(folder: Path, instead: str = "name another folder with -o") -> None:
     """Makes `folder` where it is missing and proves that files can be written to it.
 
@@ -72,10 +96,27 @@ def check_writable(folder: Path, instead: str = "name another folder with -o") -
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        said = error.strerror or str(error)
-        raise OutputError(f"{folder}: cannot be written to: {said}; {instead}") from None
+        reason = error.strerror or str(error)
+        raise OutputError(f"{folder}: cannot be written to: {reason}; {instead}") from None
 
 
 def _temporary(folder: Path) -> Path:
     """A name of its own: that of the target may be as long as the file system allows."""
     return folder / TEMPORARY.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _replace(fresh: Path, folder: Path) -> None:
+    """Puts `fresh` where `folder` is. A folder cannot be replaced in one call, so for a moment
+    the old one stands beside it under another name.
+    """
+    if not folder.exists():
+        os.replace(fresh, folder)
+        return
+    old = folder.with_name(f".{folder.name}-old-{os.getpid()}")
+    os.replace(folder, old)
+    try:
+        os.replace(fresh, folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

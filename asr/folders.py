@@ -1,20 +1,53 @@
-"""The folders that this package writes and reads: which one a folder is, told without opening it.
+"""The folders that this package writes and reads: which kind one is, and what they have in common.
 
-Nothing heavy is imported, so that a wrong path is told at once.
+Nothing heavy is imported, so that a wrong path is refused at once.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from asr.errors import ModelError
+from asr.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from asr.config import Config
 
 CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
 
 #: The model that ships with the package.
 SHIPPED = Path(__file__).parent / "pretrained" / "english"
+
+
+C = TypeVar("C", bound="Config")
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """One kind of model folder.
+
+    Attributes:
+        loader: "module:function" of what opens such a folder, called as `function(folder, dtype)`
+            and giving an `asr.model.folder.LoadedModel`. It is imported only then.
+        recognises: whether a folder without `config.yaml` is of this kind. Only looks, and reads
+            small files at most.
+    """
+
+    loader: str
+    recognises: Callable[[Path], bool]
+
+
+#: The kind of a model folder whose `config.yaml` names none.
+DEFAULT_KIND = "asr"
+#: Every kind by the name that `kind` in `config.yaml` has. A new kind is one module and one line.
+MODEL_KINDS: dict[str, ModelKind] = {
+    DEFAULT_KIND: ModelKind("asr.model.folder:load_speech_model", lambda folder: False),
+}
 
 
 def model_folder(path: str | os.PathLike[str] | None) -> Path:
@@ -34,16 +67,39 @@ def model_folder(path: str | os.PathLike[str] | None) -> Path:
 
 
 def check_model_folder(folder: Path) -> None:
-    """Refuses what is no model folder; nothing in it is opened.
+    """Refuses what is no model folder; no weights are opened.
 
     Raises:
         ModelError: it is none, or may not be read.
     """
+    model_kind(folder)
+
+
+def model_kind(folder: Path) -> ModelKind:
+    """The kind of a model folder, by its `config.yaml` or by the files of other formats.
+
+    Raises:
+        ModelError: it is no model folder, of no kind that is known, or may not be read.
+    """
     try:
         if not (folder / CONFIG).is_file():
+            if kind := foreign_kind(folder):
+                return kind
             raise ModelError(_why_no_model(folder))
     except OSError as error:
         raise unreadable(folder, error) from None
+    name = read_config_values(folder).get("kind", DEFAULT_KIND)
+    if name not in MODEL_KINDS:
+        raise ModelError(
+            f"{folder / CONFIG}: models of kind '{name}' are not known; known: "
+            f"{', '.join(sorted(MODEL_KINDS))}; upgrade asr, or correct 'kind'"
+        )
+    return MODEL_KINDS[name]
+
+
+def foreign_kind(folder: Path) -> ModelKind | None:
+    """The kind of a model folder in another format, without `config.yaml`; None if it is none."""
+    return next((kind for kind in MODEL_KINDS.values() if kind.recognises(folder)), None)
 
 
 def check_lm_folder(folder: Path) -> None:
@@ -66,10 +122,75 @@ def check_lm_folder(folder: Path) -> None:
         raise unreadable(folder, error) from None
 
 
+def read_config_values(folder: Path, version: int | None = None) -> dict[str, Any]:
+    """The keys and values of a folder's `config.yaml`.
+
+    Args:
+        version: the newest format version that the caller understands.
+
+    Raises:
+        ModelError: the file cannot be read, or is of a newer format.
+    """
+    from asr.config import read_yaml
+
+    path = folder / CONFIG
+    try:
+        values = read_yaml(path)
+    except ConfigError as error:
+        raise ModelError(f"{error}; the folder is damaged, copy it again") from None
+    stored = values.get("format_version")
+    if version is not None and isinstance(stored, int) and stored > version:
+        raise ModelError(
+            f"{path}: format version {stored} is newer than this program understands "
+            f"({version}); upgrade asr"
+        )
+    return values
+
+
+def parse_config(cls: type[C], values: Mapping[str, Any], folder: Path) -> C:
+    """The configuration that the values of a folder's `config.yaml` describe.
+
+    Raises:
+        ModelError: a key or value is wrong.
+    """
+    from asr.config import parse
+
+    try:
+        return parse(cls, values, str(folder / CONFIG))
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file that stands in `folder` now, by name."""
+    return {path.name: _digest(path) for path in sorted(folder.iterdir())}
+
+
+def check_files(folder: Path, known: Mapping[str, str]) -> None:
+    """Compares files with their digests.
+
+    Raises:
+        ModelError: one is missing, cannot be read, or is not what it was.
+    """
+    for name, digest in known.items():
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"{path}: missing; the model folder is not complete, copy it again")
+        try:
+            actual = _digest(path)
+        except OSError as error:
+            raise unreadable(path, error) from None
+        if actual != digest:
+            raise ModelError(
+                f"{path}: truncated or altered (its SHA-256 is not the one in {CONFIG}); "
+                "copy it again"
+            )
+
+
 def unreadable(path: Path, error: OSError) -> ModelError:
-    """What to tell about a file or folder that may not be read."""
-    said = (error.strerror or str(error)).lower()
-    return ModelError(f"{path}: cannot be read ({said}); change its permissions or copy it")
+    """The error for a file or folder that may not be read."""
+    reason = (error.strerror or str(error)).lower()
+    return ModelError(f"{path}: cannot be read ({reason}); change its permissions or copy it")
 
 
 def _why_no_model(folder: Path) -> str:
@@ -92,3 +213,11 @@ def _why_no_model(folder: Path) -> str:
     inner = folder / "model"
     hint = f"; did you mean {inner}?" if (inner / CONFIG).is_file() else ""
     return f"{folder}: not a model folder: {CONFIG} is missing{hint}"
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -16,7 +16,7 @@ import torch
 
 from asr.data.device_sound import in_rooms, louder, with_noise
 from asr.data.specaugment import SpecAugment
-from asr.frontend import FrontendConfig, LogMel
+from asr.frontend import KaldiConfig, KaldiLogMel
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
 from asr.text.special_labels import BLANK, LABELS
@@ -55,7 +55,7 @@ def sound() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_features_are_those_of_the_processor() -> None:
     samples, lengths = sound()
-    frontend = LogMel(FrontendConfig())
+    frontend = KaldiLogMel(KaldiConfig())
     here, frames = frontend(samples, lengths)
     there, frames_there = frontend.to(DEVICE)(samples.to(DEVICE), lengths.to(DEVICE))
     assert torch.equal(frames, frames_there.cpu())

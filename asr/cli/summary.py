@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from asr.folders import CONFIG, check_model_folder, model_folder
+from asr.folders import CONFIG, check_model_folder, foreign_kind, model_folder
 
 #: What holds the labels, in every folder that has some.
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")
@@ -31,6 +31,8 @@ def folder_summary(path: Path | None) -> dict[str, dict[str, Any]]:
             if _is_lm(inner):
                 return {"language_model": lm_summary(inner)}
             return {"model": model_summary(inner)}
+    if foreign_kind(folder):
+        return {"model": model_summary(folder)}
     if any((folder / name).is_file() for name in TOKENIZERS):
         return {"tokenizer": tokenizer_summary(folder)}
     if (folder / "checkpoints").is_dir():
@@ -163,12 +165,13 @@ def _about_confidence(maps: Any) -> dict[str, float] | None:
 
 
 def _can_stream(recognizer: Any) -> bool:
-    """Whether the encoder can work on chunks, as streams need it to."""
+    """Whether front end and encoder can work on chunks, as streams need them to."""
     from asr.errors import ModelError
     from asr.model import ChunkContext
+    from asr.model.protocols import streaming_encoder
 
     try:
-        recognizer.model.encoder.initial_state(1, ChunkContext(chunk=16, left=16))
+        streaming_encoder(recognizer.model, ChunkContext(chunk=16, left=16))
     except ModelError:
         return False
     return True

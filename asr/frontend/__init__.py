@@ -1,7 +1,21 @@
-"""Samples to features: log-mel filterbank and global normalisation, whole or by steps."""
+"""Samples to features: front ends by type, and global normalisation, whole or by steps."""
 
-from asr.frontend.config import FrontendConfig
-from asr.frontend.logmel import LogMel, LogMelState
+from asr.frontend.kaldi import KaldiConfig, KaldiLogMel
 from asr.frontend.norm import FeatureStatistics, GlobalNorm
+from asr.frontend.protocol import Frontend, FrontendConfig
+from asr.frontend.registry import FRONTENDS, frontend_config, register_frontend
+from asr.frontend.whisper import WhisperConfig, WhisperLogMel
 
-__all__ = ["FeatureStatistics", "FrontendConfig", "GlobalNorm", "LogMel", "LogMelState"]
+__all__ = [
+    "FRONTENDS",
+    "FeatureStatistics",
+    "Frontend",
+    "FrontendConfig",
+    "GlobalNorm",
+    "KaldiConfig",
+    "KaldiLogMel",
+    "WhisperConfig",
+    "WhisperLogMel",
+    "frontend_config",
+    "register_frontend",
+]

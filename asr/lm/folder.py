@@ -12,24 +12,36 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from asr.atomic import write_atomic
-from asr.config import Config, TypedConfig, parse, parse_typed, read_yaml, to_yaml
-from asr.errors import ConfigError, ModelError
-from asr.folders import CONFIG, WEIGHTS, check_lm_folder
+from asr.atomic import atomic_folder, write_atomic
+from asr.config import Config, TypedConfig, parse_typed, to_yaml
+from asr.errors import ModelError
+from asr.folders import (
+    CONFIG,
+    WEIGHTS,
+    check_files,
+    check_lm_folder,
+    digests,
+    parse_config,
+    read_config_values,
+)
 from asr.lm.lstm import LSTM, LSTMConfig
 from asr.lm.ngram import NGram, NGramConfig
 from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.lm.transformer import Transformer, TransformerConfig
-from asr.model.atomic_folder import atomic_folder, check_files, digests
-from asr.model.folder import DTYPES, unique_weights, weight_mismatches
+from asr.model.weights import (
+    DTYPES,
+    StoredDtype,
+    fill,
+    read_weights,
+    unique_weights,
+    write_weights,
+)
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
@@ -38,7 +50,6 @@ CONFIGS: dict[str, type[TypedConfig]] = {
     "transformer": TransformerConfig,
     "ngram": NGramConfig,
 }
-Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 def lm_config(values: Any) -> TypedConfig:
@@ -91,7 +102,7 @@ def save_lm_folder(
     config: LMFolderConfig,
     *,
     training: Path | None = None,
-    dtype: Dtype = "float16",
+    dtype: StoredDtype = "float16",
 ) -> None:
     """Writes a language model folder: it appears whole, or the old one stays.
 
@@ -104,8 +115,7 @@ def save_lm_folder(
         OutputError: the folder cannot be written.
     """
     with atomic_folder(folder) as fresh:
-        save_file(_stored(lm, DTYPES[dtype]), fresh / WEIGHTS)
-        (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
+        write_weights(fresh, _stored(lm, DTYPES[dtype]))
         tokenizer.save(fresh)
         whole = config.model_copy(update={"files": digests(fresh)})
         (fresh / CONFIG).write_text(to_yaml(whole), encoding="utf-8")
@@ -122,10 +132,7 @@ def load_lm_folder(folder: Path | str) -> LoadedLM:
     folder = Path(folder)
     config = read_lm_config(folder)
     check_files(folder, config.files)
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{folder / WEIGHTS}: cannot be read as safetensors: {error}") from None
+    weights = read_weights(folder)
     tokenizer = load_tokenizer(folder)
     if tokenizer.size != config.vocabulary:
         raise ModelError(
@@ -141,23 +148,13 @@ def read_lm_config(folder: Path) -> LMFolderConfig:
     Raises:
         ModelError: as `load_lm_folder`.
     """
-    path = folder / CONFIG
     check_lm_folder(folder)
-    try:
-        values = read_yaml(path)
-        if "lm" not in values:
-            raise ModelError(
-                f"{folder}: no language model folder; train one with: asr lm TEXT -o FOLDER"
-            )
-        version = values.get("format_version", FORMAT_VERSION)
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise ModelError(
-                f"{path}: format version {version} is newer than this program understands "
-                f"({FORMAT_VERSION}); upgrade asr"
-            )
-        return parse(LMFolderConfig, values, str(path))
-    except ConfigError as error:
-        raise ModelError(f"{error}; the folder is damaged, copy it again") from None
+    values = read_config_values(folder, FORMAT_VERSION)
+    if "lm" not in values:
+        raise ModelError(
+            f"{folder}: no language model folder; train one with: asr lm TEXT -o FOLDER"
+        )
+    return parse_config(LMFolderConfig, values, folder)
 
 
 def set_search(folder: Path, search: Mapping[str, Any]) -> None:
@@ -195,7 +192,9 @@ def check_same_labels(mine: Tokenizer, other: Tokenizer, whose: str, others: str
 
 
 def _stored(lm: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
-    weights = {name: one.detach().cpu().contiguous() for name, one in unique_weights(lm).items()}
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in unique_weights(lm).items()
+    }
     if isinstance(lm, NGram):  # no node has more children than there are labels
         kinds = (torch.uint8, torch.int16, torch.int32)
         whole = next(kind for kind in kinds if lm.vocabulary <= torch.iinfo(kind).max + 1)
@@ -203,7 +202,8 @@ def _stored(lm: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
         children = torch.bincount(parents, minlength=len(parents) + 1)
         weights |= {"children": children.to(whole), "words": weights["words"].to(whole)}
     return {
-        name: one.to(dtype) if one.is_floating_point() else one for name, one in weights.items()
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in weights.items()
     }
 
 
@@ -217,7 +217,5 @@ def _filled(config: LMFolderConfig, weights: Mapping[str, Tensor], folder: Path)
         parents = torch.repeat_interleave(torch.arange(len(children)), children.long())
         return NGram(config.vocabulary, parents, words, log_probs[1:], backoffs[1:])
     lm = build_lm(config.lm, config.vocabulary)
-    if mismatches := weight_mismatches(lm, weights):
-        raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
-    lm.load_state_dict({name: one.float() for name, one in weights.items()}, strict=False)
+    fill(lm, weights, folder)
     return lm

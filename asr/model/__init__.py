@@ -7,14 +7,23 @@ from asr.model import (  # noqa: F401 (importing registers them)
     transformer_decoder,
     transformer_encoder,
 )
-from asr.model.protocols import FULL_CONTEXT, ChunkContext, Decoder, Encoder
+from asr.model.protocols import (
+    FULL_CONTEXT,
+    ASRModel,
+    ChunkContext,
+    Decoder,
+    Encoder,
+    StreamingEncoder,
+)
 from asr.model.speech_model import ModelConfig, SpeechModel
 
 __all__ = [
     "FULL_CONTEXT",
+    "ASRModel",
     "ChunkContext",
     "Decoder",
     "Encoder",
     "ModelConfig",
     "SpeechModel",
+    "StreamingEncoder",
 ]

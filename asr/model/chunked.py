@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asr.model.protocols import ChunkContext, Encoder
+from asr.model.protocols import ChunkContext, StreamingEncoder
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ChunkedState:
 S = TypeVar("S", bound=ChunkedState)
 
 
-class ChunkedEncoder(Encoder, Generic[S]):
+class ChunkedEncoder(StreamingEncoder, Generic[S]):
     """An encoder whose `step` computes whole chunks of frames, as soon as one is there.
 
     With full context nothing comes out before the end, when the parallel form runs.
@@ -42,7 +42,7 @@ class ChunkedEncoder(Encoder, Generic[S]):
         return -(-features // self.factor)
 
     def step(self, features: Tensor, state: S, final: bool) -> tuple[Tensor, S]:
-        """See `Encoder.step`. With full context nothing comes out before `final`."""
+        """See `StreamingEncoder.step`. With full context nothing comes out before `final`."""
         waiting = torch.cat((state.features, features), dim=1)
         if state.context.chunk is None:
             if not final:

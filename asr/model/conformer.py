@@ -66,8 +66,8 @@ class LayerCache:
 class ConformerEncoder(SelfAttendingEncoder):
     """Subsampling, then `layers` Conformer blocks, then a layer norm."""
 
-    def __init__(self, config: ConformerConfig, mels: int, feature_seconds: float) -> None:
-        super().__init__(config, ConformerLayer, mels, feature_seconds)
+    def __init__(self, config: ConformerConfig, feature_dim: int, feature_seconds: float) -> None:
+        super().__init__(config, ConformerLayer, feature_dim, feature_seconds)
 
 
 class ConformerLayer(Layer):

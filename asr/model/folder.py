@@ -1,5 +1,8 @@
 """The model folder: all that is needed to transcribe, written whole and checked on loading.
 
+`load_model_folder` opens every kind of model (`asr.folders.MODEL_KINDS`). The kind that this
+package trains and writes has these files:
+
 config.yaml         what the model is (this file's `FolderConfig`), with a digest of each file
 model.safetensors   the weights; no pickle is ever read
 tokenizer.*         what turns token ids into text
@@ -9,40 +12,58 @@ training/           resolved recipe, curves, attention picture: for people
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from asr.atomic import write_atomic
-from asr.config import Config, parse, read_yaml, to_yaml
-from asr.errors import ConfigError, ModelError
-from asr.folders import CONFIG, WEIGHTS, check_model_folder
-from asr.model.atomic_folder import atomic_folder, check_files, digests
+from asr.atomic import atomic_folder, write_atomic
+from asr.config import Config, to_yaml
+from asr.errors import ModelError
+from asr.folders import (
+    CONFIG,
+    DEFAULT_KIND,
+    check_files,
+    check_model_folder,
+    digests,
+    model_kind,
+    parse_config,
+    read_config_values,
+)
+from asr.model.protocols import ASRModel
 from asr.model.speech_model import ModelConfig, SpeechModel
+from asr.model.weights import (
+    DTYPES,
+    LoadedDtype,
+    StoredDtype,
+    fill,
+    read_weights,
+    unique_weights,
+    write_weights,
+)
 from asr.text import NormalizerConfig, Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
 CARD = "README.md"
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+M = TypeVar("M", bound=ASRModel)
 
 
 class FolderConfig(Config):
     """`config.yaml` of a model folder.
 
-    `search` holds the defaults of the beam search and `confidence` the map that tells how sure
-    words are, if one was fitted; who reads them checks them. `facts` are figures for people (hours
-    of training, error rates) that `asr info` prints.
+    `kind` says what opens the folder. `search` holds the defaults of the beam search and
+    `confidence` the map that tells how sure words are, if one was fitted; who reads them checks
+    them. `facts` are figures for people (hours of training, error rates) that `asr info` prints.
     """
 
     format_version: int = Field(default=FORMAT_VERSION, ge=1)
+    kind: str = DEFAULT_KIND
     name: str = "model"
     vocabulary: int = Field(ge=3)
     model: ModelConfig
@@ -54,10 +75,10 @@ class FolderConfig(Config):
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """An opened model folder: the module in eval mode, float32, on the CPU."""
+class LoadedModel(Generic[M]):
+    """An opened model folder: the module in eval mode, on the CPU."""
 
-    model: SpeechModel
+    model: M
     tokenizer: Tokenizer
     config: FolderConfig
     folder: Path
@@ -74,20 +95,19 @@ def save_model_folder(
     search: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     training: Path | None = None,
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    dtype: StoredDtype = "float32",
 ) -> None:
     """Writes a model folder: the whole folder appears at once, or the old one stays.
 
     Args:
         training: a folder that is copied to `training/`.
-        dtype: what the weights are stored as; they are loaded as float32.
+        dtype: what the weights are stored as.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     with atomic_folder(folder) as fresh:
-        save_file(_stored(model, DTYPES[dtype]), fresh / WEIGHTS)
-        (fresh / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
+        write_weights(fresh, _stored(model, DTYPES[dtype]))
         tokenizer.save(fresh)
         config = FolderConfig(
             name=name,
@@ -129,25 +149,44 @@ def keep_confidence(folder: Path, confidence: Mapping[str, Any]) -> None:
     write_atomic(folder / CONFIG, to_yaml(changed))
 
 
-def load_model_folder(folder: Path | str) -> LoadedModel:
-    """Opens a model folder and checks every file that transcribing needs.
+def load_model_folder(folder: Path | str, dtype: LoadedDtype = "float32") -> LoadedModel[ASRModel]:
+    """Opens a model folder of any kind and checks every file that transcribing needs.
+
+    Args:
+        dtype: what the weights are loaded as: "float32", or "stored", which keeps the type that
+            they are stored in (float16 and bfloat16 take half the memory).
 
     Raises:
-        ModelError: the folder or a file of it is missing, damaged, altered, of a newer format, or
-            holds its weights in a pickle (which is never opened).
+        ModelError: the folder or a file of it is missing, damaged, altered, of a newer format or of
+            an unknown kind, or holds its weights in a pickle (which is never opened).
+        ConfigError: there is no such `dtype`.
+    """
+    folder = Path(folder)
+    module, _, function = model_kind(folder).loader.partition(":")
+    loaded: LoadedModel[ASRModel] = getattr(importlib.import_module(module), function)(
+        folder, dtype
+    )
+    return loaded
+
+
+def load_speech_model(
+    folder: Path | str, dtype: LoadedDtype = "float32"
+) -> LoadedModel[SpeechModel]:
+    """Opens a model folder of the kind that this package trains.
+
+    Raises:
+        ModelError, ConfigError: as `load_model_folder`; ModelError also for other kinds.
     """
     folder = Path(folder)
     config = read_folder_config(folder)
+    if config.kind != DEFAULT_KIND:
+        raise ModelError(
+            f"{folder}: a model of kind '{config.kind}' can transcribe but not be trained further; "
+            "name a model folder that asr train wrote"
+        )
     check_files(folder, config.files)
     model = SpeechModel(config.model, config.vocabulary)
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{folder / WEIGHTS}: cannot be read as safetensors: {error}") from None
-    mismatches = weight_mismatches(model, weights)
-    if mismatches:
-        raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, strict=False)
+    fill(model, read_weights(folder), folder, dtype)
     tokenizer = load_tokenizer(folder)
     if tokenizer.size != config.vocabulary:
         raise ModelError(
@@ -161,44 +200,15 @@ def read_folder_config(folder: Path) -> FolderConfig:
     """`config.yaml` of a model folder, without opening the weights.
 
     Raises:
-        ModelError: as `load_model_folder`.
+        ModelError: as `load_model_folder`; also for a folder of another format, which has none.
     """
-    path = folder / CONFIG
     check_model_folder(folder)
-    try:
-        values = read_yaml(path)
-    except ConfigError as error:
-        raise ModelError(f"{error}; the model folder is damaged, copy it again") from None
-    version = values.get("format_version", FORMAT_VERSION)
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if not (folder / CONFIG).is_file():
         raise ModelError(
-            f"{path}: format version {version} is newer than this program understands "
-            f"({FORMAT_VERSION}); upgrade asr"
+            f"{folder}: a model in another format, without {CONFIG}: it can transcribe but not be "
+            "changed or trained further; name a model folder that asr train wrote"
         )
-    try:
-        return parse(FolderConfig, values, str(path))
-    except ConfigError as error:
-        raise ModelError(str(error)) from None
-
-
-def weight_mismatches(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> list[str]:
-    """What keeps `weights` from fitting `model`, one sentence a tensor."""
-    wanted = unique_weights(model)
-    said = [f"{name} is missing" for name in wanted if name not in weights]
-    said += [f"{name} is not part of the model" for name in weights if name not in wanted]
-    said += [
-        f"{name} is {tuple(weights[name].shape)}, the model wants {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    return said
-
-
-def unique_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict without second names of tied tensors, which safetensors refuses."""
-    seen: dict[int, str] = {}
-    state = model.state_dict()
-    return {n: t for n, t in state.items() if seen.setdefault(t.data_ptr() or id(t), n) == n}
+    return parse_config(FolderConfig, read_config_values(folder, FORMAT_VERSION), folder)
 
 
 def _stored(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Initial weights: what a module hears goes on at about the level it came in.
+"""Initial weights: a signal leaves a module at about the level at which it came in.
 
 torch's defaults shrink a signal by more than half at each convolution and add random biases, the
 same in every frame; and branches as loud as the stream they are added to average it over time.

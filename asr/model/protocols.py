@@ -1,4 +1,4 @@
-"""What an encoder and a decoder are, whatever is inside: the search and training know only this.
+"""What encoders, decoders and models are, whatever is inside: the rest of the code knows only this.
 
 State belongs to the caller: modules hold weights only. A state is an opaque value that a module
 made; it can be kept, copied, pickled or dropped at any moment.
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from asr.errors import ModelError
+from asr.frontend import Frontend
+from asr.model.padding import encode_rows
 from asr.model.states import joined
 
 
@@ -38,12 +40,22 @@ FULL_CONTEXT = ChunkContext()
 
 
 class Encoder(nn.Module, ABC):
-    """Turns features into memory, at once or by steps, with the same result to 1e-5."""
+    """Turns the features of whole utterances into memory."""
 
     frame_seconds: float
     """Length of one memory frame."""
     dim: int
     """Width of the memory."""
+    max_frames: int | None = None
+    """The most memory frames that an utterance may have; None: any number."""
+    padding_invariant: bool = True
+    """Whether padding and the other rows of a batch change nothing. Where False, only rows of equal
+    lengths may be one batch (`asr.model.padding`)."""
+
+    @property
+    def centre(self) -> float:
+        """The feature, counted from 0, in the middle of those that frame 0 is computed from."""
+        return 0.0
 
     @abstractmethod
     def forward(
@@ -52,15 +64,16 @@ class Encoder(nn.Module, ABC):
         """Encodes whole utterances in parallel.
 
         Args:
-            features: (B, T, F); what stands beyond a row's length changes nothing.
-            lengths: (B,) frames of each row.
+            features: (B, T, F), T from 0; where `padding_invariant`, what stands beyond a row's
+                length changes nothing, else all lengths are T.
+            lengths: (B,) features of each row.
             context: how much each frame may see.
 
         Returns:
             memory (B, M, D) and its lengths (B,).
 
         Raises:
-            ModelError: this encoder cannot honour `context`.
+            ModelError: this encoder cannot honour `context`, or a row is longer than `max_frames`.
         """
 
     def forward_tapped(
@@ -77,13 +90,38 @@ class Encoder(nn.Module, ABC):
             raise ModelError(f"{type(self).__name__} has no intermediate layers for CTC")
         return *self(features, lengths, context), []
 
+    def check_context(self, context: ChunkContext) -> None:
+        """Refuses a context that this encoder cannot honour; this form takes whole utterances only.
+
+        Raises:
+            ModelError: it cannot; the message says what to do instead.
+        """
+        if context.chunk is not None:
+            raise ModelError(
+                f"{type(self).__name__} needs the whole utterance and cannot work on chunks; "
+                "leave chunks out, or take an encoder that honours them (conformer, transformer, "
+                "lstm, gru)"
+            )
+
+
+class StreamingEncoder(Encoder):
+    """An encoder that also works by steps, with the same result to 1e-5."""
+
+    @property
+    def centre(self) -> float:
+        """See `Encoder.centre`."""
+        return (self.needed(1) - 1) / 2
+
+    def check_context(self, context: ChunkContext) -> None:
+        """See `Encoder.check_context`; this form takes any context."""
+
     @abstractmethod
     def needed(self, frames: int) -> int:
         """How many features the first `frames` frames of an utterance are computed from."""
 
     @abstractmethod
     def initial_state(self, batch: int, context: ChunkContext) -> Any:
-        """The state of `batch` streams that have heard nothing yet.
+        """The state of `batch` streams before their first feature.
 
         Streams are joined to batches and taken apart again (`asr.model.states`): a tensor of a
         state has the batch in its first dimension.
@@ -157,7 +195,7 @@ class Decoder(nn.Module, ABC):
             log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
             the state behind the last label of each row.
         """
-        said, states = [], []
+        scored, states = [], []
         for place, (labels, count) in enumerate(
             zip(tokens.unflatten(0, (len(memory), -1)), counts.tolist(), strict=True)
         ):
@@ -167,9 +205,9 @@ class Decoder(nn.Module, ABC):
             for column in labels[:, :count].unbind(1):
                 log_probs, state = self.step(column, state)
                 rows.append(log_probs)
-            said.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
+            scored.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
             states.append(state)
-        return torch.cat(said), joined(states)
+        return torch.cat(scored), joined(states)
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """Where each label looks: weights (B, layers, H, U, M), for pictures and diagnostics.
@@ -189,3 +227,73 @@ class Decoder(nn.Module, ABC):
         Every utterance that is left has the same number of contiguous rows; an utterance none of
         whose rows is a parent has left the batch.
         """
+
+
+class ASRModel(nn.Module, ABC):
+    """A recognition model: front end, encoder, and a decoder, a CTC head, or both.
+
+    What transcribing, searching and evaluating know of a model, of whichever kind.
+    """
+
+    frontend: Frontend
+    encoder: Encoder
+    decoder: Decoder | None
+    ctc: nn.Module | None
+    """Memory (B, M, D) to logits (B, M, V); None for a pure attention model."""
+    vocabulary: int
+    """Number of labels."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second that the model was made for."""
+        return self.frontend.sample_rate
+
+    def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples (B, N) in [-1, 1] to normalised features (B, T, F) and lengths (B,)."""
+        features, lengths = self.frontend(samples, lengths)
+        return self.normalise(features), lengths
+
+    def normalise(self, features: Tensor) -> Tensor:
+        """Features (B, T, F) of the front end as the encoder takes them, in its weights' type."""
+        return features.to(next(self.parameters()).dtype)
+
+    def encode(
+        self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
+    ) -> tuple[Tensor, Tensor]:
+        """Features (B, T, F) to memory (B, M, D) and lengths (B,); padding changes nothing.
+
+        Raises:
+            ModelError: the encoder cannot honour `context`, or a row is too long for it.
+        """
+        if self.encoder.padding_invariant:
+            return self.encoder(features, lengths, context)
+        memory, lengths, _ = encode_rows(
+            lambda rows, sizes: (*self.encoder(rows, sizes, context), []), features, lengths
+        )
+        return memory, lengths
+
+    @abstractmethod
+    def ctc_log_probs(self, memory: Tensor) -> Tensor:
+        """Memory (B, M, D) to log posteriors (B, M, V) of labels and blank, in float32.
+
+        Raises:
+            ModelError: this model has no CTC head.
+        """
+
+
+def streaming_encoder(model: ASRModel, context: ChunkContext) -> StreamingEncoder:
+    """The encoder of a model that is to work on the chunks of a stream as they arrive.
+
+    Raises:
+        ModelError: the model cannot stream, or not with this context.
+    """
+    encoder = model.encoder
+    if not isinstance(encoder, StreamingEncoder):
+        raise ModelError(
+            f"{type(encoder).__name__} cannot stream: it needs the whole utterance; transcribe "
+            "without chunks (leave out chunk_ms), or use a model whose encoder works by steps "
+            "(conformer, transformer, lstm, gru)"
+        )
+    encoder.check_context(context)
+    model.frontend.check_streaming()
+    return encoder

@@ -41,7 +41,7 @@ class RecurrentConfig(TypedConfig):
     Attributes:
         layers: recurrent layers.
         dim: width of each direction.
-        bidirectional: a second direction from the end to the start; a stream then hears chunks.
+        bidirectional: a second direction from the end to the start; a stream then sees chunks.
         backwards: the one direction is that from the end to the start (the reversed input of
             Sutskever et al. 2014). Such an encoder cannot stream.
         projection: width that each layer's output is projected to; null leaves it.
@@ -85,16 +85,16 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
 
     layers: Sequence[RecurrentLayer]  # a ModuleList, which would be typed as any modules
 
-    def __init__(self, config: RecurrentConfig, mels: int, feature_seconds: float) -> None:
+    def __init__(self, config: RecurrentConfig, feature_dim: int, feature_seconds: float) -> None:
         super().__init__()
-        self.mels = mels
+        self.feature_dim = feature_dim
         self.config = config
         self.pairing = 2**config.pyramid  # frames of the first layer for one of memory
         self.subsampling: Subsampling | None = None
-        self.factor, width = self.pairing, mels
+        self.factor, width = self.pairing, feature_dim
         if config.subsampling is not None:
             width = config.dim
-            self.subsampling = Subsampling(config.subsampling, mels, width)
+            self.subsampling = Subsampling(config.subsampling, feature_dim, width)
             self.factor *= self.subsampling.factor
         self.frame_seconds = feature_seconds * self.factor
         layers = []
@@ -110,7 +110,7 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
     ) -> tuple[Tensor, Tensor]:
         """See `Encoder.forward`."""
-        self._check(context)
+        self.check_context(context)
         lengths_after = -(-lengths // self.factor)
         if not features.shape[1]:
             return features.new_zeros(len(features), 0, self.dim), lengths_after
@@ -123,21 +123,24 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
         return reversed_within(memory, lengths_after) if backwards else memory, lengths_after
 
     def needed(self, frames: int) -> int:
-        """See `Encoder.needed`."""
+        """See `StreamingEncoder.needed`."""
         first = frames * self.pairing
         return first if self.subsampling is None else self.subsampling.needed(first)
 
     def initial_state(self, batch: int, context: ChunkContext) -> RecurrentState:
-        """See `Encoder.initial_state`."""
-        self._check(context)
-        nothing = next(self.parameters()).new_zeros(batch, 0, self.mels)
+        """See `StreamingEncoder.initial_state`."""
+        self.check_context(context)
+        nothing = next(self.parameters()).new_zeros(batch, 0, self.feature_dim)
         carried = tuple(layer.nothing(batch) for layer in self.layers)
         return RecurrentState(context, nothing, carried)
 
     def step(
         self, features: Tensor, state: RecurrentState, final: bool
     ) -> tuple[Tensor, RecurrentState]:
-        """See `Encoder.step`. In one direction every frame comes as soon as it is known."""
+        """See `StreamingEncoder.step`.
+
+        In one direction every frame comes as soon as it is known.
+        """
         if self.config.bidirectional or self.config.backwards:
             return super().step(features, state, final)
         waiting = torch.cat((state.features, features), dim=1)
@@ -182,11 +185,13 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
             states.append(after)
         return frames, states
 
-    def _check(self, context: ChunkContext) -> None:
+    def check_context(self, context: ChunkContext) -> None:
+        """See `Encoder.check_context`: one that reads from the end takes whole utterances only."""
         if self.config.backwards and context.chunk is not None:
             raise ModelError(
-                "this encoder reads from the end (backwards: true): it needs the whole utterance "
-                "and cannot work on chunks; leave chunks out, or train one that reads forwards"
+                f"encoder '{self.config.type}' reads from the end (backwards: true): it needs the "
+                "whole utterance and cannot work on chunks; leave chunks out, or train one that "
+                "reads forwards"
             )
 
 
@@ -218,14 +223,14 @@ class RecurrentLayer(nn.Module):
         self, frames: Tensor, lengths: Tensor, chunk: int | None, carried: Carried | None
     ) -> tuple[Tensor, Carried]:
         """Frames (B, T, D) of which rows have `lengths`, in chunks of `chunk` frames."""
-        heard, after = _run(self.ahead, frames, carried)
+        outputs, after = _run(self.ahead, frames, carried)
         if self.behind is not None:
-            heard = torch.cat((heard, self._backwards(frames, lengths, chunk)), dim=-1)
+            outputs = torch.cat((outputs, self._backwards(frames, lengths, chunk)), dim=-1)
         if self.projection is not None:
-            heard = self.projection(heard)
+            outputs = self.projection(outputs)
         if self.norm is not None:
-            heard = self.norm(heard)
-        return self.dropout(heard), after
+            outputs = self.norm(outputs)
+        return self.dropout(outputs), after
 
     def nothing(self, batch: int) -> Carried:
         """What the forward direction carries before the first frame."""
@@ -241,9 +246,9 @@ class RecurrentLayer(nn.Module):
             starts = torch.arange(frames.shape[1], device=lengths.device) * chunk
             lengths = (lengths[:, None] - starts).clamp(0, chunk).flatten()
             frames = frames.flatten(0, 1)
-        heard, _ = _run(self.behind, reversed_within(frames, lengths), None)
-        heard = reversed_within(heard, lengths)
-        return heard.reshape(batch, -1, heard.shape[-1])[:, :size]
+        outputs, _ = _run(self.behind, reversed_within(frames, lengths), None)
+        outputs = reversed_within(outputs, lengths)
+        return outputs.reshape(batch, -1, outputs.shape[-1])[:, :size]
 
 
 def reversed_within(frames: Tensor, lengths: Tensor) -> Tensor:
@@ -256,7 +261,7 @@ def reversed_within(frames: Tensor, lengths: Tensor) -> Tensor:
 
 @torch.no_grad()
 def remember(bias: Tensor) -> None:
-    """Sets the forget gates of an LSTM's bias (4 D,) to 1: it remembers unless told otherwise
+    """Sets the forget gates of an LSTM's bias (4 D,) to 1: it remembers at first
     (Gers et al. 2000; Jozefowicz et al. 2015).
     """
     size = len(bias) // 4
@@ -268,10 +273,10 @@ def _run(
 ) -> tuple[Tensor, Carried]:
     """torch counts layers first in its states, ours count the batch first."""
     if carried is None:
-        heard, after = direction(frames)
+        outputs, after = direction(frames)
     elif isinstance(direction, nn.LSTM):
-        hidden, cell = (one[None].contiguous() for one in carried)
-        heard, after = direction(frames, (hidden, cell))
+        hidden, cell = (part[None].contiguous() for part in carried)
+        outputs, after = direction(frames, (hidden, cell))
     else:
-        heard, after = direction(frames, carried[0][None].contiguous())
-    return heard, tuple(one[0] for one in (after if isinstance(after, tuple) else (after,)))
+        outputs, after = direction(frames, carried[0][None].contiguous())
+    return outputs, tuple(part[0] for part in (after if isinstance(after, tuple) else (after,)))

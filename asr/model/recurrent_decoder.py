@@ -21,6 +21,7 @@ from asr.errors import ModelError
 from asr.model.attention import within
 from asr.model.dropout import Dropout
 from asr.model.initial import initialise
+from asr.model.log_probs import log_softmax
 from asr.model.protocols import Decoder
 from asr.model.recurrent import remember
 from asr.model.recurrent_attention import (
@@ -182,7 +183,7 @@ class RecurrentDecoder(Decoder):
     ) -> tuple[Tensor, RecurrentDecoderState]:
         """See `Decoder.step`."""
         mixed, _, rows = self._next(self.embedding(tokens), state.rows, state.memory)
-        return self.to_logits(mixed).log_softmax(dim=-1), replace(state, rows=rows)
+        return log_softmax(self.to_logits(mixed)), replace(state, rows=rows)
 
     def prime(
         self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
@@ -195,7 +196,7 @@ class RecurrentDecoder(Decoder):
             mixed, _, after = self._next(labels, rows, state.memory)
             rows = after.where(place < counts, rows)
             said.append(mixed)
-        log_probs = self.to_logits(torch.stack(said, dim=1)).log_softmax(dim=-1)
+        log_probs = log_softmax(self.to_logits(torch.stack(said, dim=1)))
         return log_probs, replace(state, rows=rows)
 
     def reorder(self, state: RecurrentDecoderState, parents: Tensor) -> RecurrentDecoderState:

@@ -111,16 +111,16 @@ class SelfAttendingEncoder(ChunkedEncoder[SelfAttendingState]):
         self,
         config: SelfAttendingConfig,
         layer: Callable[[Any], Layer],
-        mels: int,
+        feature_dim: int,
         feature_seconds: float,
     ) -> None:
         super().__init__()
-        self.mels = mels
+        self.feature_dim = feature_dim
         self.dim = config.dim
         self.factor = config.subsampling.factor
         self.frame_seconds = feature_seconds * self.factor
         self.layer_drop = config.layer_drop
-        self.subsampling = Subsampling(config.subsampling, mels, config.dim)
+        self.subsampling = Subsampling(config.subsampling, feature_dim, config.dim)
         self.dropout = Dropout(config.dropout)
         layers = nn.ModuleList(layer(config) for _ in range(config.layers))
         self.layers = layers  # type: ignore[assignment]
@@ -182,15 +182,15 @@ class SelfAttendingEncoder(ChunkedEncoder[SelfAttendingState]):
         return places
 
     def needed(self, frames: int) -> int:
-        """See `Encoder.needed`."""
+        """See `StreamingEncoder.needed`."""
         return self.subsampling.needed(frames)
 
     def initial_state(self, batch: int, context: ChunkContext) -> SelfAttendingState:
-        """See `Encoder.initial_state`."""
+        """See `StreamingEncoder.initial_state`."""
         like = self.norm.weight
         layers = tuple(layer.initial_cache(batch, context.left) for layer in self.layers)
         seen = torch.zeros(batch, dtype=torch.long, device=like.device)
-        return SelfAttendingState(context, like.new_zeros(batch, 0, self.mels), seen, layers)
+        return SelfAttendingState(context, like.new_zeros(batch, 0, self.feature_dim), seen, layers)
 
     def chunk(
         self, features: Tensor, state: SelfAttendingState

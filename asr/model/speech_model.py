@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from asr.config import Config, TypedConfig
 from asr.errors import ModelError
-from asr.frontend import FrontendConfig, GlobalNorm, LogMel
-from asr.model.protocols import FULL_CONTEXT, ChunkContext, Decoder, Encoder
+from asr.frontend import FRONTENDS, FrontendConfig, GlobalNorm, frontend_config
+from asr.model.padding import encode_rows
+from asr.model.protocols import FULL_CONTEXT, ASRModel, ChunkContext
 from asr.model.registry import DECODERS, ENCODERS, decoder_config, encoder_config
 
 
@@ -20,7 +21,7 @@ def _decoder_or_none(values: Any) -> TypedConfig | None:
 
 
 class ModelConfig(Config):
-    """What a model is made of; `encoder` and `decoder` name their registered `type`.
+    """What a model is made of; `frontend`, `encoder` and `decoder` name their registered `type`.
 
     `decoder: null` is a pure CTC model, `ctc: false` a pure attention model.
 
@@ -30,7 +31,9 @@ class ModelConfig(Config):
             training.
     """
 
-    frontend: FrontendConfig = FrontendConfig()
+    frontend: Annotated[SerializeAsAny[FrontendConfig], BeforeValidator(frontend_config)] = Field(
+        default_factory=lambda: frontend_config({})
+    )
     encoder: Annotated[SerializeAsAny[TypedConfig], BeforeValidator(encoder_config)] = Field(
         default_factory=lambda: encoder_config({"type": "conformer"})
     )
@@ -53,57 +56,46 @@ class ModelConfig(Config):
         return self
 
 
-class SpeechModel(nn.Module):
-    """Samples to memory, memory to CTC posteriors and decoder predictions."""
+class SpeechModel(ASRModel):
+    """A model built of registered parts, as a recipe configures it and training trains it."""
 
     def __init__(self, config: ModelConfig, vocabulary: int) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
-        self.frontend = LogMel(config.frontend)
-        self.norm = GlobalNorm(config.frontend.mels)
-        encoder = ENCODERS[config.encoder.type]
-        self.encoder: Encoder = encoder.module(
-            config.encoder, config.frontend.mels, config.frontend.hop_seconds
-        )
+        self.frontend = FRONTENDS.build(config.frontend)
+        dim, hop_seconds = self.frontend.dim, self.frontend.hop_seconds
+        self.norm = GlobalNorm(dim) if self.frontend.global_norm else nn.Identity()
+        self.encoder = ENCODERS.build(config.encoder, dim, hop_seconds)
         self.ctc = nn.Linear(self.encoder.dim, vocabulary) if config.ctc else None
-        self.decoder: Decoder | None = None
+        self.decoder = None
         if config.decoder is not None:
-            decoder = DECODERS[config.decoder.type]
-            self.decoder = decoder.module(config.decoder, vocabulary, self.encoder.dim)
+            self.decoder = DECODERS.build(config.decoder, vocabulary, self.encoder.dim)
 
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second that the model was made for."""
-        return self.config.frontend.sample_rate
+    def set_statistics(self, mean: Tensor, inverse_std: Tensor) -> None:
+        """Takes over statistics of the corpus, (F,) each, for a front end that asks for them."""
+        assert isinstance(self.norm, GlobalNorm)
+        self.norm.set(mean, inverse_std)
 
-    def features(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples (B, N) in [-1, 1] to normalised log-mel features (B, T, F) and lengths (B,)."""
-        features, lengths = self.frontend(samples, lengths)
-        return self.norm(features), lengths
-
-    def encode(
-        self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
-    ) -> tuple[Tensor, Tensor]:
-        """Features (B, T, F) to memory (B, M, D) and lengths (B,).
-
-        Raises:
-            ModelError: the encoder cannot honour `context`.
-        """
-        return self.encoder(features, lengths, context)
+    def normalise(self, features: Tensor) -> Tensor:
+        """See `ASRModel.normalise`; with the statistics of the corpus where the front end asks."""
+        return super().normalise(self.norm(features))
 
     def encode_tapped(
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """`encode`, with the memory (B, M, D) at each layer of `intermediate_ctc`: for training."""
-        return self.encoder.forward_tapped(features, lengths, context, self.config.intermediate_ctc)
+        taps, encoder = self.config.intermediate_ctc, self.encoder
+        if encoder.padding_invariant:
+            return encoder.forward_tapped(features, lengths, context, taps)
+        return encode_rows(
+            lambda rows, sizes: encoder.forward_tapped(rows, sizes, context, taps),
+            features,
+            lengths,
+        )
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
-        """Memory (B, M, D) to log posteriors (B, M, V) of labels and blank, in float32.
-
-        Raises:
-            ModelError: this model has no CTC head.
-        """
+        """Memory (B, M, D) to log posteriors (B, M, V): see `ASRModel.ctc_log_probs`."""
         if self.ctc is None:
             raise ModelError("this model was trained without CTC; use a CTC weight of 0")
         return F.log_softmax(self.ctc(memory).float(), dim=-1)

@@ -36,7 +36,7 @@ class SubsamplingConfig(Config):
 class Subsampling(nn.Module):
     """Features (B, T, F) to frames (B, ceil(T / factor), D)."""
 
-    def __init__(self, config: SubsamplingConfig, mels: int, dim: int) -> None:
+    def __init__(self, config: SubsamplingConfig, feature_dim: int, dim: int) -> None:
         super().__init__()
         self.factor = config.factor
         halvings = {4: 2, 8: 3}[config.factor]
@@ -45,7 +45,7 @@ class Subsampling(nn.Module):
             nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=(0, 1))
             for narrow, wide in pairwise(widths)
         )
-        bands = -(-mels // config.factor)
+        bands = -(-feature_dim // config.factor)
         self.to_dim = nn.Linear(widths[-1] * bands, dim)
         #: features that one frame is computed from
         self.window = 2 ** (halvings + 1) - 1

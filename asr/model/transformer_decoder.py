@@ -20,6 +20,7 @@ from asr.model.attention import Attention, within
 from asr.model.dropout import Dropout
 from asr.model.initial import damp, initialise
 from asr.model.label_cache import LabelCache
+from asr.model.log_probs import log_softmax
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
 from asr.model.rotary import rotate
@@ -118,7 +119,7 @@ class TransformerDecoder(Decoder):
         turn = rotate(basis, state.labels.labels)
         for layer, nodes, memory in zip(self.layers, past, state.memory, strict=True):
             rows = layer.step(rows, turn, nodes, mask, memory, state.mask)
-        log_probs = self.to_logits(self.norm(rows.flatten(0, 1))).log_softmax(dim=-1)
+        log_probs = log_softmax(self.to_logits(self.norm(rows.flatten(0, 1))))
         return log_probs, replace(state, labels=labels)
 
     def prime(
@@ -138,7 +139,7 @@ class TransformerDecoder(Decoder):
         for layer, keys_values in zip(self.layers, state.memory, strict=True):
             rows, node = layer.prime(rows, past, keys_values, state.mask)
             nodes.append(node.unflatten(0, (utterances, -1)))
-        log_probs = self.to_logits(self.norm(rows)).log_softmax(dim=-1)
+        log_probs = log_softmax(self.to_logits(self.norm(rows)))
         log_probs = log_probs.gather(
             1, (places + shift).clamp(max=size - 1)[..., None].expand_as(log_probs)
         )

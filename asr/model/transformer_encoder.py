@@ -41,8 +41,10 @@ class TransformerEncoderConfig(SelfAttendingConfig):
 class TransformerEncoder(SelfAttendingEncoder):
     """Subsampling, then `layers` blocks of self-attention and feed-forward, then a layer norm."""
 
-    def __init__(self, config: TransformerEncoderConfig, mels: int, feature_seconds: float) -> None:
-        super().__init__(config, TransformerLayer, mels, feature_seconds)
+    def __init__(
+        self, config: TransformerEncoderConfig, feature_dim: int, feature_seconds: float
+    ) -> None:
+        super().__init__(config, TransformerLayer, feature_dim, feature_seconds)
 
 
 class TransformerLayer(Layer):

@@ -1,4 +1,4 @@
-"""What the tokenizer and CTC say about the texts of a run, before it starts."""
+"""What is checked before a run starts: chunks against the encoder, texts against labels and CTC."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.data.utterance import text_of
-from asr.errors import TrainingError
-from asr.model import SpeechModel
+from asr.errors import ConfigError, ModelError, TrainingError
+from asr.frontend import FRONTENDS
+from asr.model import ChunkContext, ModelConfig, SpeechModel
+from asr.model.registry import ENCODERS
 from asr.text import Tokenizer
 from asr.text.tokenizer import frames_needed
 from asr.train.corpora import size
 from asr.train.data import RunData
-from asr.train.recipe import Recipe
+from asr.train.recipe import ChunkConfig, Recipe
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -24,6 +26,27 @@ if TYPE_CHECKING:
 SHOWN = 5
 #: Frames by which a count from the length alone may be wrong.
 MARGIN = 4
+
+
+def check_chunks(model: ModelConfig, chunks: ChunkConfig) -> None:
+    """Refuses chunks that the encoder cannot honour.
+
+    Raises:
+        ConfigError: it cannot, and batches with chunks would be drawn.
+    """
+    if chunks.full == 1:
+        return
+    frontend = FRONTENDS.build(model.frontend)
+    with torch.device("meta"):  # nothing is allocated or drawn
+        encoder = ENCODERS.build(model.encoder, frontend.dim, frontend.hop_seconds)
+    try:
+        encoder.check_context(ChunkContext(chunks.smallest, chunks.least_left))
+        encoder.check_context(ChunkContext(chunks.largest, chunks.most_left))
+    except ModelError as error:
+        raise ConfigError(
+            f"chunks.full is {chunks.full:g}, so chunks would be trained on, but {error}; to train "
+            "this encoder, set chunks.full to 1"
+        ) from None
 
 
 def check_texts(recipe: Recipe, data: RunData) -> list[str]:
@@ -67,7 +90,7 @@ class FrameCount:
         samples = torch.tensor([round(seconds * self.model.sample_rate)])
         features = int(self.model.frontend.frames(samples))
         if features not in self._known:
-            size = (1, features, self.model.config.frontend.mels)
+            size = (1, features, self.model.frontend.dim)
             like = next(self.model.parameters())
             silence, lengths = like.new_zeros(size), torch.tensor([features], device=like.device)
             counted = int(self.model.encode(silence, lengths)[1]) if features > 0 else 0

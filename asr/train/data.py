@@ -14,7 +14,7 @@ from asr.data.device_batches import DeviceBatches
 from asr.data.device_sound import DeviceSound
 from asr.data.loader import training_batches, validation_batches
 from asr.data.utterance import text_of
-from asr.frontend import FeatureStatistics, LogMel
+from asr.frontend import FRONTENDS, FeatureStatistics, Frontend
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.train.checkpoint import state_file
 from asr.train.corpora import Corpora, read_corpora, sample
@@ -85,8 +85,10 @@ class RunData(pl.LightningDataModule):
             train_tokenizer(texts, config, self.folder)
         else:
             load_tokenizer(config).save(self.folder)
-        mean, inverse_std = self._statistics(train)
-        state = {"mean": mean, "inverse_std": inverse_std}
+        state = {}
+        frontend = FRONTENDS.build(self.recipe.model.frontend)
+        if frontend.global_norm:
+            state["mean"], state["inverse_std"] = self._statistics(train, frontend)
         with state_file(self.folder / STATISTICS) as file:
             torch.save(state, file)
 
@@ -101,10 +103,12 @@ class RunData(pl.LightningDataModule):
         """The labels of a text of the corpus."""
         return self.tokenizer.encode(self.normalizer(text))
 
-    def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and inverse standard deviation of the training data's features, (mels,) each."""
+    def statistics(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Mean and inverse standard deviation of the training data's features, (F,) each; None
+        where the front end does without.
+        """
         state = torch.load(self.folder / STATISTICS, weights_only=True)
-        return state["mean"], state["inverse_std"]
+        return (state["mean"], state["inverse_std"]) if state else None
 
     def train_dataloader(self) -> Feed | RunningFeed:
         """Training batches from `position` on, this process' part of them."""
@@ -158,10 +162,11 @@ class RunData(pl.LightningDataModule):
             world_size=world_size,
         )
 
-    def _statistics(self, cuts: Iterable[Cut]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _statistics(
+        self, cuts: Iterable[Cut], frontend: Frontend
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """From up to `recipe.statistics` utterances, as they are (without augmentation)."""
-        frontend = LogMel(self.recipe.model.frontend)
-        found = FeatureStatistics(self.recipe.model.frontend.mels)
+        gathered = FeatureStatistics(frontend.dim)
         chosen, done = sample(cuts, self.recipe.statistics), 0
         told = self.preparing("statistics of features")
         batches = validation_batches(
@@ -172,7 +177,7 @@ class RunData(pl.LightningDataModule):
         with torch.inference_mode():
             for batch in batches:
                 if batch.samples.any():  # there is sound that could be decoded
-                    found.update(*frontend(batch.samples, batch.lengths))
+                    gathered.update(*frontend(batch.samples, batch.lengths))
                 done += len(batch.ids)
                 told(done, len(chosen))
-        return found.finish()
+        return gathered.finish()

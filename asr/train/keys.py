@@ -22,14 +22,16 @@ from pydantic.fields import FieldInfo
 
 from asr.config import Config, TypedConfig
 from asr.data.config import CorpusSource
+from asr.frontend import FRONTENDS
 from asr.model.registry import DECODERS, ENCODERS
 from asr.train.recipe import Recipe
 from asr.train.schedules import SCHEDULES
 
 #: Keys whose `type` says which class they are of.
 TYPED: Mapping[str, Callable[[], Mapping[str, type[TypedConfig]]]] = {
-    "model.encoder": lambda: {name: one.config for name, one in ENCODERS.items()},
-    "model.decoder": lambda: {name: one.config for name, one in DECODERS.items()},
+    "model.frontend": lambda: FRONTENDS.configs,
+    "model.encoder": lambda: ENCODERS.configs,
+    "model.decoder": lambda: DECODERS.configs,
     "schedule": lambda: SCHEDULES,
 }
 REQUIRED = "required"

@@ -103,7 +103,8 @@ class SpeechTraining(pl.LightningModule):
         if self.state is not None:
             self.model.load_state_dict(self.state["model"])
         else:
-            self.model.norm.set(*self.data.statistics())
+            if (statistics := self.data.statistics()) is not None:
+                self.model.set_statistics(*statistics)
             if self.init is not None:
                 self.init.apply(self.model, self.data.tokenizer)
         freeze(self.model, self.recipe.training.freeze)

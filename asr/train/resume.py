@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from asr.atomic import TEMPORARY
-from asr.errors import OutputError, TrainingError
+from asr.config import parse
+from asr.errors import ConfigError, OutputError, TrainingError
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 
@@ -78,7 +79,8 @@ def changes(recipe: Recipe, state: Mapping[str, Any]) -> list[str]:
     """
     if "recipe" not in state:
         return ["the recipe that the checkpoint was made with is not known"]
-    old, new = dict(_flat(state["recipe"])), dict(_flat(recipe.model_dump(mode="json")))
+    old = dict(_flat(_completed(state["recipe"])))
+    new = dict(_flat(recipe.model_dump(mode="json")))
     differing = [key for key in sorted({*old, *new} - PASSING) if old.get(key) != new.get(key)]
     lines = [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differing]
     refused = [
@@ -90,6 +92,16 @@ def changes(recipe: Recipe, state: Mapping[str, Any]) -> list[str]:
             "recipe, or start anew with --resume never or another output folder (-o)"
         )
     return lines
+
+
+def _completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A checkpoint's recipe with the defaults of keys that did not exist when it was written; as
+    it stands where this program no longer understands it.
+    """
+    try:
+        return parse(Recipe, values, "checkpoint").model_dump(mode="json")
+    except ConfigError:
+        return values
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

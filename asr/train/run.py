@@ -18,7 +18,7 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 
 from asr.errors import TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.checks import check_texts
+from asr.train.checks import check_chunks, check_texts
 from asr.train.data import RunData
 from asr.train.devices import Devices, choose_devices, prepare_cpu
 from asr.train.lock import alone_in
@@ -70,6 +70,7 @@ def train(
     """
     end_with_parent()
     _keep_quiet()
+    check_chunks(recipe.model, recipe.chunks)
     prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
     checkpoints = folder / "checkpoints"

@@ -15,12 +15,13 @@ from asr.errors import AsrError, ConfigError
 from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
 from asr.model.folder import LoadedModel, load_model_folder
+from asr.model.weights import LoadedDtype
 from asr.search import SearchConfig
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.files.batch import BatchSettings, Recording, transcribe_batched
 from asr.transcribe.files.chunked import transcribe_chunked
 from asr.transcribe.files.segment_decoder import SegmentDecoder
-from asr.transcribe.files.segmenter import cut_segments
+from asr.transcribe.files.segmenter import cut_segments, segment_rules
 from asr.transcribe.files.source import AudioSource, open_recording
 from asr.transcribe.hotwords import phrase_tree
 from asr.transcribe.options import OptionValues, TranscribeOptions
@@ -50,6 +51,7 @@ def load_model(
     *,
     lm: str | os.PathLike[str] | bool | None = None,
     limits: AudioLimits | None = None,
+    dtype: LoadedDtype = "float32",
 ) -> Recognizer:
     """Opens a model folder for transcribing.
 
@@ -59,14 +61,17 @@ def load_model(
         lm: the folder of a language model; None takes the one that the model folder carries
             (`lm/`), if any; False takes none.
         limits: what an input may cost at most; None is 12 hours of sound.
+        dtype: what the weights are kept as: "float32", or "stored", the type that they are stored
+            in (float16 and bfloat16 take half the memory; bfloat16 suits CPUs and GPUs that
+            multiply it natively).
 
     Raises:
         ModelError: a folder is missing, damaged, or not what it should be, or the language model
             is for another tokenizer.
-        ConfigError: there is no such device here.
+        ConfigError: there is no such device here, or no such `dtype`.
     """
     place = chosen_device(device)
-    loaded = load_model_folder(model_folder(path))
+    loaded = load_model_folder(model_folder(path), dtype)
     return Recognizer(loaded, place, limits=limits, lm=language_model(loaded, lm))
 
 
@@ -183,7 +188,8 @@ class Recognizer:
         if options.chunk_ms is not None:
             decoder = self._stream_decoder(options, options.chunk_ms)
             return transcribe_chunked(sources, opened, decoder, seconds, progress)
-        search, endpoint = self._search_config(options), options.endpoint or self.endpoint
+        search = self._search_config(options)
+        rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
         phrases = phrase_tree(options.hotwords, self.loaded)
         settings = BatchSettings(
             rate=self.sample_rate,
@@ -191,7 +197,7 @@ class Recognizer:
                 self.model, self.tokenizer.labels, search, self._language_model, phrases
             ),
             clock=self._word_timer(search),
-            cut=lambda sound: cut_segments(sound, self.sample_rate, endpoint),
+            cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,
         )

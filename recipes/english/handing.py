@@ -12,7 +12,7 @@ from pathlib import Path
 
 from asr.config import parse
 from asr.model import SpeechModel
-from asr.model.folder import load_model_folder, save_model_folder
+from asr.model.folder import load_speech_model, save_model_folder
 from asr.text import load_tokenizer
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.recipe import Recipe
@@ -53,7 +53,7 @@ def so_far(run: Path, target: Path) -> None:
 
 def sixteen_bits(source: Path, target: Path) -> None:
     """Writes the model folder `source` as `target`, with half the bytes."""
-    loaded = load_model_folder(source)
+    loaded = load_speech_model(source)
     card = (source / "README.md").read_text(encoding="utf-8")
     save_model_folder(
         target,

@@ -20,7 +20,7 @@ from measure import measure
 
 from asr.evaluate.calibration import keep_maps
 from asr.folders import SHIPPED
-from asr.model.folder import load_model_folder, save_model_folder
+from asr.model.folder import load_speech_model, save_model_folder
 
 HERE = Path(__file__).parent
 PICTURES = ("curves.png", "attention.png")
@@ -56,7 +56,7 @@ def write(
     lm: Path | None,
 ) -> None:
     """Writes `target` from the trained folder `source` and the language model's folder `lm`."""
-    loaded = load_model_folder(source)
+    loaded = load_speech_model(source)
     with tempfile.TemporaryDirectory() as scratch:
         for name in PICTURES:
             if (source / "training" / name).exists():

@@ -11,6 +11,7 @@ import pytest
 from asr.cli.info import _written
 from asr.folders import SHIPPED
 from tests.cli.conftest import Run
+from tests.transcribe.small import saved
 
 
 def test_json_tells_what_a_model_is(run: Run, tiny_model: Path) -> None:
@@ -48,6 +49,12 @@ def test_people_get_words(run: Run, tiny_model: Path) -> None:
         assert "torch" in found
         assert "{" not in printed
     assert run("info", tiny_model, "-m", tiny_model).exit_code == 2
+
+
+def test_a_model_that_cannot_stream_is_told_to_be_one(run: Run, tmp_path: Path) -> None:
+    folder = saved(tmp_path, encoder={"type": "test-whole-only"})
+    assert json.loads(run("info", folder, "--json").stdout)["model"]["chunks"] is False
+    assert rows(run("info", folder).stdout)["streams"] == "no"
 
 
 def test_shares_are_told_in_per_cent_by_whole_parts_of_their_names() -> None:

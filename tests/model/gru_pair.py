@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from asr.config import TypedConfig
 from asr.errors import ModelError
-from asr.model import FULL_CONTEXT, ChunkContext, Decoder, Encoder
+from asr.model import FULL_CONTEXT, ChunkContext, Decoder, StreamingEncoder
 from asr.model.attention import within
 from asr.model.registry import register_decoder, register_encoder
 
@@ -30,7 +30,7 @@ class GruEncoderState:
 
 
 @register_encoder("test-gru", GruConfig)
-class GruEncoder(Encoder):
+class GruEncoder(StreamingEncoder):
     """Stacks pairs of features and runs a unidirectional GRU: it streams by its state alone."""
 
     def __init__(self, config: GruConfig, mels: int, feature_seconds: float) -> None:
@@ -42,13 +42,16 @@ class GruEncoder(Encoder):
     def forward(
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
     ) -> tuple[Tensor, Tensor]:
-        if context.chunk is not None and context.left:
-            raise ModelError("a GRU remembers everything to its left; use left=0")
+        self.check_context(context)
         size = features.shape[1] // 2
         if not size:
             return features.new_zeros(len(features), 0, self.dim), lengths // 2
         pairs = features[:, : 2 * size].unflatten(1, (size, 2)).flatten(2)
         return self.gru(pairs)[0], lengths // 2
+
+    def check_context(self, context: ChunkContext) -> None:
+        if context.chunk is not None and context.left:
+            raise ModelError("a GRU remembers everything to its left; use left=0")
 
     def needed(self, frames: int) -> int:
         return 2 * frames

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from asr.data.samples import cut_samples
-from asr.frontend import FeatureStatistics, LogMel
+from asr.frontend import FeatureStatistics, KaldiLogMel
 from asr.text import TokenizerConfig, train_tokenizer
 from asr.train.corpora import sample
 from asr.train.data import STATISTICS, RunData
@@ -28,12 +28,20 @@ def test_statistics_are_those_of_the_training_data(
     recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     data = prepared(recipe(), tmp_path / "one")
-    frontend, found = LogMel(data.recipe.model.frontend), FeatureStatistics(40)
+    frontend, expected = KaldiLogMel(data.recipe.model.frontend), FeatureStatistics(40)
     for cut in data.corpora.train:
         samples = torch.from_numpy(cut_samples(cut, 8000))[None]
-        found.update(*frontend(samples, torch.tensor([samples.shape[1]])))
-    for one, other in zip(data.statistics(), found.finish(), strict=True):
+        expected.update(*frontend(samples, torch.tensor([samples.shape[1]])))
+    for one, other in zip(data.statistics(), expected.finish(), strict=True):
         assert torch.allclose(one, other, rtol=1e-4)
+
+
+def test_a_front_end_that_needs_no_statistics_gets_none(
+    recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunData, "_statistics", lambda *_: pytest.fail("statistics were gathered"))
+    data = prepared(recipe("model.frontend={type: whisper}"), tmp_path / "one")
+    assert data.statistics() is None
 
 
 def test_a_sample_of_the_data_is_always_the_same(

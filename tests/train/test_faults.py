@@ -19,11 +19,12 @@ from asr.errors import ConfigError, ManifestError, OutputError, TrainingError
 from asr.model import SpeechModel
 from asr.model.folder import load_model_folder
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.checks import MARGIN, FrameCount, check_texts
+from asr.train.checks import MARGIN, FrameCount, check_chunks, check_texts
 from asr.train.data import RunData
 from asr.train.module import SpeechTraining
-from asr.train.recipe import Recipe
+from asr.train.recipe import ChunkConfig, Recipe
 from asr.train.run import train
+from tests.model import whole_only  # noqa: F401 (registers test-whole-only)
 from tests.train.conftest import write_corpus
 
 Load = Callable[..., Recipe]
@@ -38,6 +39,37 @@ def spoil(monkeypatch: pytest.MonkeyPatch, which: Callable[[Batch], bool], value
         return sums * value if more.get("augment") and which(batch) else sums
 
     monkeypatch.setattr(SpeechTraining, "losses", losses)
+
+
+def test_chunks_for_an_encoder_that_cannot_have_them_are_refused(
+    recipe: Load, tmp_path: Path
+) -> None:
+    """Before anything is read or written."""
+    cannot = "model.encoder={type: test-whole-only}"
+    for encoder, reason in (
+        (cannot, "WholeOnlyEncoder needs the whole utterance"),
+        ("model.encoder={type: lstm, backwards: true}", "reads from the end"),
+    ):
+        with pytest.raises(
+            ConfigError, match=rf"chunks.full is 0.5, .*{reason}.* chunks.full to 1"
+        ):
+            train(recipe(encoder, "chunks.full=0.5"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    check_chunks(recipe(cannot).model, ChunkConfig())  # whole utterances alone
+    check_chunks(recipe().model, ChunkConfig(full=0.5))
+
+
+def test_an_encoder_that_depends_on_padding_trains(recipe: Load, tmp_path: Path) -> None:
+    outcome = train(
+        recipe(
+            "model.encoder={type: test-whole-only, max_frames: 500}",
+            "model.frontend={type: whisper}",
+            "training.max_steps=2",
+        ),
+        tmp_path / "run",
+    )
+    model = load_model_folder(outcome.model).model
+    assert (model.frontend.global_norm, model.encoder.padding_invariant) == (False, False)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -61,6 +61,8 @@ def test_every_key_is_listed(schedule: str) -> None:
 def test_types_that_can_be_chosen_are_listed() -> None:
     # read anew: other tests register types of their own when they are imported
     named = {one.name: one for one in recipe_keys()}
+    assert named["model.frontend.type"].allowed == "kaldi | whisper"
+    assert named["model.frontend.maximum (type: whisper)"].default == "utterance"
     assert named["model.encoder.type"].allowed == " | ".join(ENCODERS)
     assert named["model.decoder.type"].allowed == " | ".join(DECODERS)
     assert named["schedule.type"].allowed == " | ".join(SCHEDULES)

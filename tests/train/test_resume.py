@@ -20,7 +20,7 @@ from asr.errors import OutputError, TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint, save_checkpoint
 from asr.train.recipe import Recipe
 from asr.train.report.log import TIMED
-from asr.train.resume import PREPARED, clear_way
+from asr.train.resume import PREPARED, changes, clear_way
 from asr.train.run import Start, train
 
 #: Everything that draws random numbers or remembers something is on.
@@ -105,6 +105,17 @@ def test_what_the_weights_were_made_for_cannot_change(
     train(recipe("training.max_steps=2", "optimizer.lr=0.001"), tmp_path / "run")
     assert "optimizer.lr was 0.004, is 0.001" in capsys.readouterr().err
     train(recipe("training.max_steps=1", "model.encoder.ff=32"), tmp_path / "run", Start("never"))
+
+
+def test_keys_that_an_older_checkpoint_does_not_have_are_at_their_defaults(
+    recipe: Callable[..., Recipe],
+) -> None:
+    """Checkpoints of before front ends had a type are gone on with."""
+    older = recipe().model_dump(mode="json")
+    assert older["model"]["frontend"].pop("type") == "kaldi"
+    assert changes(recipe(), {"recipe": older}) == []
+    with pytest.raises(TrainingError, match=r"model.frontend.type was 'kaldi', is 'whisper'"):
+        changes(recipe("model.frontend={type: whisper}"), {"recipe": older})
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asr.config import TypedConfig
-from asr.model import FULL_CONTEXT, ChunkContext, Encoder, ModelConfig, SpeechModel
+from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel, StreamingEncoder
 from asr.model.folder import FolderConfig, LoadedModel
 from asr.model.registry import register_encoder
 from asr.text import TokenizerConfig, train_tokenizer
@@ -31,7 +31,7 @@ class TonesState:
 
 
 @register_encoder("test-tones", TonesConfig)
-class TonesEncoder(Encoder):
+class TonesEncoder(StreamingEncoder):
     """The mean of every eight features: it hears no further than its frame."""
 
     def __init__(self, config: TonesConfig, mels: int, feature_seconds: float) -> None:

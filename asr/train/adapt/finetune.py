@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.atomic import write_atomic
+from asr.atomic import atomic_folder, write_atomic
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
-from asr.model.atomic_folder import atomic_folder
 from asr.model.folder import keep_search
 from asr.train.adapt.plan import AdaptationPlan, Request, plan
 from asr.train.checkpoint import LAST

@@ -21,7 +21,7 @@ from asr.train.adapt.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion
 from asr.train.adapt.hyperparameters import KEEP_SHARE, Amount, repeat_of, settings
 from asr.train.adapt.new_labels import new_labels, same_labels
 from asr.train.checkpoint import LAST
-from asr.train.checks import unwritable
+from asr.train.checks import check_chunks, unwritable
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
 
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ def _values(
     lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
     values = settings(new, rehearsed, lr)
     values["training"]["threads"] = torch.get_num_threads()
-    # where nothing is told, chunks are heard as well as whole utterances: full context alone
-    # would take streaming away from a model that can do it
-    chunks = first.get("chunks", ChunkConfig(full=0.6).model_dump())
+    chunks = first.get("chunks", _default_chunks(base).model_dump())
     values["chunks"] = {key: chunks[key] for key in ChunkConfig.model_fields if key in chunks}
     loss = first.get("loss", {})
     values["loss"] = {key: loss[key] for key in OF_THE_LOSS if key in loss}
@@ -183,6 +181,18 @@ def _values(
     values["model"] = base.model.model_dump(mode="json")
     values["normalizer"] = base.normalizer.model_dump(mode="json")
     return values
+
+
+def _default_chunks(base: FolderConfig) -> ChunkConfig:
+    """Chunks as well as whole utterances, where the encoder can: full context alone would take
+    streaming away from a model that can do it.
+    """
+    mixed = ChunkConfig(full=0.6)
+    try:
+        check_chunks(base.model, mixed)
+    except ConfigError:
+        return ChunkConfig(full=1.0)
+    return mixed
 
 
 def _first_recipe(model: Path) -> Mapping[str, Any]:

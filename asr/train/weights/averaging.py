@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from asr.model.folder import unique_weights
+from asr.model.weights import unique_weights
 from asr.train.checkpoint import state_file
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from asr.atomic import write_atomic
 from asr.errors import ConfigError, TrainingError
 from asr.model import SpeechModel
-from asr.model.folder import load_model_folder, unique_weights
+from asr.model.folder import load_speech_model
 from asr.model.self_attending import SelfAttendingEncoder
+from asr.model.weights import unique_weights
 from asr.text import Tokenizer
 from asr.train.weights.grouping import grouped
 
@@ -51,7 +52,7 @@ class Init:
             TrainingError: something does not fit and `partial` is not set.
             OutputError: the listing cannot be written.
         """
-        loaded = load_model_folder(self.folder)
+        loaded = load_speech_model(self.folder)
         copies = _deepen(loaded.model, model)
         theirs, own = unique_weights(loaded.model), unique_weights(model)
         difference = _label_difference(tokenizer, loaded.tokenizer)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from asr.errors import ModelError
 from asr.lm import LanguageModel
-from asr.model import SpeechModel
+from asr.model import ASRModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.text import Labels
 from asr.transcribe.files.batch import GRID_SECONDS
@@ -24,7 +24,7 @@ from asr.types import Hypothesis
 class SegmentDecoder:
     """A model, which sees each stretch as a whole, with the way it is searched."""
 
-    model: SpeechModel
+    model: ASRModel
     labels: Labels
     search: SearchConfig
     lm: LanguageModel | None = None
@@ -39,7 +39,7 @@ class SegmentDecoder:
 
         Raises:
             ModelError: the memory does not hold a single stretch, or the model lacks what
-                the search was told to use.
+                the search is to use.
         """
         if not stretches:
             return []
@@ -60,6 +60,8 @@ class SegmentDecoder:
     @torch.inference_mode()
     def _decode(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         grid = round(GRID_SECONDS * self.model.sample_rate)
+        if self.model.encoder.max_frames is not None:  # padding must not go beyond it
+            grid = 1
         samples, lengths = padded(stretches, grid)
         device = next(self.model.parameters()).device
         features, frames = self.model.features(samples.to(device), lengths.to(device))
@@ -67,8 +69,8 @@ class SegmentDecoder:
             return [[Hypothesis((), 0.0)] for _ in stretches]
         memory, memory_lengths = self.model.encode(features, frames)
         scorers = all_scorers(self.model, self.labels, self.search, self.lm, self.hotwords)
-        found = search(scorers, memory, memory_lengths, self.labels, self.search)
-        return self._aligned(found, memory, memory_lengths)
+        results = search(scorers, memory, memory_lengths, self.labels, self.search)
+        return self._aligned(results, memory, memory_lengths)
 
     @property
     def _lm(self) -> LanguageModel | None:
@@ -76,19 +78,22 @@ class SegmentDecoder:
         return self.lm if self.search.lm_weight else None
 
     def _aligned(
-        self, found: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
+        self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
     ) -> list[list[Hypothesis]]:
         """The same, with place and scores of each label of the best ones, where there is CTC."""
         if self.model.ctc is None:
-            return found
+            return results
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
-        heard = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
-        spans = align_many(heard, [best.tokens for best, *_ in found], self.labels.ctc_blank)
+        posteriors = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
+        spans = align_many(posteriors, [best.tokens for best, *_ in results], self.labels.ctc_blank)
         placed = [
-            replace(best, spans=tuple(one)) for (best, *_), one in zip(found, spans, strict=True)
+            replace(best, spans=tuple(span))
+            for (best, *_), span in zip(results, spans, strict=True)
         ]
-        sure = with_label_scores(self.model, self.labels, placed, memory, lengths, heard, self._lm)
-        return [[best, *others] for best, (_, *others) in zip(sure, found, strict=True)]
+        sure = with_label_scores(
+            self.model, self.labels, placed, memory, lengths, posteriors, self._lm
+        )
+        return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
 
 
 def padded(stretches: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from asr.config import parse
+from asr.errors import ConfigError
+from asr.model import Encoder
 from asr.transcribe.level import level_db
 from asr.transcribe.streams.endpoint import EndpointConfig
 
@@ -38,6 +41,33 @@ SPEECH_DB = 15.0
 REST_SECONDS = 0.5
 #: The background is looked up once in so many frames.
 _STRIDE = 10
+
+
+def segment_rules(
+    encoder: Encoder, asked: EndpointConfig | None, default: EndpointConfig
+) -> EndpointConfig:
+    """The rules to cut a recording by, with segments no longer than the encoder takes.
+
+    Args:
+        asked: what the caller asked for; None takes `default`, with shorter segments where needed.
+
+    Raises:
+        ConfigError: `asked` wants longer segments, or the encoder takes only such that are too
+            short for speech.
+    """
+    rules = asked or default
+    if encoder.max_frames is None:
+        return rules
+    longest = encoder.max_frames * encoder.frame_seconds + 1e-9
+    if _frames(rules.max_segment_seconds) * FRAME_SECONDS <= longest:
+        return rules
+    if asked is not None:
+        raise ConfigError(
+            f"max_segment_seconds is {asked.max_segment_seconds:g}, but this model's encoder "
+            f"takes at most {longest:.4g} s at once; lower it"
+        )
+    whole = int(longest / FRAME_SECONDS) * FRAME_SECONDS
+    return parse(EndpointConfig, rules.model_dump() | {"max_segment_seconds": whole}, "endpoint")
 
 
 def cut_segments(

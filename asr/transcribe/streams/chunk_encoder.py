@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from asr.errors import ConfigError
-from asr.frontend import LogMelState
-from asr.model import ChunkContext, SpeechModel
+from asr.model import ASRModel, ChunkContext
+from asr.model.protocols import streaming_encoder
 from asr.model.states import joined, shape, split
 
 
@@ -24,7 +24,7 @@ from asr.model.states import joined, shape, split
 class ChunkEncoderState:
     """One stream between two steps; `chunks` counts those that are done."""
 
-    frontend: LogMelState
+    frontend: Any
     encoder: Any
     chunks: int = 0
 
@@ -39,25 +39,30 @@ class EncodedChunk:
 
 
 class ChunkEncoder:
-    """A model with the context in which it listens."""
+    """A model that streams, with the context that its encoder sees.
 
-    def __init__(self, model: SpeechModel, context: ChunkContext) -> None:
+    Raises:
+        ModelError: the model cannot stream, or not with this context.
+    """
+
+    def __init__(self, model: ASRModel, context: ChunkContext) -> None:
         if context.chunk is None:
             raise ConfigError(
                 "a stream needs chunk_ms: without chunks nothing is known before its end"
             )
         self.model = model
+        self.encoder = streaming_encoder(model, context)
         self.context = context
         self.chunk = context.chunk
 
     @property
     def frame_samples(self) -> int:
         """Samples from one frame of memory to the next."""
-        return round(self.model.encoder.frame_seconds * self.model.sample_rate)
+        return round(self.encoder.frame_seconds * self.model.sample_rate)
 
     def initial_state(self) -> ChunkEncoderState:
-        """The state of one stream that has heard nothing yet."""
-        encoder = self.model.encoder.initial_state(1, self.context)
+        """The state of one stream before its first sample."""
+        encoder = self.encoder.initial_state(1, self.context)
         return ChunkEncoderState(self.model.frontend.initial_state(1), encoder)
 
     def needed(self, state: ChunkEncoderState) -> int:
@@ -67,15 +72,13 @@ class ChunkEncoder:
 
     def _samples(self, frames: int) -> int:
         """How many samples the first `frames` frames are computed from."""
-        config = self.model.config.frontend
-        features = self.model.encoder.needed(frames)
-        return config.window_samples + (features - 1) * config.hop_samples if features else 0
+        return self.model.frontend.samples_needed(self.encoder.needed(frames))
 
     @torch.inference_mode()
     def step(
         self, samples: Sequence[np.ndarray], states: Sequence[ChunkEncoderState], final: bool
     ) -> list[EncodedChunk]:
-        """Hears the next samples (n,) of several streams; `final` ends them all.
+        """Encodes the next samples (n,) of several streams; `final` ends them all.
 
         Streams that are alike (as many samples, states of one shape) are one batch.
         """
@@ -83,11 +86,11 @@ class ChunkEncoder:
         for place, (block, state) in enumerate(zip(samples, states, strict=True)):
             key = (len(block), shape((state.frontend, state.encoder)))
             alike.setdefault(key, []).append(place)
-        heard: dict[int, EncodedChunk] = {}
+        encoded: dict[int, EncodedChunk] = {}
         for places in alike.values():
             together = self._step([samples[n] for n in places], [states[n] for n in places], final)
-            heard.update(zip(places, together, strict=True))
-        return [heard[place] for place in range(len(samples))]
+            encoded.update(zip(places, together, strict=True))
+        return [encoded[place] for place in range(len(samples))]
 
     def _step(
         self, samples: list[np.ndarray], states: list[ChunkEncoderState], final: bool
@@ -97,7 +100,7 @@ class ChunkEncoder:
         frontend, encoder = joined([(state.frontend, state.encoder) for state in states])
         blocks = torch.from_numpy(np.stack(samples)).to(device)
         features, frontend = model.frontend.step(blocks, frontend, final)
-        memory, encoder = model.encoder.step(model.norm(features), encoder, final)
+        memory, encoder = self.encoder.step(model.normalise(features), encoder, final)
         log_probs = [None] * len(states)
         if model.ctc is not None:
             log_probs = list(model.ctc_log_probs(memory).cpu().numpy())

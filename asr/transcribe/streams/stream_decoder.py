@@ -10,7 +10,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from asr.lm import LanguageModel
-from asr.model import ChunkContext, SpeechModel
+from asr.model import ASRModel, ChunkContext
 from asr.search import PhraseTree, SearchConfig, SearchResult, all_scorers, continue_search
 from asr.text import Labels
 from asr.transcribe.streams.chunk_encoder import ChunkEncoder
@@ -27,7 +27,7 @@ from asr.types import Hypothesis, Segment, Word
 class StreamDecoder:
     """A model and all settings of a stream. Streams of several decoders may share batches."""
 
-    model: SpeechModel
+    model: ASRModel
     labels: Labels
     context: ChunkContext
     search: SearchConfig
@@ -35,6 +35,10 @@ class StreamDecoder:
     timer: WordTimer
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a model that cannot stream before anything is read."""
+        _ = self.encoder
 
     @cached_property
     def encoder(self) -> ChunkEncoder:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from asr.lm import LanguageModel
-from asr.model import SpeechModel
+from asr.model import ASRModel
+from asr.model.log_probs import log_softmax
 from asr.text.labels import Labels
 from asr.types import Hypothesis
 
@@ -29,7 +30,7 @@ _OF_A_SCORER = ("", "_sum", "_before", "_least", "_after", "_segment")
 
 @torch.inference_mode()
 def with_label_scores(
-    model: SpeechModel,
+    model: ASRModel,
     labels: Labels,
     best: Sequence[Hypothesis],
     memory: Tensor,
@@ -61,7 +62,7 @@ def with_label_scores(
         log_probs_of = {}
         if model.decoder is not None:
             logits = model.decoder(_behind(labels.start, tokens), memory, lengths)
-            log_probs_of["attention"] = logits[:, len(labels.start) - 1 :].log_softmax(2)
+            log_probs_of["attention"] = log_softmax(logits[:, len(labels.start) - 1 :])
         if lm is not None:
             fed = torch.tensor([max(1, count) for count in counts], device=memory.device)
             log_probs_of["lm"], _ = lm.prime(_behind((labels.end,), tokens), fed)

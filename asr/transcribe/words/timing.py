@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.model import SpeechModel
+from asr.model import ASRModel
 from asr.transcribe.level import level_db
 from asr.transcribe.words.align import Span
 from asr.transcribe.words.confidence import ConfidenceMap
@@ -75,19 +75,19 @@ class WordTimer:
     @classmethod
     def of(
         cls,
-        model: SpeechModel,
+        model: ASRModel,
         text_of: Callable[[Sequence[int]], str],
         confidence: ConfidenceMap | None = None,
     ) -> WordTimer:
         """The clock of a model."""
-        frontend = model.config.frontend
-        window = frontend.window_samples + (model.encoder.needed(1) - 1) * frontend.hop_samples
+        frontend, encoder, rate = model.frontend, model.encoder, model.sample_rate
+        middle = encoder.centre * frontend.hop_seconds + frontend.centre_seconds
         return cls(
             text_of,
-            model.sample_rate,
-            frontend.hop_samples,
-            model.encoder.frame_seconds,
-            window / 2,
+            rate,
+            round(frontend.hop_seconds * rate),
+            encoder.frame_seconds,
+            middle * rate,
             confidence,
         )
 

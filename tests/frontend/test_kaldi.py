@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from asr.errors import AudioError, ConfigError
-from asr.frontend import FrontendConfig, LogMel, LogMelState
-from asr.frontend.logmel import ENERGY_FLOOR, FRAMES_AT_ONCE
+from asr.frontend import KaldiConfig, KaldiLogMel
+from asr.frontend.kaldi import ENERGY_FLOOR, KaldiState
+from asr.frontend.spectrum import FRAMES_AT_ONCE
 
-CONFIG = FrontendConfig()
-MODELS = {rate: LogMel(FrontendConfig(sample_rate=rate)).eval() for rate in (8000, 16000)}
+CONFIG = KaldiConfig()
+MODELS = {rate: KaldiLogMel(KaldiConfig(sample_rate=rate)).eval() for rate in (8000, 16000)}
 
 
 def speechlike(samples: int, seed: int = 0, batch: int = 1) -> Tensor:
@@ -53,7 +54,7 @@ def test_real_speech_equals_kaldi() -> None:
 
     path = sorted(SAMPLES.glob("*.flac"))[0]
     audio, rate = soundfile.read(path, dtype="float32")
-    model = LogMel(FrontendConfig(sample_rate=rate)).eval()
+    model = KaldiLogMel(KaldiConfig(sample_rate=rate)).eval()
     samples = torch.from_numpy(audio)[None]
     found = model(samples, torch.tensor([samples.size(1)]))[0][0]
     expected = kaldi.fbank(
@@ -99,7 +100,7 @@ def test_state_is_small_and_ends_empty() -> None:
     assert state.pending.untyped_storage().nbytes() < 4 * 560
     again, ended = model.step(features[..., 0, :0], state, final=True)
     assert again.shape == (1, 0, 80)
-    assert isinstance(ended, LogMelState)
+    assert isinstance(ended, KaldiState)
     assert ended.pending.shape == (1, 0)
 
 
@@ -163,7 +164,7 @@ def test_scale_is_kaldis() -> None:
 def test_casting_and_autocast_do_not_degrade() -> None:
     samples = speechlike(16000)
     lengths = torch.tensor([16000])
-    model = LogMel(CONFIG).eval()
+    model = KaldiLogMel(CONFIG).eval()
     expected = model(samples, lengths)[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(model(samples, lengths)[0], expected)
@@ -185,7 +186,7 @@ def test_low_matmul_precision_does_not_degrade() -> None:
 
 
 def test_dither_only_in_training() -> None:
-    model = LogMel(FrontendConfig(dither=1.0))
+    model = KaldiLogMel(KaldiConfig(dither=1.0))
     silence, lengths = torch.zeros(1, 1600), torch.tensor([1600])
     torch.manual_seed(0)
     dithered = model.train()(silence, lengths)[0]
@@ -203,7 +204,7 @@ def test_long_input_is_computed_in_blocks_with_the_same_result() -> None:
 
 
 def test_nothing_is_stored_with_the_weights() -> None:
-    assert LogMel(CONFIG).state_dict() == {}
+    assert KaldiLogMel(CONFIG).state_dict() == {}
 
 
 @pytest.mark.parametrize(
@@ -225,14 +226,14 @@ def test_a_batch_of_streams_keeps_its_size() -> None:
 
 def test_mels_that_hear_nothing_are_refused() -> None:
     with pytest.raises(ConfigError, match="lower mels or raise window_ms"):
-        LogMel(FrontendConfig(mels=200))
+        KaldiLogMel(KaldiConfig(mels=200))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpu_equals_cpu() -> None:
     samples, lengths = speechlike(48000, batch=2), torch.tensor([48000, 30000])
     expected, frames = MODELS[16000](samples, lengths)
-    model = LogMel(CONFIG).eval().cuda()
+    model = KaldiLogMel(CONFIG).eval().cuda()
     precision = torch.get_float32_matmul_precision()
     try:
         for chosen in ("highest", "medium"):

@@ -1,0 +1,85 @@
+"""The weights of a module as a safetensors file; no pickle is ever read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from asr.errors import ConfigError, ModelError
+from asr.folders import CONFIG, WEIGHTS
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+#: What weights are stored as.
+StoredDtype = Literal["float32", "float16", "bfloat16"]
+#: What weights are loaded as: float32, or the type that they are stored in.
+LoadedDtype = Literal["float32", "stored"]
+
+
+def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Writes tensors as `model.safetensors`."""
+    save_file(dict(weights), folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The tensors of `model.safetensors`, as they are stored.
+
+    Raises:
+        ModelError: the file cannot be read as safetensors.
+    """
+    try:
+        return load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: cannot be read as safetensors: {error}") from None
+
+
+def fill(
+    model: nn.Module, weights: Mapping[str, Tensor], folder: Path, dtype: LoadedDtype = "float32"
+) -> None:
+    """Gives a module the weights that were read from `folder`.
+
+    Args:
+        dtype: "float32", or "stored": each tensor keeps the type that it is stored in.
+
+    Raises:
+        ModelError: they do not fit; every tensor that does not is named.
+        ConfigError: there is no such `dtype`.
+    """
+    if dtype not in ("float32", "stored"):
+        raise ConfigError(f"dtype must be 'float32' or 'stored', got {dtype!r}")
+    if mismatches := weight_mismatches(model, weights):
+        raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
+    if dtype == "stored":
+        for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+            if name in weights:
+                tensor.data = tensor.data.to(weights[name].dtype)
+    else:
+        weights = {name: tensor.float() for name, tensor in weights.items()}
+    model.load_state_dict(weights, strict=False)
+
+
+def weight_mismatches(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """What keeps `weights` from fitting `model`, one sentence a tensor."""
+    wanted = unique_weights(model)
+    mismatches = [f"{name} is missing" for name in wanted if name not in weights]
+    mismatches += [f"{name} is not part of the model" for name in weights if name not in wanted]
+    mismatches += [
+        f"{name} is {tuple(weights[name].shape)}, the model wants {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    return mismatches
+
+
+def unique_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict without second names of tied tensors, which safetensors refuses."""
+    seen: dict[int, str] = {}
+    state = model.state_dict()
+    return {n: t for n, t in state.items() if seen.setdefault(t.data_ptr() or id(t), n) == n}
