@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asr.output import SubtitleConfig, render
     from asr.transcribe.listen.asynchronous import stream
     from asr.transcribe.listen.listener import Listener, listen
+    from asr.transcribe.options import TranscribeOptions
     from asr.transcribe.recognizer import Recognizer, load_model
     from asr.transcribe.streams.endpoint import EndpointConfig
     from asr.transcribe.streams.stream import Stream, feed_many, flush_many
@@ -51,6 +52,7 @@ _HOME = {
     "asr.audio.microphone": ("Microphone",),
     "asr.output": ("SubtitleConfig", "render"),
     "asr.transcribe.listen.asynchronous": ("stream",),
+    "asr.transcribe.options": ("TranscribeOptions",),
     "asr.transcribe.streams.endpoint": ("EndpointConfig",),
     "asr.transcribe.listen.listener": ("Listener", "listen"),
     "asr.transcribe.recognizer": ("Recognizer", "load_model"),
@@ -77,6 +79,7 @@ __all__ = [
     "StreamUpdate",
     "SubtitleConfig",
     "TrainingError",
+    "TranscribeOptions",
     "Transcript",
     "Word",
     "__version__",

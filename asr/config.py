@@ -45,10 +45,17 @@ def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(cls, values, problem) for problem in error.errors()]
-        raise ConfigError(f"{source}: " + "; ".join(problems)) from None
+        raise config_error(cls, values, error, source) from None
     except ConfigError as error:  # of a part that was parsed by its registered type
         raise ConfigError(f"{source}: {error}") from None
+
+
+def config_error(
+    cls: type[Config], values: Mapping[str, Any], error: ValidationError, source: str
+) -> ConfigError:
+    """Pydantic's error about `values` of a `cls` as one that a person can act on; see `parse`."""
+    problems = [_explain(cls, values, problem) for problem in error.errors()]
+    return ConfigError(f"{source}: " + "; ".join(problems))
 
 
 def parse_typed(

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from joining import load, room_tone
 
-from asr import Recognizer, feed_many, flush_many, load_model
+from asr import AsrError, Recognizer, StreamUpdate, feed_many, flush_many, load_model
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 
 BLOCK_SECONDS = 0.32
@@ -48,9 +48,16 @@ def run(model: Recognizer, sounds: Sequence[np.ndarray], chunk_ms: float) -> tup
     wall, processor = time.perf_counter(), time.process_time()
     for start in range(0, len(sounds[0]), block):
         blocks = [sound[start : start + block] for sound in sounds]
-        feed_many(zip(streams, blocks, strict=True))
-    flush_many(streams)
+        check(feed_many(zip(streams, blocks, strict=True)))
+    check(flush_many(streams))
     return time.perf_counter() - wall, time.process_time() - processor
+
+
+def check(results: Sequence[StreamUpdate | AsrError]) -> None:
+    """Raises the error of a stream: its time would be too short."""
+    for result in results:
+        if isinstance(result, AsrError):
+            raise result
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from asr import Recognizer
 from asr.audio import Audio, load_audio
 from asr.evaluate.corpus import ReferenceUtterance, SoundReader
 from asr.model import FULL_CONTEXT, ChunkContext
-from asr.transcribe.context import LEFT_MS
-from asr.transcribe.streams.endpoint import level_db
+from asr.transcribe.level import level_db
+from asr.transcribe.settings import LEFT_MS
 
 #: Where sound begins and ends: this much below its loudest 10 ms.
 EDGE_DB = 25.0

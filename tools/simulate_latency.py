@@ -40,7 +40,7 @@ from asr.config import parse
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
 from asr.text import TextNormalizer
-from asr.transcribe.streams import state as track
+from asr.transcribe.streams import open_segment
 from asr.transcribe.words.align import align
 from asr.transcribe.words.timing import WordTimer
 
@@ -202,7 +202,7 @@ def main() -> None:
     model = load_model(args.model, "cpu")
     endpoint = parse(EndpointConfig, settings(args.endpoint), "--endpoint")
     for name, value in settings(args.track).items():
-        setattr(track, name, type(getattr(track, name))(value))
+        setattr(open_segment, name, type(getattr(open_segment, name))(value))
     spoken = list(read(model, args.manifests, args.limit))
     simulate(model.stream(model.sample_rate), spoken[0].sound)  # so that nothing is done first
     full = full_context(model, spoken).rate or 0.0

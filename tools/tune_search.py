@@ -31,8 +31,9 @@ from asr.lm.folder import set_search
 from asr.search import SearchConfig, all_scorers, search
 from asr.text import TextNormalizer
 from asr.transcribe.files.segment_decoder import padded
-from asr.transcribe.options import asked_search
+from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
+from asr.transcribe.settings import search_config
 
 #: What the grid is made of, and how values are read.
 OPTIONS = {
@@ -72,8 +73,8 @@ def main() -> None:
     print(header(grid))
     lines = []
     for values in itertools.product(*grid.values()):
-        asked = dict(zip(grid, values, strict=True))
-        config = asked_search(recognizer.search, recognizer.loaded, recognizer.lm, asked)
+        options = TranscribeOptions.of(**dict(zip(grid, values, strict=True)))
+        config = search_config(recognizer.search, recognizer.loaded, recognizer.lm, options)
         began = time.perf_counter()
         counts = measure(recognizer, encoded, config, args.batch_frames)
         lines.append((counts, config, time.perf_counter() - began))

@@ -120,3 +120,42 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return bool(text) and all(c >= " " or c in "\t\n\r\f\x1b" for c in text)
+
+
+#: What `sniff` recognises by four bytes or more, which raw samples hardly begin with.
+_CERTAIN = frozenset(
+    ["wav", "avi", "aiff", "w64", "au", "caf", "flac", "ogg", "mp4", "matroska", "asf", "amr"]
+)
+#: Bit rates of MPEG layer III in kbit/s, by index: of MPEG 1, and of MPEG 2 and 2.5.
+_BIT_RATES = (
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+_SAMPLE_RATES = (44100, 48000, 32000)
+
+
+def audio_file_kind(head: bytes) -> str | None:
+    """The kind of audio file that `head` begins, for messages, where raw samples are expected.
+
+    None where it may be samples: the evidence must be stronger than for `sniff`.
+    """
+    content = sniff(head)
+    if content.key in _CERTAIN:
+        return content.text
+    if content.key == "mp3" and (head.startswith(b"ID3") or _is_mp3_frame(head)):
+        return content.text
+    return None
+
+
+def _is_mp3_frame(head: bytes) -> bool:
+    """Whether a frame of MPEG layer III is followed by another one of the same kind."""
+    if len(head) < 4:
+        return False
+    version, layer, rate, bits = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 2 & 3, head[2] >> 4
+    if version == 1 or layer != 1 or rate == 3 or not 0 < bits < 15:
+        return False
+    first = version == 3
+    sample_rate = _SAMPLE_RATES[rate] // (1 if first else 2 if version == 2 else 4)
+    bit_rate = 1000 * _BIT_RATES[not first][bits]
+    size = (144 if first else 72) * bit_rate // sample_rate + (head[2] >> 1 & 1)
+    return head[size : size + 2] == head[:2]

@@ -65,7 +65,8 @@ def evaluate(
     html_limit: float,
     lm: str | None,
     no_lm: bool,
-    **search: Any,
+    batch_seconds: float | None,
+    **choices: Any,
 ) -> int:
     """Measure the error rate of a model on a manifest.
 
@@ -77,7 +78,7 @@ def evaluate(
     Exit status: 0 done, 1 some audio could not be used (it is listed, and in no count), 2 the call
     is wrong, 130 interrupted.
     """
-    options.check_search(search, no_lm)
+    asked = options.transcribe_options(choices, no_lm)
     check_model(model, lm, no_lm)
     for option, path in (("-o", output), ("--html", html)):
         check_output(option, path)
@@ -102,7 +103,13 @@ def evaluate(
     words = read_vocabulary(vocabulary, TextNormalizer(normalizer)) if vocabulary else None
     known = Known.of(normalizer.language, words)
     with progress(None, total_seconds(utterances), console.quiet) as shown:
-        found = measure(recognizer, utterances, progress=shown.heard, **search)
+        found = measure(
+            recognizer,
+            utterances,
+            batch_seconds=batch_seconds,
+            progress=shown.heard,
+            options=asked,
+        )
     for name, error in found.failed.items():
         console.say(f"{name}: not counted: {error}")
     parts = breakdown(found.scored, known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from asr.cli.console import Console
 from asr.folders import SHIPPED, check_lm_folder, check_model_folder, model_folder
 
 if TYPE_CHECKING:
+    from asr.transcribe.options import TranscribeOptions
     from asr.transcribe.recognizer import Recognizer
 
 
@@ -49,13 +49,13 @@ def open_model(
         return load_model(model, device, lm=options.lm_argument(lm, no_lm), **more)
 
 
-def note_confidence(console: Console, recognizer: Recognizer, search: Mapping[str, Any]) -> None:
-    """Says where the confidence of words was fitted for other weights than those that are used."""
-    from asr.transcribe.options import OWN_LM, unfitted
+def note_confidence(console: Console, recognizer: Recognizer, asked: TranscribeOptions) -> None:
+    """Notes if the confidence of words was fitted for other weights than those that are used."""
+    from asr.transcribe.settings import OWN_LM, unfitted_weights
 
     if not recognizer.confidence:
         return
-    others = unfitted(recognizer.search, search)
+    others = unfitted_weights(recognizer.search, asked)
     own = (recognizer.folder / OWN_LM).resolve()
     if recognizer.lm is not None and recognizer.lm.folder.resolve() != own:
         others = f"another language model{others and f', {others}'}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,9 @@ from click.shell_completion import CompletionItem
 from asr.cli.console import Console
 from asr.cli.option_types import KeyNumber
 from asr.errors import TrainingError
+
+if TYPE_CHECKING:
+    from asr.transcribe.options import TranscribeOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -248,22 +251,22 @@ def lm_argument(lm: str | None, no_lm: bool) -> str | bool | None:
     return False if no_lm else lm
 
 
-def check_search(search: Mapping[str, Any], no_lm: bool) -> None:
-    """Refuses options of the search that do not go together.
+def transcribe_options(choices: dict[str, Any], no_lm: bool) -> TranscribeOptions:
+    """Takes what decides the decoding out of a command's parameters.
 
     Raises:
-        click.UsageError: some do not.
+        ConfigError: an option is out of range or needs another one.
+        click.UsageError: --no-lm is given with a weight of the language model.
     """
-    weights = [name for name in ("lm_weight", "ilm_weight") if search.get(name)]
+    from asr.transcribe.options import TranscribeOptions
+
+    names = [name for name in choices if name in TranscribeOptions.model_fields]
+    options = TranscribeOptions.of(**{name: choices.pop(name) for name in names})
+    weights = [name for name in ("lm_weight", "ilm_weight") if options.given.get(name)]
     if no_lm and weights:
         option = f"--{weights[0].replace('_', '-')}"
         raise click.UsageError(f"--no-lm and {option} do not go together; give one of them")
-    if search.get("hotword_weight") is not None and search.get("hotwords") is None:
-        raise click.UsageError("--hotword-weight needs --hotwords: add them, or leave it out")
-    if search.get("left_ms") is not None and search.get("chunk_ms") is None:
-        raise click.UsageError(
-            "--left-ms needs --chunk-ms: without chunks all of the past is seen; leave it out"
-        )
+    return options
 
 
 def endpoint_rules(context: click.Context, _: click.Parameter, values: Any) -> Any:
@@ -300,7 +303,7 @@ def chunk_ms(default: float | None, usual: str) -> Callable[[F], F]:
         type=click.FloatRange(min=0, min_open=True),
         default=default,
         metavar="MS",
-        help="How much sound the encoder hears at once: longer is cheaper, and better; shorter is "
+        help="How much sound the encoder sees at once: longer is cheaper, and better; shorter is "
         f"sooner.  [default: {usual}]",
     )
 

@@ -137,7 +137,7 @@ def stream(
     130 interrupted.
     """
     _check(source, simulate, microphone)
-    options.check_search(choices, no_lm)
+    asked = options.transcribe_options(choices, no_lm)
     check_model(model, lm, no_lm)
     _check_sound(source, simulate)
     recognizer = open_model(console, model, device, lm, no_lm)
@@ -146,8 +146,8 @@ def stream(
     from asr.transcribe.listen.source import open_live
 
     if as_json:
-        note_confidence(console, recognizer, choices)
-    recognizer.stream(recognizer.sample_rate, **choices)  # a wrong option is told before listening
+        note_confidence(console, recognizer, asked)
+    recognizer.stream(recognizer.sample_rate, options=asked)  # refuses wrong options at once
     rate, recorder = sample_rate or RAW_RATE, None
     if simulate:
         opened = _simulated(simulate, recognizer.sample_rate, pace)
@@ -157,7 +157,7 @@ def stream(
         recorder = Microphone(microphone, sample_rate, channels)
         console.say(f"listening to {recorder.name}; Ctrl-C ends")
         opened = open_live(recorder, None, rate, channel=channel)
-    live = Live(recognizer.stream(opened.rate, **choices), opened)
+    live = Live(recognizer.stream(opened.rate, options=asked), opened)
     return Listening(console, live, recorder, timed=pace > 0).run(as_json)
 
 

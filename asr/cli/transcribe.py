@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,10 @@ from asr.output import WITH_CONFIDENCE, OutputOptions
 from asr.transcribe.files.inputs import STDIN, Input, find_inputs, missing
 from asr.transcribe.files.outputs import TranscribeJob, check_folders, output_jobs
 from asr.types import Transcript
+
+if TYPE_CHECKING:
+    from asr.transcribe.options import TranscribeOptions
+    from asr.transcribe.recognizer import Recognizer
 
 
 @click.command()
@@ -59,6 +63,12 @@ def transcribe(
     highlight_words: bool,
     recursive: bool,
     skip_existing: bool,
+    model: str | None,
+    device: str,
+    max_hours: float,
+    lm: str | None,
+    no_lm: bool,
+    batch_seconds: float | None,
     **choices: Any,
 ) -> int:
     """Write what recordings say.
@@ -76,10 +86,10 @@ def transcribe(
     if paths.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     check_nbest(formats, choices["nbest"])
-    options.check_search(choices, choices["no_lm"])
-    check_model(choices["model"], choices["lm"], choices["no_lm"])
+    asked = options.transcribe_options(choices, no_lm)
+    check_model(model, lm, no_lm)
     written = OutputOptions(subtitles=subtitle_config(formats, subtitles, highlight_words))
-    from asr.audio import AUDIO_ENDINGS
+    from asr.audio import AUDIO_ENDINGS, AudioLimits
 
     found = list(find_inputs(paths, AUDIO_ENDINGS, recursive))
     inputs = [item for item in found if isinstance(item, Input)]
@@ -98,7 +108,9 @@ def transcribe(
     delivery = ResultWriter(console, printed=formats[0], named=len(found) > 1, options=written)
     delivery.refused = len(problems)
     if present := _present(todo, delivery):
-        run(present, delivery, **choices)
+        limits = AudioLimits.for_hours(max_hours)
+        recognizer = open_model(console, model, device, lm, no_lm, limits=limits)
+        run(recognizer, present, delivery, asked, batch_seconds)
     delivery.finished()
     return SOME_FAILED if delivery.refused or delivery.failed else DONE
 
@@ -116,34 +128,33 @@ def _present(jobs: list[TranscribeJob], delivery: ResultWriter) -> list[Transcri
 
 
 def run(
+    recognizer: Recognizer,
     jobs: list[TranscribeJob],
     delivery: ResultWriter,
-    model: str | None,
-    device: str,
-    max_hours: float,
-    lm: str | None,
-    no_lm: bool,
-    **search: Any,
+    asked: TranscribeOptions,
+    batch_seconds: float | None,
 ) -> None:
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
-    from asr.audio import AudioLimits
     from asr.audio.duration import claimed_seconds
 
-    limits = AudioLimits.for_hours(max_hours)
-    recognizer = open_model(delivery.console, model, device, lm, no_lm, limits=limits)
     delivery.options = replace(delivery.options, model=recognizer.name)
     formats = {delivery.printed}.union(*(job.files for job in jobs))
     if formats & WITH_CONFIDENCE:
-        note_confidence(delivery.console, recognizer, search)
+        note_confidence(delivery.console, recognizer, asked)
     sources = [job.input.source for job in jobs]
 
     def length(source: str | Path) -> float | None:
         """A file that tells nothing adds to the whole when it is done; mostly it is broken."""
-        return None if source == STDIN else claimed_seconds(source, limits) or 0.0
+        return None if source == STDIN else claimed_seconds(source, recognizer.limits) or 0.0
 
     with progress(len(jobs), quiet=delivery.console.quiet) as shown:
         lengths = measure_in_background(shown, sources, length)
-        results = recognizer.transcribe_many(delivery.sources(jobs), progress=shown.heard, **search)
+        results = recognizer.transcribe_many(
+            delivery.sources(jobs),
+            batch_seconds=batch_seconds,
+            progress=shown.heard,
+            options=asked,
+        )
         try:
             for job, (source, result) in zip(jobs, results, strict=True):
                 delivery.deliver(job, result)

@@ -14,6 +14,7 @@ from asr.atomic import atomic_file
 from asr.audio import Audio, from_samples
 from asr.errors import ModelError
 from asr.model.attention_shape import AttentionShape, attention_shape
+from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer
 
 #: Labels beyond this many are too narrow to be read on the picture's axis.
@@ -36,12 +37,14 @@ class Looked:
 
 
 @torch.inference_mode()
-def look(recognizer: Recognizer, audio: Audio, **options: Any) -> list[Looked]:
+def look(
+    recognizer: Recognizer, audio: Audio, options: TranscribeOptions | None = None
+) -> list[Looked]:
     """Transcribes a recording and says of each segment where its labels look.
 
     Args:
         audio: at any rate.
-        options: of the search, as `Recognizer.transcribe` takes them.
+        options: as in `Recognizer.transcribe`.
 
     Raises:
         ModelError: the model has no attention.
@@ -53,7 +56,7 @@ def look(recognizer: Recognizer, audio: Audio, **options: Any) -> list[Looked]:
         audio = from_samples(audio.samples, audio.rate, recognizer.sample_rate)
     device = next(model.parameters()).device
     found = []
-    for segment in recognizer.transcribe(audio, **options).segments:
+    for segment in recognizer.transcribe(audio, options=options).segments:
         first, last = (round(time * audio.rate) for time in (segment.start, segment.end))
         samples = torch.from_numpy(audio.samples[first:last].copy())[None].to(device)
         lengths = torch.tensor([samples.shape[1]], device=device)

@@ -7,10 +7,9 @@ voices that it has not seen; the map that was judged is the one that is kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from asr.atomic import check_writable
 from asr.errors import ManifestError, ModelError
@@ -91,7 +90,12 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
 
 
 def calibrate_model(
-    folder: Path, utterances: Sequence[ReferenceUtterance], device: str = "auto", **options: Any
+    folder: Path,
+    utterances: Sequence[ReferenceUtterance],
+    device: str = "auto",
+    *,
+    batch_seconds: float | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Calibrations:
     """Transcribes a corpus with a model, and fits its maps.
 
@@ -99,7 +103,7 @@ def calibrate_model(
     before is: whether the model has word times, and whether the maps can be written.
 
     Args:
-        options: as `evaluate` takes them.
+        batch_seconds, progress: as in `evaluate`.
 
     Raises:
         ManifestError: as `calibrate`, or no audio can be used.
@@ -118,7 +122,7 @@ def calibrate_model(
                 "model with ctc: true"
             )
         check_writable(folder, "calibrate a copy of the model")
-        result = evaluate(recognizer, utterances, **options)
+        result = evaluate(recognizer, utterances, batch_seconds=batch_seconds, progress=progress)
         if not result.scored:
             for name, problem in result.failed.items():
                 raise ManifestError(f"no recording can be used: {name}: {problem}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ from asr.text import NormalizerConfig, TextNormalizer
 from asr.types import Transcript, Word
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from asr.transcribe.options import OptionValues, TranscribeOptions
     from asr.transcribe.recognizer import Recognizer
 
 
@@ -94,12 +97,18 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer, utterances: Sequence[ReferenceUtterance], **options: Any
+    recognizer: Recognizer,
+    utterances: Sequence[ReferenceUtterance],
+    *,
+    batch_seconds: float | None = None,
+    progress: Callable[[float], None] | None = None,
+    options: TranscribeOptions | None = None,
+    **values: Unpack[OptionValues],
 ) -> Evaluation:
     """Transcribes `utterances` and compares; the model's normaliser writes both sides.
 
     Args:
-        options: as `Recognizer.transcribe_many` takes them (beam, ctc_weight, chunk_ms, ...).
+        batch_seconds, progress, options, values: as in `Recognizer.transcribe_many`.
 
     Raises:
         ConfigError, ModelError: as `Recognizer.transcribe_many`.
@@ -118,7 +127,10 @@ def evaluate(
 
     scored: list[Scored] = []
     audio_seconds, began = 0.0, time.perf_counter()
-    for _, result in recognizer.transcribe_many(sources(), **options):
+    results = recognizer.transcribe_many(
+        sources(), batch_seconds=batch_seconds, progress=progress, options=options, **values
+    )
+    for _, result in results:
         utterance = asked.popleft()
         if isinstance(result, AsrError):
             failed[utterance.id] = str(result)

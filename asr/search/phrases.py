@@ -38,6 +38,8 @@ class PhraseTree:
     """
 
     def __init__(self, phrases: Mapping[str, float], pieces: Sequence[str]) -> None:
+        self.phrases = tuple(sorted(phrases.items()))
+        """The phrases and their weights: equal for trees that are worth the same."""
         self.pieces = tuple(pieces)
         self.begins_word = torch.tensor([piece.startswith(WORD_MARK) for piece in pieces])
         self._nodes = [_Node()]

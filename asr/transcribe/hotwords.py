@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr.errors import ConfigError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: What `hotwords=` may be.
 Hotwords = str | os.PathLike[str] | Sequence[str] | Mapping[str, float]
+#: The same as values of JSON.
+PlainHotwords = str | tuple[str, ...] | dict[str, float]
 
 #: `phrase : 2.5`, or a tab in place of the colon. The spaces tell a weight from a time of day.
 _WEIGHTED = re.compile(r"(?P<phrase>.*?)(?:\s+:\s+|\s*\t\s*)(?P<weight>.*)")
@@ -31,15 +33,12 @@ _FILE = re.compile(r"[/\\]|\.(txt|tsv|list|lst|text|words)$")
 _NAMED = 5
 
 
-def phrase_tree(
-    hotwords: Hotwords | None, loaded: LoadedModel, weight: float | None = None
-) -> PhraseTree | None:
-    """What the search needs of hotwords, written as the model writes; None where there are none.
+def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | None:
+    """The hotwords for a search, normalised as the model's texts are; None where there are none.
 
     Args:
         hotwords: a file (see `read_hotwords`), several phrases in one string with commas between
             them, phrases, or phrases with their weights.
-        weight: what was asked for as the weight of all, which makes no sense without hotwords.
 
     Raises:
         ConfigError: there is no such file, there is no phrase, or a phrase or weight is wrong.
@@ -49,8 +48,6 @@ def phrase_tree(
     from asr.text import TextNormalizer
 
     if hotwords is None:
-        if weight is not None:
-            raise ConfigError("hotword_weight needs hotwords, and there are none; name some")
         return None
     normalize, tokenizer = TextNormalizer(loaded.config.normalizer), loaded.tokenizer
     phrases: dict[str, float] = {}
@@ -78,17 +75,46 @@ def check_hotwords(hotwords: Hotwords) -> None:
     A pipe can be read only once, and is left to `phrase_tree`.
 
     Raises:
-        ConfigError: as `phrase_tree`, but for what depends on the model.
+        ConfigError: as `phrase_tree`, except for what depends on the model.
     """
     if not _is_pipe(hotwords):
         _each(hotwords, lambda *_: None)
 
 
+def plain_hotwords(hotwords: Any) -> PlainHotwords | None:
+    """Hotwords as values that can be compared, pickled and written as JSON; files are not read.
+
+    Raises:
+        ConfigError: they are no text, or not well formed.
+    """
+    if hotwords is None:
+        return None
+    if isinstance(hotwords, os.PathLike):
+        path = os.fspath(hotwords)
+        # A separator marks a path: a string without one may be a phrase.
+        return _text(path if _FILE.search(path) else os.path.join(os.curdir, path))
+    plain: PlainHotwords
+    if isinstance(hotwords, str):
+        plain = hotwords
+    elif isinstance(hotwords, Mapping):
+        plain = {_text(phrase): weight for phrase, weight in hotwords.items()}
+    elif isinstance(hotwords, Iterable) and not isinstance(hotwords, bytes):
+        plain = tuple(_text(phrase) for phrase in hotwords)
+    else:
+        raise ConfigError(
+            f"hotwords: {hotwords!r} are no phrases; give a file, a list of phrases, or phrases "
+            "with weights"
+        )
+    if not isinstance(plain, str) or not _is_file(plain):
+        _each(plain, lambda *_: None)
+    return plain
+
+
 def _each(hotwords: Hotwords, take: Callable[[str, float], None]) -> None:
     """Gives each phrase and its weight to `take`; the first few mistakes are in one message."""
-    problems, found = [], False
+    problems, empty = [], True
     for where, entry, given in _entries(hotwords):
-        found = True
+        empty = False
         try:
             phrase, factor = (entry, given) if given is not None else _weighted(entry)
             take(phrase, _checked(factor, phrase))
@@ -97,7 +123,7 @@ def _each(hotwords: Hotwords, take: Callable[[str, float], None]) -> None:
     if problems:
         more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
         raise ConfigError("; ".join(problems[:_NAMED]) + more)
-    if not found:
+    if empty:
         raise ConfigError("hotwords: no phrase given; name one, or leave the option out")
 
 
@@ -130,12 +156,12 @@ def read_hotwords(path: Path) -> Iterator[tuple[str, str, float | None]]:
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: hotwords must be text in UTF-8, a phrase a line") from None
-    found = False
+    empty = True
     for number, line in enumerate(lines, 1):
         for _, entry, weight in _lines([line], ""):
-            found = True
+            empty = False
             yield f"{path}, line {number}", entry, weight
-    if not found:
+    if empty:
         raise ConfigError(f"{path}: holds no hotwords; write a phrase a line")
 
 

@@ -1,125 +1,120 @@
-"""What decides a search: the model's saved options, those of its language model, and the call's."""
+"""The options of a call: what `transcribe`, `stream`, the command line and evaluation take."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from asr.config import parse
-from asr.errors import ConfigError, ModelError
-from asr.folders import CONFIG
-from asr.lm import LoadedLM, check_same_labels, load_lm_folder
-from asr.model.folder import LoadedModel
-from asr.search import SearchConfig, fitting
-from asr.transcribe.words.confidence import VERSION, ConfidenceMaps
+from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-#: Where a model folder carries the language model that goes with it.
-OWN_LM = "lm"
-#: What hypotheses are chosen for; confidence is fitted with those that are saved.
-WEIGHTS = ("ctc_weight", "lm_weight", "ilm_weight", "length_reward")
+from asr.config import Config, config_error
+from asr.transcribe.hotwords import Hotwords, plain_hotwords
+from asr.transcribe.streams.endpoint import EndpointConfig
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
-def language_model(
-    loaded: LoadedModel, lm: str | os.PathLike[str] | bool | None
-) -> LoadedLM | None:
-    """Opens the language model that goes with a model.
+class OptionValues(TypedDict, total=False):
+    """The fields of `TranscribeOptions` as keyword arguments; they are documented there."""
 
-    Args:
-        lm: its folder; None and True take the one inside the model folder (where None finds
-            nothing there, there is none), False takes none.
+    chunk_ms: float | None
+    left_ms: float | None
+    endpoint: EndpointConfig | None
+    beam: int | None
+    nbest: int | None
+    ctc_weight: float | None
+    lm_weight: float | None
+    ilm_weight: float | None
+    length_reward: float | None
+    hotwords: Hotwords | None
+    hotword_weight: float | None
 
-    Raises:
-        ModelError: the folder is missing or damaged, or its labels are not the model's.
+
+class TranscribeOptions(Config):
+    """How a recording or a stream is decoded. None takes the default of the model.
+
+    Immutable, comparable and picklable. `model_dump(mode="json", exclude_none=True)` gives JSON
+    values, and `TranscribeOptions.of(**values)` takes them back.
+
+    Values are checked here. What depends on a model is checked where it is used: whether chunks are
+    whole frames of its encoder, whether it has CTC, a decoder or a language model, and whether its
+    tokenizer can write the hotwords.
     """
-    if lm is False:
-        return None
-    folder = loaded.folder / OWN_LM if lm is None or lm is True else Path(lm)
-    if lm is None and not (folder / CONFIG).is_file():
-        return None
-    opened = load_lm_folder(folder)
-    check_same_labels(
-        loaded.tokenizer, opened.tokenizer, f"model '{loaded.config.name}'", str(folder)
-    )
-    return opened
 
+    chunk_ms: FiniteFloat | None = Field(None, gt=0.0)
+    """How much sound the encoder sees at once, in milliseconds, a multiple of the model's
+    `frame_seconds`: text appears about so much later. Shorter chunks cost more work, and some
+    accuracy. None: whole segments for recordings, 640 for streams."""
+    left_ms: FiniteFloat | None = Field(None, ge=0.0)
+    """How much sound before its chunk a frame sees; needs `chunk_ms`. None: about five seconds."""
+    endpoint: EndpointConfig | None = None
+    """Where segments end. Without chunks only the level of the sound decides: see
+    `asr.transcribe.files.segmenter`."""
+    beam: int | None = Field(None, ge=1)
+    """Hypotheses that the search keeps; 1 is greedy."""
+    nbest: int | None = Field(None, ge=1)
+    """Hypotheses returned for each segment (`Segment.alternatives`); at most `beam`."""
+    ctc_weight: FiniteFloat | None = Field(None, ge=0.0, le=1.0)
+    """Share of CTC in the score; attention has the rest."""
+    lm_weight: FiniteFloat | None = Field(None, ge=0.0)
+    """Weight of the language model."""
+    ilm_weight: FiniteFloat | None = Field(None, ge=0.0)
+    """How much of the decoder's internal language model is subtracted, where another is used."""
+    length_reward: FiniteFloat | None = Field(None, ge=0.0)
+    """Added to the score for each label."""
+    hotwords: str | tuple[str, ...] | dict[str, float] | None = None
+    """Phrases that are likely: a file with one in each line, a list of them, one string with commas
+    between them, or phrases with their weights (1 is usual); see docs/hotwords.md."""
+    hotword_weight: FiniteFloat | None = Field(None, ge=0.0)
+    """Added to the score for each letter of a hotword; needs `hotwords`."""
 
-def confidence_map(loaded: LoadedModel) -> ConfidenceMaps | None:
-    """What tells how sure words are, where the model has it.
+    def __init__(self, **values: Unpack[OptionValues]) -> None:
+        """Checks the values.
 
-    Raises:
-        ModelError: what is saved is wrong, or newer than this program.
-    """
-    values = loaded.config.confidence
-    if not values:
-        return None
-    version = values.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise ModelError(
-            f"{loaded.folder}: its confidence map has version {version}, newer than this program "
-            f"understands ({VERSION}); upgrade asr, or fit one with: asr calibrate"
-        )
-    try:
-        return parse(ConfidenceMaps, values, f"{loaded.folder}: confidence")
-    except ConfigError as error:
-        raise ModelError(str(error)) from None
+        Raises:
+            ConfigError: an option is unknown (the nearest known one is named), out of range, or
+                needs another one.
+        """
+        given: dict[str, Any] = {**values}
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise config_error(type(self), given, error, "options") from None
 
+    @field_validator("hotwords", mode="before")
+    @classmethod
+    def _plain_hotwords(cls, value: Any) -> str | tuple[str, ...] | dict[str, float] | None:
+        return plain_hotwords(value)
 
-def default_search(loaded: LoadedModel, lm: LoadedLM | None) -> SearchConfig:
-    """The search that is saved with the model, as far as the model can do it.
+    @model_validator(mode="after")
+    def _fits(self) -> TranscribeOptions:
+        if self.left_ms is not None and self.chunk_ms is None:
+            raise ValueError(
+                "left_ms needs chunk_ms (--left-ms needs --chunk-ms): without chunks the encoder "
+                "sees the whole past; leave it out"
+            )
+        if self.hotword_weight is not None and self.hotwords is None:
+            raise ValueError(
+                "hotword_weight needs hotwords (--hotword-weight needs --hotwords): add them, or "
+                "leave it out"
+            )
+        return self
 
-    What is saved with the language model stands over it: the weights were chosen together.
+    @classmethod
+    def of(
+        cls, options: TranscribeOptions | None = None, **values: Unpack[OptionValues]
+    ) -> TranscribeOptions:
+        """`options` with the given values in place of theirs.
 
-    Raises:
-        ModelError: what is saved is wrong.
-    """
-    values = dict(loaded.config.search)
-    try:
-        saved = parse(SearchConfig, values, f"{loaded.folder}: search")
-        if lm is not None:
-            saved = parse(SearchConfig, values | lm.config.search, f"{lm.folder}: search")
-    except ConfigError as error:
-        raise ModelError(str(error)) from None
-    return fitting(saved, loaded.model, lm.lm if lm is not None else None)
+        Raises:
+            ConfigError: as the constructor.
+        """
+        if options is not None and not values:
+            return options
+        return cls(**{**(options.given if options else {}), **values})
 
-
-def unfitted(usual: SearchConfig, asked: Mapping[str, Any]) -> str:
-    """What is asked for that maps of confidence were not fitted with; "" where nothing is.
-
-    A map is fitted with the weights that are saved with the model. Weights decide what hypotheses
-    are chosen for, so with others it says too much or too little; beam, hotwords and chunks hardly
-    matter (docs/evaluation.md).
-    """
-    known = usual.model_dump(include=set(WEIGHTS))
-    return ", ".join(
-        f"{name} {asked[name]:g} instead of {known[name]:g}"
-        for name in WEIGHTS
-        if asked.get(name) is not None and asked[name] != known[name]
-    )
-
-
-def asked_search(
-    defaults: SearchConfig, loaded: LoadedModel, lm: LoadedLM | None, asked: Mapping[str, Any]
-) -> SearchConfig:
-    """`defaults` with what was `asked` for (None: nothing was) in place of them.
-
-    Raises:
-        ConfigError: an option is out of range, or needs a language model.
-        ModelError: the model cannot do what was asked.
-    """
-    given = {name: value for name, value in asked.items() if value is not None}
-    config = parse(SearchConfig, defaults.model_dump() | given, "search options")
-    name = loaded.config.name
-    if loaded.model.decoder is None and config.ctc_weight < 1:
-        raise ModelError(f"model '{name}' has no decoder: ctc_weight must be 1")
-    if loaded.model.ctc is None and config.ctc_weight > 0:
-        raise ModelError(f"model '{name}' was trained without CTC: ctc_weight must be 0")
-    if lm is None and (config.lm_weight or config.ilm_weight):
-        raise ConfigError(
-            "lm_weight and ilm_weight need a language model, and there is none here: name one "
-            "(--lm FOLDER, or load_model(..., lm='FOLDER'))"
-        )
-    if loaded.model.decoder is None and config.ilm_weight:
-        raise ModelError(f"model '{name}' has no decoder: ilm_weight must be 0")
-    return config
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The options that are not None."""
+        return {name: value for name, value in self if value is not None}

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,23 +14,23 @@ from asr.audio import Audio, AudioLimits
 from asr.errors import AsrError, ConfigError
 from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
-from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.model.weights import LoadedDtype
-from asr.search import PhraseTree, SearchConfig
-from asr.transcribe.context import chunk_context
+from asr.search import SearchConfig
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.files.batch import BatchSettings, Recording, transcribe_batched
 from asr.transcribe.files.chunked import transcribe_chunked
 from asr.transcribe.files.segment_decoder import SegmentDecoder
 from asr.transcribe.files.segmenter import cut_segments, segment_rules
 from asr.transcribe.files.source import AudioSource, open_recording
-from asr.transcribe.hotwords import Hotwords, phrase_tree
-from asr.transcribe.options import (
-    asked_search,
+from asr.transcribe.hotwords import phrase_tree
+from asr.transcribe.options import OptionValues, TranscribeOptions
+from asr.transcribe.settings import (
+    chunk_context,
     confidence_map,
     default_search,
     language_model,
+    search_config,
 )
 from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.transcribe.streams.stream import Stream
@@ -38,7 +38,10 @@ from asr.transcribe.streams.stream_decoder import StreamDecoder
 from asr.transcribe.words.timing import WordTimer
 from asr.types import Transcript
 
-#: How much of a stream the encoder hears at once where nothing else is asked for.
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+#: How much of a stream the encoder sees at once by default.
 CHUNK_MS = 640.0
 
 
@@ -107,7 +110,7 @@ class Recognizer:
 
     @property
     def sample_rate(self) -> int:
-        """Samples per second that the model hears; other rates are resampled to it."""
+        """Samples per second of the model; other rates are resampled to it."""
         return self.model.sample_rate
 
     @property
@@ -120,53 +123,26 @@ class Recognizer:
         audio: AudioSource,
         sample_rate: int | None = None,
         *,
-        chunk_ms: float | None = None,
-        left_ms: float | None = None,
-        endpoint: EndpointConfig | None = None,
-        beam: int | None = None,
-        ctc_weight: float | None = None,
-        nbest: int | None = None,
-        lm_weight: float | None = None,
-        ilm_weight: float | None = None,
-        length_reward: float | None = None,
-        hotwords: Hotwords | None = None,
-        hotword_weight: float | None = None,
+        options: TranscribeOptions | None = None,
+        **values: Unpack[OptionValues],
     ) -> Transcript:
-        """What one recording says; of any length, with memory for less than a minute of it.
+        """The transcript of one recording of any length; less than a minute of it is in memory.
 
         Args:
             audio: a path, "-" (standard input), an opened binary file, an `asr.audio.Audio`, or
                 samples (N,) or (N, channels): floats in [-1, 1] or int16.
             sample_rate: of samples, which carry none themselves; not for files.
-            chunk_ms: None lets the encoder see whole stretches. Otherwise the recording is a
-                stream that is fed by itself: see `stream`.
-            left_ms: how much a chunk sees of the past; None is about five seconds.
-            endpoint: where segments end; None takes the recogniser's rules. Without chunks pauses
-                are told by loudness alone: see `asr.transcribe.files.segmenter`.
-            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward, hotword_weight: as in
-                `SearchConfig`; None takes the model's own.
-            hotwords: phrases that are likely to be said: a file with one a line, a list of them,
-                or phrases with their weights (1 is usual); see docs/hotwords.md.
+            options, values: see `TranscribeOptions`. Its fields may be given as keyword arguments
+                (`beam=4`), which replace those of `options`. With `chunk_ms` the recording is
+                decoded as a stream that is fed with it, otherwise in whole segments.
 
         Raises:
             AudioError: the audio cannot be used.
-            ConfigError: an option is out of range.
-            ModelError: the model cannot do what was asked.
+            ConfigError: an option is unknown, out of range or needs another one.
+            ModelError: the model cannot do what an option needs.
         """
         [(_, result)] = self.transcribe_many(
-            [audio],
-            sample_rate=sample_rate,
-            chunk_ms=chunk_ms,
-            left_ms=left_ms,
-            endpoint=endpoint,
-            beam=beam,
-            ctc_weight=ctc_weight,
-            nbest=nbest,
-            lm_weight=lm_weight,
-            ilm_weight=ilm_weight,
-            length_reward=length_reward,
-            hotwords=hotwords,
-            hotword_weight=hotword_weight,
+            [audio], sample_rate=sample_rate, options=options, **values
         )
         if isinstance(result, AsrError):
             raise result
@@ -178,32 +154,23 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         batch_seconds: float | None = None,
-        chunk_ms: float | None = None,
-        left_ms: float | None = None,
-        endpoint: EndpointConfig | None = None,
-        beam: int | None = None,
-        ctc_weight: float | None = None,
-        nbest: int | None = None,
-        lm_weight: float | None = None,
-        ilm_weight: float | None = None,
-        length_reward: float | None = None,
-        hotwords: Hotwords | None = None,
-        hotword_weight: float | None = None,
         progress: Callable[[float], None] | None = None,
+        options: TranscribeOptions | None = None,
+        **values: Unpack[OptionValues],
     ) -> Iterator[tuple[AudioSource, Transcript | AsrError]]:
-        """Transcribes many recordings, with stretches of several decoded together.
+        """Transcribes many recordings; segments of several are decoded in one batch.
 
         Args:
             sources: as `transcribe` takes one; read one by one, so a generator is welcome.
             batch_seconds: seconds of sound decoded together; None suits the device.
             progress: called with the seconds of sound that were just decoded.
-            The others are as in `transcribe`.
+            sample_rate, options, values: as in `transcribe`.
 
         Returns:
             an iterator of (source, transcript), in the order of `sources`, each as soon as it and
             those before it are done. Where a source cannot be used, its AsrError stands in place
-            of the transcript and the others go on. What a recording says does not depend on the
-            others.
+            of the transcript and the others go on. A transcript does not depend on the other
+            sources.
 
         Raises:
             ConfigError, ModelError: at once, as in `transcribe`.
@@ -213,114 +180,77 @@ class Recognizer:
             raise ConfigError(f"batch_seconds must be above 0 and finite, got {seconds}")
         if _is_one(sources):
             raise ConfigError("transcribe_many takes a list; for one recording there is transcribe")
-        options = self._search(
-            beam=beam,
-            ctc_weight=ctc_weight,
-            nbest=nbest,
-            lm_weight=lm_weight,
-            ilm_weight=ilm_weight,
-            length_reward=length_reward,
-            hotword_weight=hotword_weight,
-        )
-
-        phrases = phrase_tree(hotwords, self.loaded, hotword_weight)
+        options = TranscribeOptions.of(options, **values)
 
         def opened(source: AudioSource) -> AbstractContextManager[Recording]:
             return open_recording(source, sample_rate, self.sample_rate, self.limits)
 
-        if chunk_ms is not None:
-            hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint, phrases)
-            return transcribe_chunked(sources, opened, hearing, seconds, progress)
-        if left_ms is not None:
-            raise ConfigError("left_ms needs chunk_ms: without chunks all of the past is seen")
-        rules = segment_rules(self.model.encoder, endpoint, self.endpoint)
-        work = BatchSettings(
+        if options.chunk_ms is not None:
+            decoder = self._stream_decoder(options, options.chunk_ms)
+            return transcribe_chunked(sources, opened, decoder, seconds, progress)
+        search = self._search_config(options)
+        rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
+        phrases = phrase_tree(options.hotwords, self.loaded)
+        settings = BatchSettings(
             rate=self.sample_rate,
             decode=SegmentDecoder(
-                self.model, self.tokenizer.labels, options, self._language_model, phrases
+                self.model, self.tokenizer.labels, search, self._language_model, phrases
             ),
-            clock=self._clock(options),
+            clock=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,
         )
-        return transcribe_batched(sources, opened, work)
+        return transcribe_batched(sources, opened, settings)
 
     def stream(
         self,
         sample_rate: int,
-        chunk_ms: float = CHUNK_MS,
-        left_ms: float | None = None,
-        endpoint: EndpointConfig | None = None,
         *,
-        beam: int | None = None,
-        ctc_weight: float | None = None,
-        nbest: int | None = None,
-        lm_weight: float | None = None,
-        ilm_weight: float | None = None,
-        length_reward: float | None = None,
-        hotwords: Hotwords | None = None,
-        hotword_weight: float | None = None,
+        options: TranscribeOptions | None = None,
+        **values: Unpack[OptionValues],
     ) -> Stream:
-        """A live stream: feed it sound, and it says what it has heard.
+        """A live stream: feed it samples, and it returns the text so far.
 
         Args:
             sample_rate: of the samples that will be fed, in Hz.
-            chunk_ms: the encoder hears chunks of this many milliseconds, a multiple of
-                `frame_seconds`: what is said appears about so much later. Shorter ones cost more
-                work, and some accuracy.
-            left_ms: how much a chunk sees of the past; None is about five seconds.
-            endpoint: where segments end; None takes the recogniser's rules.
-            beam, ctc_weight, nbest, lm_weight, ilm_weight, length_reward, hotword_weight: as in
-                `SearchConfig`; None takes the model's own.
-            hotwords: phrases that are likely to be said: a file with one a line, a list of them,
-                or phrases with their weights (1 is usual); see docs/hotwords.md.
+            options, values: as in `transcribe`; `chunk_ms` is 640 by default.
 
         Raises:
             AudioError: there is no such rate.
-            ConfigError: an option is out of range.
-            ModelError: the model cannot do what was asked.
+            ConfigError, ModelError: as in `transcribe`.
         """
-        options = self._search(
-            beam=beam,
-            ctc_weight=ctc_weight,
-            nbest=nbest,
-            lm_weight=lm_weight,
-            ilm_weight=ilm_weight,
-            length_reward=length_reward,
-            hotword_weight=hotword_weight,
-        )
-        phrases = phrase_tree(hotwords, self.loaded, hotword_weight)
-        hearing = self._hearing(self._context(chunk_ms, left_ms), options, endpoint, phrases)
-        return Stream(hearing, sample_rate)
+        if options is None or options.chunk_ms is None:
+            values = {"chunk_ms": CHUNK_MS, **values}
+        options = TranscribeOptions.of(options, **values)
+        decoder = self._stream_decoder(options, options.chunk_ms or CHUNK_MS)
+        return Stream(decoder, sample_rate)
 
     @property
     def _language_model(self) -> LanguageModel | None:
         return self.lm.lm if self.lm is not None else None
 
-    def _hearing(
-        self,
-        context: ChunkContext,
-        options: SearchConfig,
-        endpoint: EndpointConfig | None,
-        hotwords: PhraseTree | None,
-    ) -> StreamDecoder:
-        rules = endpoint or self.endpoint
-        clock, lm = self._clock(options), self._language_model
-        labels = self.tokenizer.labels
-        return StreamDecoder(self.model, labels, context, options, rules, clock, lm, hotwords)
+    def _stream_decoder(self, options: TranscribeOptions, chunk_ms: float) -> StreamDecoder:
+        search = self._search_config(options)
+        return StreamDecoder(
+            self.model,
+            self.tokenizer.labels,
+            chunk_context(self.frame_seconds, chunk_ms, options.left_ms),
+            search,
+            options.endpoint or self.endpoint,
+            self._word_timer(search),
+            self._language_model,
+            phrase_tree(options.hotwords, self.loaded),
+        )
 
-    def _clock(self, options: SearchConfig) -> WordTimer:
+    def _word_timer(self, search: SearchConfig) -> WordTimer:
         maps = self.confidence
-        sure = maps.of(lm=options.lm_weight > 0) if maps else None
-        return WordTimer.of(self.model, self.tokenizer.decode, sure)
+        confidence = maps.of(lm=search.lm_weight > 0) if maps else None
+        return WordTimer.of(self.model, self.tokenizer.decode, confidence)
 
-    def _context(self, chunk_ms: float, left_ms: float | None) -> ChunkContext:
-        return chunk_context(self.frame_seconds, chunk_ms, left_ms)
-
-    def _search(self, **asked: Any) -> SearchConfig:
-        """The model's search with what was asked for in place of its own."""
-        return asked_search(self.search, self.loaded, self.lm, asked)
+    def _search_config(self, options: TranscribeOptions) -> SearchConfig:
+        """The model's search with the given options in place of its own."""
+        return search_config(self.search, self.loaded, self.lm, options)
 
 
 def _is_one(sources: Any) -> bool:

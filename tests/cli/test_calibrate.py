@@ -17,6 +17,7 @@ from asr.model import ModelConfig, SpeechModel
 from asr.model.folder import keep_confidence, read_folder_config, save_model_folder
 from asr.search import SearchConfig
 from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
+from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
 from tests.conftest import RATE, SAMPLES
@@ -99,10 +100,10 @@ def test_a_language_model_is_the_models_own_however_its_path_is_written(
     model = SimpleNamespace(confidence=True, search=SearchConfig(), folder=Path("model"))
     for lm in (Path("model/lm"), tmp_path / "model" / "lm", Path("other/../model/lm")):
         model.lm = SimpleNamespace(folder=lm)
-        note_confidence(Console(), cast(Any, model), {})
+        note_confidence(Console(), cast(Any, model), TranscribeOptions())
     assert capsys.readouterr().err == ""
     model.lm = SimpleNamespace(folder=Path("other"))
-    note_confidence(Console(), cast(Any, model), {})
+    note_confidence(Console(), cast(Any, model), TranscribeOptions())
     assert "(another language model)" in capsys.readouterr().err
 
 

@@ -76,9 +76,9 @@ def test_presets_are_defaults(
     asked: list[object] = []
     original = Recognizer.transcribe_many
 
-    def spy(self: Recognizer, *arguments: object, **options: object) -> object:
-        asked.append(options["beam"])
-        return original(self, *arguments, **options)  # type: ignore[arg-type]
+    def spy(self: Recognizer, *arguments: object, **values: object) -> object:
+        asked.append(values["options"].beam)  # type: ignore[attr-defined]
+        return original(self, *arguments, **values)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Recognizer, "transcribe_many", spy)
     options = (preset,) if preset else ()

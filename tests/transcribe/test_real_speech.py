@@ -14,7 +14,7 @@ from asr.audio import load_audio
 from asr.folders import SHIPPED
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams.stream import feed_many, flush_many
-from asr.types import Segment
+from asr.types import Segment, StreamUpdate
 from tests.conftest import REPOSITORY
 
 DIGITS = REPOSITORY / "recipes" / "digits" / "exp" / "digits" / "model"
@@ -78,8 +78,10 @@ def test_streams_in_one_batch_say_what_they_say_alone(
         blocks = [sound[start : start + block] for sound in sounds]
         updates = feed_many(zip(streams, blocks, strict=True))
         for segments, update in zip(finals, updates, strict=True):
+            assert isinstance(update, StreamUpdate)
             segments += update.final
     for segments, update in zip(finals, flush_many(streams), strict=True):
+        assert isinstance(update, StreamUpdate)
         segments += update.final
     for segments, sound in zip(finals, sounds, strict=True):
         expected = model.transcribe(sound, model.sample_rate, chunk_ms=640).segments

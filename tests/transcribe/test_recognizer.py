@@ -165,9 +165,11 @@ def test_chunks_are_whole_frames_of_the_encoder(
     [
         ({"chunk_ms": 100}, "chunk_ms must be a multiple of 80 .* the nearest is 80"),
         ({"chunk_ms": 10}, "the nearest is 80"),
-        ({"chunk_ms": -640}, "at least 80, got -640"),
+        ({"chunk_ms": -640}, "chunk_ms.* greater than 0 .got -640"),
         ({"chunk_ms": 640, "left_ms": 130}, "left_ms .* the nearest is 160"),
-        ({"chunk_ms": float("nan")}, "chunk_ms must be a number of milliseconds"),
+        ({"chunk_ms": float("nan")}, "chunk_ms.* finite number"),
+        ({"baem": 4}, "options: unknown key 'baem', did you mean 'beam'"),
+        ({"hotword_weight": 1.0}, "hotword_weight needs hotwords"),
         ({"left_ms": 640}, "left_ms needs chunk_ms"),
         ({"beam": 0}, "beam"),
         ({"ctc_weight": 1.5}, "ctc_weight"),

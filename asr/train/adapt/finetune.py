@@ -19,8 +19,8 @@ from asr.train.adapt.plan import AdaptationPlan, Request, plan
 from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
-from asr.transcribe.options import OWN_LM
 from asr.transcribe.recognizer import load_model
+from asr.transcribe.settings import OWN_LM
 
 #: Of the steps, the part that fresh labels are trained alone before.
 LABELS_SHARE = 0.3

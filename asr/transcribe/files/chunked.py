@@ -1,4 +1,4 @@
-"""Recordings as streams that are fed as fast as they can be heard."""
+"""Recordings as streams that are fed as fast as they can be decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from asr.errors import AsrError
 from asr.transcribe.files.batch import Recording
-from asr.transcribe.streams.state import StreamState
+from asr.transcribe.streams.scheduler import StreamRun, advance
 from asr.transcribe.streams.stream_decoder import StreamDecoder
 from asr.types import Segment, Transcript
 
@@ -21,21 +21,26 @@ S = TypeVar("S")
 
 @dataclass
 class _ChunkedFile(Generic[S]):
-    """A recording on its way through a track; `track` is None once it has ended."""
+    """A recording on its way through a stream; `result` is set when it has ended."""
 
     source: S
-    track: StreamState | None
+    run: StreamRun
     segments: list[Segment] = field(default_factory=list)
-    sound: Recording | None = None
+    recording: Recording | None = None
     blocks: Iterator[np.ndarray] = field(default_factory=lambda: iter(()))
     closing: ExitStack = field(default_factory=ExitStack)
     result: Transcript | AsrError | None = None
+
+    def end(self, result: Transcript | AsrError) -> None:
+        """Sets the result and closes the recording."""
+        self.closing.close()
+        self.result = result
 
 
 def transcribe_chunked(
     sources: Iterable[S],
     opened: Callable[[S], AbstractContextManager[Recording]],
-    hearing: StreamDecoder,
+    decoder: StreamDecoder,
     batch_seconds: float,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[tuple[S, Transcript | AsrError]]:
@@ -45,79 +50,74 @@ def transcribe_chunked(
         sources, opened: as in `transcribe_batched`.
         batch_seconds: the memory of so much sound may be searched at once; as many recordings are
             open as have room there with their longest segments.
-        progress: called with the seconds of sound that were just heard.
+        progress: called with the seconds of sound that were just decoded.
 
     Yields:
         (source, result), in order.
     """
-    coming, order = iter(sources), deque[_ChunkedFile[S]]()
-    most = max(1, int(batch_seconds // hearing.endpoint.max_segment_seconds))
+    remaining, files = iter(sources), deque[_ChunkedFile[S]]()
+    most = max(1, int(batch_seconds // decoder.endpoint.max_segment_seconds))
     more = True
     try:
-        while more or order:
-            while more and sum(one.track is not None for one in order) < most:
+        while more or files:
+            while more and sum(file.result is None for file in files) < most:
                 try:
-                    order.append(_begin(next(coming), opened, hearing))
+                    files.append(_open(next(remaining), opened, decoder))
                 except StopIteration:
                     more = False
-            _feed([one for one in order if one.track is not None], hearing, progress)
-            while order and order[0].result is not None:
-                done = order.popleft()
-                yield done.source, done.result  # type: ignore[misc]
+            _feed([file for file in files if file.result is None], progress)
+            while files and (result := files[0].result) is not None:
+                yield files.popleft().source, result
     finally:
-        for one in order:
-            one.closing.close()
+        for file in files:
+            file.closing.close()
 
 
-def _begin(
-    source: S, opened: Callable[[S], AbstractContextManager[Recording]], hearing: StreamDecoder
+def _open(
+    source: S, opened: Callable[[S], AbstractContextManager[Recording]], decoder: StreamDecoder
 ) -> _ChunkedFile[S]:
-    recording = _ChunkedFile(source, hearing.track())
+    file = _ChunkedFile(source, StreamRun.new(decoder))
     try:
-        recording.sound = recording.closing.enter_context(opened(source))
-        recording.blocks = iter(recording.sound)
+        file.recording = file.closing.enter_context(opened(source))
+        file.blocks = iter(file.recording)
     except AsrError as error:
-        _end(recording, error)
-    return recording
+        file.end(error)
+    return file
 
 
-def _end(recording: _ChunkedFile[S], result: Transcript | AsrError) -> None:
-    recording.closing.close()
-    recording.track, recording.result = None, result
-
-
-def _feed(
-    recordings: list[_ChunkedFile[S]],
-    hearing: StreamDecoder,
-    progress: Callable[[float], None] | None,
-) -> None:
-    """A block for each recording; those that have none left end."""
-    going, ending = (
-        list[tuple[_ChunkedFile[S], StreamState]](),
-        list[tuple[_ChunkedFile[S], StreamState]](),
-    )
-    for recording in recordings:
-        assert recording.track is not None
+def _feed(files: list[_ChunkedFile[S]], progress: Callable[[float], None] | None) -> None:
+    """Decodes a block of each recording; those that have none left end."""
+    continuing, ending = list[_ChunkedFile[S]](), list[_ChunkedFile[S]]()
+    for file in files:
         try:
-            block = next(recording.blocks, None)
+            block = next(file.blocks, None)
         except AsrError as error:
-            _end(recording, error)
+            file.end(error)
             continue
         if block is not None:
-            recording.track.samples.put(block)
-        (ending if block is None else going).append((recording, recording.track))
-    for group, final in ((going, False), (ending, True)):
-        before = sum(track.samples.taken for _, track in group)
-        ended = hearing.advance([track for _, track in group], final)
-        for (recording, _), segments in zip(group, ended, strict=True):
-            recording.segments += segments
+            file.run.state.samples.put(block)
+        (ending if block is None else continuing).append(file)
+    for group, final in ((continuing, False), (ending, True)):
+        before = sum(file.run.state.samples.taken for file in group)
+        advance([file.run for file in group], final)
+        for file in group:
+            file.segments += file.run.take_ended()
+            if isinstance(file.run.error, AsrError):
+                file.end(file.run.error)
+            elif file.run.error is not None:
+                raise file.run.error
         if progress and group:
-            heard = sum(track.samples.taken for _, track in group) - before
-            progress(heard / hearing.model.sample_rate)
-    for recording, _ in ending:
-        sound, said = recording.sound, tuple(recording.segments)
-        assert sound is not None
-        _end(
-            recording,
-            Transcript(said, sound.seconds, sound.name, sound.truncated, tuple(sound.notes)),
-        )
+            samples = sum(file.run.state.samples.taken for file in group) - before
+            progress(samples / group[0].run.decoder.model.sample_rate)
+    for file in ending:
+        if file.result is None:
+            assert file.recording is not None
+            file.end(
+                Transcript(
+                    tuple(file.segments),
+                    file.recording.seconds,
+                    file.recording.name,
+                    file.recording.truncated,
+                    tuple(file.recording.notes),
+                )
+            )

@@ -23,7 +23,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from asr.config import parse
 from asr.errors import ConfigError
 from asr.model import Encoder
-from asr.transcribe.streams.endpoint import EndpointConfig, level_db
+from asr.transcribe.level import level_db
+from asr.transcribe.streams.endpoint import EndpointConfig
 
 #: A frame holds a period of a deep voice.
 FRAME_SECONDS = 0.04

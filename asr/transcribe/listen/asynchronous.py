@@ -7,13 +7,17 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asr.audio import PcmFormat
 from asr.transcribe.listen.live import AHEAD_SECONDS, Live, samples_in
 from asr.transcribe.listen.source import LiveBlocks, LiveSource, open_live
+from asr.transcribe.options import OptionValues, TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.types import StreamUpdate
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -30,14 +34,16 @@ async def stream(
     channels: int = 1,
     channel: int | None = None,
     ahead_seconds: float = AHEAD_SECONDS,
-    **options: Any,
+    options: TranscribeOptions | None = None,
+    **values: Unpack[OptionValues],
 ) -> AsyncIterator[StreamUpdate]:
     """Listens to a source while the event loop goes on: the model runs in a thread of the stream.
 
     Args:
         source: as `asr.listen` takes it, and asynchronous ones: an async iterable of blocks, or
             an asyncio.StreamReader of PCM.
-        model, sample_rate, pcm, channels, channel, ahead_seconds, options: as `asr.listen`.
+        model, sample_rate, pcm, channels, channel, ahead_seconds, options, values: as
+            `asr.listen`.
 
     Yields:
         a `StreamUpdate` for each block, the last one with what `Stream.flush` says. An update is
@@ -56,7 +62,9 @@ async def stream(
         opened = open_live(
             source, sample_rate, recognizer.sample_rate, pcm, channels, channel, recognizer.limits
         )
-        live = Live(recognizer.stream(opened.rate, **options), opened, ahead_seconds)
+        live = Live(
+            recognizer.stream(opened.rate, options=options, **values), opened, ahead_seconds
+        )
         if opened.later is not None:
             reading = asyncio.create_task(_read(opened, live))
         iterator = live

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from asr.audio import PcmFormat
 from asr.errors import AudioError
 from asr.transcribe.listen.live import AHEAD_SECONDS, Live
 from asr.transcribe.listen.source import LiveSource, open_live
+from asr.transcribe.options import OptionValues, TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.types import StreamUpdate
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Listener:
@@ -90,7 +94,8 @@ def listen(
     channels: int = 1,
     channel: int | None = None,
     ahead_seconds: float = AHEAD_SECONDS,
-    **options: Any,
+    options: TranscribeOptions | None = None,
+    **values: Unpack[OptionValues],
 ) -> Listener:
     """Listens to a source in a thread of its own, and calls `on_update` there with each update.
 
@@ -103,7 +108,7 @@ def listen(
         sample_rate: of raw samples; recordings and microphones say their own.
         pcm, channels, channel: of raw samples; see `asr.audio.PcmReader`.
         ahead_seconds: how much is read before it is heard; past it the source has to wait.
-        options: of `Recognizer.stream`: chunk_ms, left_ms, endpoint, beam ...
+        options, values: as in `Recognizer.stream` (`chunk_ms`, `beam` ...).
 
     Raises:
         AudioError, ConfigError, ModelError: the source or an option cannot be used. What goes
@@ -116,7 +121,7 @@ def listen(
             f"{type(source).__name__}: an asynchronous source; listen to it with asr.stream"
         )
     try:
-        stream = model.stream(opened.rate, **options)
+        stream = model.stream(opened.rate, options=options, **values)
     except BaseException:
         opened.close()
         raise

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from asr.audio import Audio, AudioLimits, Microphone, PcmFormat, PcmReader, open_audio
+from asr.audio.sniff import HEAD_BYTES, audio_file_kind
 from asr.errors import AudioError
 
 #: A path of a recording in any format; a `Microphone`; raw samples: an iterable or asynchronous
@@ -90,15 +91,43 @@ def open_live(
 
 
 def _blocks(source: Iterable[Any], reader: PcmReader) -> Iterator[Any]:
-    for block in source:
-        yield reader(block)
+    for number, block in enumerate(source):
+        if number == 0:
+            _check_raw(block)
+        yield _copied(reader(block))
     reader.close()
 
 
 async def _later(source: AsyncIterable[Any], reader: PcmReader) -> AsyncIterator[Any]:
+    first = True
     async for block in source:
-        yield reader(block)
+        if first:
+            _check_raw(block)
+        first = False
+        yield _copied(reader(block))
     reader.close()
+
+
+def _check_raw(block: Any) -> None:
+    """Refuses the first bytes of an audio file where raw samples are expected.
+
+    Raises:
+        AudioError: they are.
+    """
+    if isinstance(block, bytes | bytearray | memoryview):
+        kind = audio_file_kind(bytes(block[:HEAD_BYTES]))
+        if kind is not None:
+            raise AudioError(
+                f"live sound: this looks like {kind}, not like raw samples; transcribe the file "
+                "(asr transcribe), or give its path (asr stream --simulate)"
+            )
+
+
+def _copied(block: Any) -> Any:
+    """A copy of samples that wait to be decoded: a source may fill the same array again."""
+    if isinstance(block, np.ndarray | list):
+        return block.copy()
+    return block.clone() if isinstance(block, torch.Tensor) else block
 
 
 def _read(file: Any) -> Iterator[bytes]:

@@ -1,36 +1,33 @@
 """Where a segment of a stream ends. Whole files have the same settings: see `segmenter`.
 
-Time comes in frames. Of each the endpointer knows how loud it is and, where the model has CTC,
-the posterior of the blank: a frame in which that is low holds a label. A segment ends
+The endpointer gets the level of each frame of memory and, if the model has CTC, the posterior of
+the blank: a frame in which that is low holds a label. A segment ends
 
-- after `silence_seconds` in which no label was heard and nothing was loud (`loud_db`),
-- after `noise_seconds` in which no label was heard, however loud it was,
-- sooner once it is long: from half of `max_segment_seconds` on, both shrink steadily, to
-  `quiet_seconds` and twice that, so that a long segment takes the first pause it finds,
+- after `silence_seconds` without a label and without loud sound (`loud_db`),
+- after `noise_seconds` without a label, however loud,
+- sooner once it is long: from half of `max_segment_seconds` on, both limits shrink linearly, to
+  `quiet_seconds` and twice that, so that a long segment ends at the next short pause,
 - at `max_segment_seconds` in any case: at the best pause of its last part (`LAST_PART_SECONDS`).
 
 A pause is cut in its middle, so that each side keeps half of it. Sound before the first label is
-dropped but for `lead_seconds`: silence is never searched. A label in sound below `silence_db`
-does not count.
+dropped except for `lead_seconds`: silence is never searched. Labels in sound below `silence_db`
+are ignored.
 
-Without CTC a frame that is loud stands for a label.
+Without CTC a loud frame counts as a label.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from asr.config import Config
+from asr.transcribe.level import SILENCE_DB
 
-#: The part of a segment of the greatest length in which it is cut. What was said before it may be
-#: decided already (`asr.transcribe.streams.state`), and then belongs to this segment.
+#: A segment of the greatest length is cut in this last part of it. Labels before it may be decided
+#: already (`asr.transcribe.streams.open_segment`), and then belong to this segment.
 LAST_PART_SECONDS = 0.64
-
-#: The level of digital silence, in dB.
-NOTHING_DB = -140.0
 
 
 class EndpointConfig(Config):
@@ -70,9 +67,9 @@ class EndpointConfig(Config):
 
 @dataclass(frozen=True)
 class Cut:
-    """The first `frames` frames of what was heard leave; `speech` says whether they hold words.
+    """The first `frames` frames leave the segment; `speech`: they hold labels.
 
-    `first` and `last` are the places of the first and the last frame that was not silence.
+    The frames from `first` to before `last` are those that are not silence.
     """
 
     frames: int
@@ -83,19 +80,23 @@ class Cut:
 
 @dataclass
 class Endpointer:
-    """Follows one segment frame by frame. What it holds is bounded, and can be pickled."""
+    """Follows one segment frame by frame. Its state is bounded, and can be pickled."""
 
     config: EndpointConfig
     frame_seconds: float
     labels: list[bool] = field(default_factory=list)
-    """Of each frame of the segment: whether a label is heard."""
+    """Of each frame of the segment: whether it holds a label."""
     levels: list[float] = field(default_factory=list)
-    """Of each frame of the segment: how loud it is, in dB."""
-    heard: int = 0
+    """Of each frame of the segment: its level, in dB."""
+    label_frames: int = 0
     """Frames of the segment with a label."""
-    peak: float = NOTHING_DB
+    peak: float = SILENCE_DB
     without_label: int = 0
     without_sound: int = 0
+
+    def copy(self) -> Endpointer:
+        """An endpointer that goes on independently of this one."""
+        return replace(self, labels=[*self.labels], levels=[*self.levels])
 
     @property
     def frames(self) -> int:
@@ -103,7 +104,7 @@ class Endpointer:
         return len(self.labels)
 
     def push(self, level: float, blank: float | None) -> Cut | None:
-        """Hears the next frame; where it ends a segment, or must be dropped, says so.
+        """Adds the next frame; returns a `Cut` where a segment ends or silence is dropped.
 
         Args:
             level: in dB.
@@ -115,7 +116,7 @@ class Endpointer:
         self._add(level, label)
         cut = self._decide()
         if cut:
-            self._forget(cut.frames)
+            self._drop(cut.frames)
         return cut
 
     def bounds(self) -> tuple[int, int]:
@@ -124,18 +125,18 @@ class Endpointer:
 
     def _decide(self) -> Cut | None:
         config = self.config
-        if not self.heard:
+        if not self.label_frames:
             idle = self.frames - self._count(config.lead_seconds)
             return Cut(idle, speech=False) if idle > 0 else None
-        if self.without_sound >= self._wanted(config.silence_seconds, config.quiet_seconds):
+        if self.without_sound >= self._pause_frames(config.silence_seconds, config.quiet_seconds):
             return self._cut(self.frames - self.without_sound // 2)
-        if self.without_label >= self._wanted(config.noise_seconds, 2 * config.quiet_seconds):
+        if self.without_label >= self._pause_frames(config.noise_seconds, 2 * config.quiet_seconds):
             return self._cut(self.frames - self.without_label // 2)
         if self.frames >= self._count(config.max_segment_seconds):
             return self._cut(self._best_pause())
         return None
 
-    def _wanted(self, seconds: float, least: float) -> int:
+    def _pause_frames(self, seconds: float, least: float) -> int:
         """How long a pause must be: `seconds`, less in the second half of the longest segment."""
         most = self.config.max_segment_seconds
         over = max(0.0, 2 * self.frames * self.frame_seconds / most - 1)
@@ -163,11 +164,11 @@ class Endpointer:
         ]
         return (sounding[0], sounding[-1] + 1) if sounding else (0, frames)
 
-    def _forget(self, frames: int) -> None:
-        """Begins a segment with what came after the first `frames` frames."""
+    def _drop(self, frames: int) -> None:
+        """Removes the first `frames` frames; the others begin a new segment."""
         labels, levels = self.labels[frames:], self.levels[frames:]
-        self.labels, self.levels, self.peak = [], [], NOTHING_DB
-        self.heard = self.without_label = self.without_sound = 0
+        self.labels, self.levels, self.peak = [], [], SILENCE_DB
+        self.label_frames = self.without_label = self.without_sound = 0
         for label, level in zip(labels, levels, strict=True):
             self._add(level, label)
 
@@ -176,20 +177,14 @@ class Endpointer:
         sound = label or self._loud(level)
         self.labels.append(label)
         self.levels.append(level)
-        self.heard += label
+        self.label_frames += label
         self.without_label = 0 if label else self.without_label + 1
         self.without_sound = 0 if sound else self.without_sound + 1
 
     def _loud(self, level: float) -> bool:
-        """Whether a frame is no silence, and not far below the loudest of its segment."""
+        """Whether a frame is above silence and not far below the loudest of its segment."""
         peak = max(self.peak, level)
         return level > self.config.silence_db and level >= peak - self.config.loud_db
 
     def _count(self, seconds: float) -> int:
         return max(1, round(seconds / self.frame_seconds))
-
-
-def level_db(samples: np.ndarray) -> np.ndarray:
-    """How loud each row of samples (..., n) is, in dB, without its offset."""
-    power = np.var(samples, axis=-1, dtype=np.float64)
-    return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), NOTHING_DB)

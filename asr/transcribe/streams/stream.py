@@ -1,13 +1,13 @@
-"""Live transcription: an object that is fed sound and says what it has heard.
+"""Live transcription: an object that is fed samples and returns what was said in them.
 
     stream = model.stream(sample_rate=48000)
     for block in microphone:
         update = stream.feed(block)
     update = stream.flush()
 
-What a stream promises (`tests/transcribe/streams/test_guarantees.py` holds it to this): final
-segments never change, nor do the first `stable` characters of a partial text; times never decrease;
-how the samples are cut into blocks changes nothing; `feed` and `flush` give what
+Guarantees of a stream (tested in `tests/transcribe/streams/test_guarantees.py`): final segments
+never change, nor do the first `stable` characters of a partial text; times never decrease; how the
+samples are cut into blocks changes nothing; `feed` and `flush` give what
 `transcribe(..., chunk_ms=...)` gives; streams do not influence each other; cost and memory do not
 grow with the length of the stream.
 """
@@ -22,140 +22,191 @@ from typing import Any
 import numpy as np
 
 from asr.audio import BlockReader, Resampler
-from asr.errors import StreamError
+from asr.errors import AsrError, ConfigError, StreamError
+from asr.transcribe.streams.scheduler import StreamRun, advance
 from asr.transcribe.streams.stream_decoder import StreamDecoder
-from asr.types import Segment, StreamUpdate
+from asr.types import StreamUpdate
+
+_NOTHING = np.zeros(0, np.float32)
 
 
 class Stream:
-    """One live source of sound. Made by `Recognizer.stream`; dropped at any moment.
+    """One live source of sound. Made by `Recognizer.stream`; may be dropped at any moment.
 
-    A stream may move between threads, but two calls at once are an error: a block would be heard
-    at a place that nobody chose.
+    A stream may move between threads, but two calls at once are an error: the order of their blocks
+    would be random.
     """
 
-    def __init__(self, hearing: StreamDecoder, sample_rate: int) -> None:
-        self._hearing = hearing
+    def __init__(self, decoder: StreamDecoder, sample_rate: int) -> None:
+        self._decoder = decoder
         self.sample_rate = BlockReader(sample_rate).rate
         self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
         self._read = BlockReader(self.sample_rate)
-        self._resampler = Resampler(self.sample_rate, self._hearing.model.sample_rate)
-        self._track = self._hearing.track()
-        self._taken = 0
-        self._over: str | None = None
+        self._resampler = Resampler(self.sample_rate, self._decoder.model.sample_rate)
+        self._run = StreamRun.new(self._decoder)
+        self._fed_samples = 0
+        self._closed: str | None = None
+        """Why nothing can be fed any more; completes "this stream"."""
 
     @property
     def seconds(self) -> float:
         """Seconds of sound that were fed since the start or the last `reset`."""
-        return self._taken / self.sample_rate
+        return self._fed_samples / self.sample_rate
+
+    @property
+    def ready(self) -> bool:
+        """Whether a whole chunk is queued, as `feed_many(..., max_chunks=...)` may leave it."""
+        return self._run.ready
 
     def feed(self, samples: Any) -> StreamUpdate:
-        """Hears the next samples.
+        """Decodes the next samples, with all that are queued.
 
         Args:
             samples: (n,), n from 0: floats in [-1, 1] or int16, a numpy array, a tensor on the
                 CPU or a list of floats; or bytes, 16-bit PCM, little endian. They are copied.
 
         Returns:
-            the segments that ended, each of which is told once, and the open one as it looks now.
+            the segments that ended since the last update, and the open one as it looks now.
 
         Raises:
             AudioError: these are no samples; nothing of the block is taken.
-            StreamError: the stream was flushed, or another thread is feeding it.
+            StreamError: the stream was flushed or has failed, or another thread is feeding it.
         """
-        return feed_many([(self, samples)])[0]
+        [result] = _advance([(self, samples)], final=False)
+        return _value(result)
 
     def flush(self) -> StreamUpdate:
-        """Ends the stream: what is open becomes final. Only `reset` may follow.
+        """Ends the stream: the open segment becomes final. Only `reset` may follow.
 
         Raises:
-            StreamError: the stream was flushed already, or another thread is feeding it.
+            StreamError: the stream was flushed already or has failed, or another thread is feeding
+                it.
         """
-        return flush_many([self])[0]
+        [result] = _advance([(self, _NOTHING)], final=True)
+        return _value(result)
 
     def reset(self) -> None:
-        """Forgets everything: the stream is as new, and times start at 0.
+        """Drops all state: the stream is as new, and times start at 0.
 
         Raises:
             StreamError: another thread is feeding the stream.
         """
-        with self._alone():
+        with self._exclusive():
             self._start()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         if not self._lock.acquire(blocking=False):
             raise StreamError(
                 "this stream is being used by another call; feed it from one thread at a time, "
-                "or make a stream for each source"
+                "and once in a call, or make a stream for each source"
             )
         try:
             yield
         finally:
             self._lock.release()
 
-    def _check_open(self) -> None:
-        if self._over:
-            raise StreamError(f"this stream {self._over}; call reset() to start a new one with it")
+    def _put(self, samples: Any, final: bool) -> None:
+        """Queues the next samples; a block that raises AudioError changes nothing."""
+        if self._closed:
+            raise StreamError(
+                f"this stream {self._closed}; call reset() to start a new one with it"
+            )
+        block = self._read(samples)
+        self._closed = "was interrupted while it was fed"
+        self._run.state.samples.put(self._resampler.step(block, final))
+        self._fed_samples += len(block)
 
-    def _take(self, block: np.ndarray, final: bool) -> None:
-        self._taken += len(block)
-        self._track.samples.put(self._resampler.step(block, final))
+    def _update(self, final: bool) -> StreamUpdate | Exception:
+        """The result of a call that has come to its end."""
+        if (error := self._run.error) is not None:
+            self._closed = f"has failed ({_description(error)})"
+            return error
+        self._closed = "was flushed" if final else None
+        return self._run.state.update(self._run.take_ended())
 
 
-def feed_many(feeds: Iterable[tuple[Stream, Any]]) -> list[StreamUpdate]:
-    """Feeds several streams at once: what `feed` gives for each, in less time.
+def feed_many(
+    feeds: Iterable[tuple[Stream, Any]], *, max_chunks: int | None = None
+) -> list[StreamUpdate | AsrError]:
+    """Feeds several streams at once: the result of `Stream.feed` for each, in less time.
 
-    Chunks of all streams that share model and settings go through the encoder and the search
-    together. Streams that are always fed as much as others stay in step with them.
+    The streams take turns of one chunk each. The chunks of a turn are encoded in one batch if their
+    model and chunk context are the same, and searched in one batch if search options, language
+    model and hotwords are the same too.
+
+    Args:
+        feeds: (stream, samples); each stream once. Empty samples (`b""`) continue with what is
+            queued.
+        max_chunks: the most chunks of each stream that this call decodes. The others stay queued
+            for the next call (`Stream.ready`), so that a stream that got much sound at once does
+            not delay the others. None: all of them. The results of a stream do not depend on it.
+
+    Returns:
+        for each stream its update or the error that `Stream.feed` would raise; the other streams
+        are not affected. A stream whose decoding raises an unexpected exception has a StreamError,
+        with that exception as its `__cause__`, and must be reset.
 
     Raises:
-        AudioError, StreamError: as `Stream.feed`; then nothing is taken by any stream.
+        ConfigError: `max_chunks` is below 1.
     """
-    feeds = list(feeds)
-    return _advance([(stream, samples) for stream, samples in feeds], final=False)
+    if max_chunks is not None and max_chunks < 1:
+        raise ConfigError(f"max_chunks must be 1 or more, or None for no limit, got {max_chunks}")
+    return [_known(result) for result in _advance(list(feeds), False, max_chunks)]
 
 
-def flush_many(streams: Iterable[Stream]) -> list[StreamUpdate]:
-    """Ends several streams at once: what `flush` gives for each.
+def flush_many(streams: Iterable[Stream]) -> list[StreamUpdate | AsrError]:
+    """Ends several streams at once: the result of `Stream.flush` for each.
 
-    Raises:
-        StreamError: as `Stream.flush`; then no stream is ended.
+    All that is queued is decoded. To bound the time of this call, first use `feed_many` until
+    `Stream.ready` is false.
+
+    Returns:
+        for each stream its update or its error, as `feed_many` does.
     """
-    nothing = np.zeros(0, np.float32)
-    return _advance([(stream, nothing) for stream in streams], final=True)
+    return [
+        _known(result)
+        for result in _advance([(stream, _NOTHING) for stream in streams], final=True)
+    ]
 
 
-def _advance(feeds: Sequence[tuple[Stream, Any]], final: bool) -> list[StreamUpdate]:
-    with ExitStack() as alone:
-        for stream, _ in feeds:
-            alone.enter_context(stream._alone())
-            stream._check_open()
-        blocks = [stream._read(samples) for stream, samples in feeds]
-        for (stream, _), block in zip(feeds, blocks, strict=True):
-            stream._over = "was interrupted while it listened"
-            stream._take(block, final)
-        segments = _hear([stream for stream, _ in feeds], final)
-        for stream, _ in feeds:
-            stream._over = "was flushed" if final else None
-        return [
-            stream._track.update(ended) for (stream, _), ended in zip(feeds, segments, strict=True)
-        ]
+def _advance(
+    feeds: Sequence[tuple[Stream, Any]], final: bool, max_chunks: int | None = None
+) -> list[StreamUpdate | Exception]:
+    """The update, or the exception, of each stream."""
+    results: dict[int, StreamUpdate | Exception] = {}
+    with ExitStack() as locks:
+        for place, (stream, samples) in enumerate(feeds):
+            try:
+                locks.enter_context(stream._exclusive())
+                stream._put(samples, final)
+            except Exception as error:  # of one stream; the others are decoded nevertheless
+                results[place] = error
+        active = {place: stream for place, (stream, _) in enumerate(feeds) if place not in results}
+        advance([stream._run for stream in active.values()], final, max_chunks)
+        results |= {place: stream._update(final) for place, stream in active.items()}
+    return [results[place] for place in range(len(feeds))]
 
 
-def _hear(streams: Sequence[Stream], final: bool) -> list[list[Segment]]:
-    """Advances the streams of each `StreamDecoder` together."""
-    alike: dict[int, list[int]] = {}
-    kinds: list[StreamDecoder] = []
-    for place, stream in enumerate(streams):
-        if stream._hearing not in kinds:
-            kinds.append(stream._hearing)
-        alike.setdefault(kinds.index(stream._hearing), []).append(place)
-    ended: dict[int, list[Segment]] = {}
-    for kind, places in alike.items():
-        tracks = [streams[place]._track for place in places]
-        ended.update(zip(places, kinds[kind].advance(tracks, final), strict=True))
-    return [ended[place] for place in range(len(streams))]
+def _value(result: StreamUpdate | Exception) -> StreamUpdate:
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _known(result: StreamUpdate | Exception) -> StreamUpdate | AsrError:
+    """The result, with an unexpected exception as the cause of a StreamError."""
+    if isinstance(result, StreamUpdate | AsrError):
+        return result
+    error = StreamError(
+        f"this stream has failed ({_description(result)}); call reset() to start a new one with it"
+    )
+    error.__cause__ = result
+    return error
+
+
+def _description(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -75,14 +75,14 @@ def test_every_source_says_what_transcribe_says(
 def test_the_loop_goes_on_while_the_model_works(
     model: Recognizer, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, threads = module._hear, set[int]()
+    original, threads = module.advance, set[int]()
 
     def slow(*args: Any) -> Any:
         threads.add(threading.get_ident())
         time.sleep(0.2)
         return original(*args)
 
-    monkeypatch.setattr(module, "_hear", slow)
+    monkeypatch.setattr(module, "advance", slow)
 
     async def main() -> int:
         ticks = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from asr.errors import AudioError, ConfigError
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.types import Segment, StreamUpdate
 from tests.audio.microphones import plugged
-from tests.conftest import RATE
+from tests.conftest import RATE, SAMPLES
 from tests.transcribe.listen.live_sources import Pipe, heard_of, in_blocks, later, pcm_of
 
 
@@ -49,6 +50,37 @@ def test_every_source_says_what_transcribe_says(
     assert listened(raw, model, sample_rate=RATE, channels=2, channel=0) == expected
     floats = (heard_of(data) / np.float32(32768)).astype("<f4").tobytes()
     assert listened(floats, model, sample_rate=RATE, pcm="float32") == expected
+
+
+def test_a_source_may_fill_the_same_buffer_again(model: Recognizer, sound: np.ndarray) -> None:
+    sound = sound[:RATE]
+
+    def reused(buffer: np.ndarray) -> Iterator[np.ndarray]:
+        for start in range(0, len(sound), len(buffer)):
+            buffer.T[:] = sound[start : start + len(buffer)]
+            yield buffer
+
+    expected = model.transcribe(sound, RATE, chunk_ms=640).segments
+    for shape in (800, (800, 2)):
+        source = reused(np.empty(shape, np.float32))
+        assert listened(source, model, sample_rate=RATE, channel=0) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("quilter.wav", "a WAV file"),
+        ("verloc.flac", "a FLAC file"),
+        ("tax.mp3", "an MP3 file"),
+        ("unscrewing.m4a", "an MP4 file"),
+        ("boarding-house.opus", "an Ogg file"),
+    ],
+)
+def test_a_file_is_no_raw_samples(model: Recognizer, name: str, kind: str) -> None:
+    data = (SAMPLES / name).read_bytes()
+    for source in (io.BytesIO(data), data, [data[:5000], data[5000:]]):
+        with pytest.raises(AudioError, match=f"looks like {kind}, not like raw samples"):
+            listened(source, model, sample_rate=RATE)
 
 
 def test_a_microphone_is_listened_to_until_it_is_stopped(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from asr.config import parse
 from asr.errors import ConfigError
-from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer, level_db
+from asr.transcribe.level import level_db
+from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer
 
 FRAME = 0.1
 CONFIG = EndpointConfig(max_segment_seconds=6.0)
@@ -98,7 +99,7 @@ def test_every_word_is_in_one_segment_and_only_the_longest_are_cut_in_one(runs) 
         place += cut.frames
         assert endpointer.frames == number - place
         assert len(endpointer.labels) <= 60
-    assert endpointer.heard == sum(frame == WORD for frame in sound[place:])
+    assert endpointer.label_frames == sum(frame == WORD for frame in sound[place:])
 
 
 @given(runs=frames, at=st.integers(0, 100))

@@ -6,16 +6,20 @@ import itertools
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.errors import AsrError
 from asr.model.folder import load_model_folder
+from asr.search import SearchResult
 from asr.transcribe.recognizer import Recognizer
-from asr.transcribe.streams import state as rules
+from asr.transcribe.streams import open_segment as rules
 from asr.transcribe.streams.endpoint import EndpointConfig
+from asr.transcribe.streams.open_segment import OpenSegment
 from asr.transcribe.streams.stream import Stream, feed_many, flush_many
 from asr.types import Segment, StreamUpdate
 from tests.conftest import RATE
@@ -23,7 +27,7 @@ from tests.conftest import RATE
 ENDPOINT = EndpointConfig(
     max_segment_seconds=2.0, silence_seconds=0.4, noise_seconds=0.6, lead_seconds=0.5
 )
-few = settings(max_examples=12)
+few = settings(max_examples=8)
 # Bursts and pauses: (seconds, whether there is sound).
 speech = st.lists(
     st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.9, 1.6]), st.booleans()), min_size=1, max_size=6
@@ -31,15 +35,23 @@ speech = st.lists(
 chunks = st.sampled_from([160, 320, 640])
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Recognizer:
-    return Recognizer(load_model_folder(tiny_model), endpoint=ENDPOINT)
+@pytest.fixture(scope="module", params=["with CTC", "without CTC"])
+def model(tiny_model: Path, request: pytest.FixtureRequest) -> Recognizer:
+    """Decided labels are found in another way in each: by CTC's best path, or by agreement."""
+    loaded = load_model_folder(tiny_model)
+    if request.param == "without CTC":
+        loaded.model.ctc = None
+    return Recognizer(loaded, endpoint=ENDPOINT)
 
 
 @pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random weights are never sure; so that labels get decided, only the best two are asked."""
-    monkeypatch.setattr(rules, "RIVAL_MARGIN", 0.02)
+def _early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With CTC, labels enter the partial text so early that later searches disagree with them.
+
+    Without CTC they enter at once, so nothing has to be changed.
+    """
+    monkeypatch.setattr(rules, "EDGE_SECONDS", 0.08)
+    monkeypatch.setattr(rules, "WORD_SECONDS", 0.16)
 
 
 def sound_of(parts: Sequence[tuple[float, bool]], seed: int = 0) -> np.ndarray:
@@ -52,8 +64,9 @@ def run(stream: Stream, blocks: Sequence[np.ndarray]) -> list[StreamUpdate]:
     return [*(stream.feed(block) for block in blocks), stream.flush()]
 
 
-def finals(updates: Sequence[StreamUpdate]) -> list[Segment]:
-    return [segment for update in updates for segment in update.final]
+def finals(updates: Sequence[StreamUpdate | AsrError]) -> list[Segment]:
+    assert all(isinstance(update, StreamUpdate) for update in updates)
+    return [segment for update in updates for segment in update.final]  # type: ignore[union-attr]
 
 
 def same(one: Sequence[Segment], other: Sequence[Segment]) -> None:
@@ -73,10 +86,27 @@ def cut(sound: np.ndarray, places: Sequence[float]) -> list[np.ndarray]:
     return [sound[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def test_generated_sound_gives_segments_partials_and_decided_text(model: Recognizer) -> None:
-    """The other tests are not about nothing."""
+def test_generated_sound_gives_disagreement_and_decided_text(
+    model: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other tests would hold for a stream that is always sure, or never."""
+    revised, undecided, decided, rivals = 0, 0, 0, 0
+    original = OpenSegment.update
+
+    def watched(segment: OpenSegment, frames: int, result: SearchResult, text_of: Any) -> Any:
+        nonlocal revised, undecided, decided, rivals
+        before = segment.labels
+        hypothesis = original(segment, frames, result, text_of)
+        revised += segment.labels[: len(before)] != before
+        decided += segment.stable > 0
+        undecided += segment.stable < len(segment.labels)
+        rivals += len(segment.prefixes) > 1 or len(result.hypotheses) > 1
+        return hypothesis
+
+    monkeypatch.setattr(OpenSegment, "update", watched)
     sound = sound_of([(1.6, True), (0.5, False), (1.6, True), (0.9, True), (1.6, True)])
     updates = run(model.stream(RATE, chunk_ms=160), cut(sound, np.linspace(0, 1, 40).tolist()))
+    assert min(revised, undecided, decided, rivals) >= 3
     assert len(finals(updates)) >= 3
     assert all(segment.text for segment in finals(updates))
     assert sum(update.partial is not None for update in updates) > 10
@@ -151,17 +181,45 @@ def test_streams_in_one_batch_are_as_alone(
 ) -> None:
     sounds = [sound_of(parts, seed) for seed, parts in enumerate(many)]
     streams = [model.stream(RATE, chunk_ms=chunk) for _ in sounds]
-    heard: list[list[Segment]] = [[] for _ in sounds]
+    received: list[list[StreamUpdate | AsrError]] = [[] for _ in sounds]
     for start in range(0, max(map(len, sounds)), block):
         feeds = [
-            (one, sound[start : start + block]) for one, sound in zip(streams, sounds, strict=True)
+            (stream, sound[start : start + block])
+            for stream, sound in zip(streams, sounds, strict=True)
         ]
-        for segments, update in zip(heard, feed_many(feeds), strict=True):
-            segments += update.final
-    for segments, update in zip(heard, flush_many(streams), strict=True):
-        segments += update.final
-    for segments, sound in zip(heard, sounds, strict=True):
-        same(segments, model.transcribe(sound, RATE, chunk_ms=chunk).segments)
+        for updates, update in zip(received, feed_many(feeds), strict=True):
+            updates.append(update)
+    for updates, update in zip(received, flush_many(streams), strict=True):
+        updates.append(update)
+    for updates, sound in zip(received, sounds, strict=True):
+        same(finals(updates), model.transcribe(sound, RATE, chunk_ms=chunk).segments)
+
+
+@few
+@given(
+    many=st.lists(speech, min_size=1, max_size=3),
+    chunk=chunks,
+    limits=st.lists(st.integers(1, 3), max_size=30),
+)
+def test_a_limit_of_chunks_changes_nothing(
+    model: Recognizer, many: list[list[tuple[float, bool]]], chunk: int, limits: list[int]
+) -> None:
+    """The first call has all of the sound; what the limit leaves is decoded by the calls after."""
+    sounds = [sound_of(parts, seed) for seed, parts in enumerate(many)]
+    streams = [model.stream(RATE, chunk_ms=chunk) for _ in sounds]
+    feeds: list[tuple[Stream, Any]] = list(zip(streams, sounds, strict=True))
+    received: list[list[StreamUpdate | AsrError]] = [[] for _ in sounds]
+    for limit in limits:
+        for updates, update in zip(received, feed_many(feeds, max_chunks=limit), strict=True):
+            updates.append(update)
+        feeds = [(stream, b"") for stream in streams]
+    for updates, update in zip(received, feed_many(feeds), strict=True):
+        updates.append(update)
+    assert not any(stream.ready for stream in streams)
+    for updates, update in zip(received, flush_many(streams), strict=True):
+        updates.append(update)
+    for updates, sound in zip(received, sounds, strict=True):
+        same(finals(updates), model.transcribe(sound, RATE, chunk_ms=chunk).segments)
 
 
 def test_many_recordings_in_chunks_are_as_alone(model: Recognizer) -> None:
@@ -173,13 +231,13 @@ def test_many_recordings_in_chunks_are_as_alone(model: Recognizer) -> None:
             same(result.segments, model.transcribe(sound, RATE, chunk_ms=320).segments)  # type: ignore[union-attr]
 
 
-def test_a_track_can_be_pickled_between_any_two_blocks(model: Recognizer) -> None:
+def test_a_state_can_be_pickled_between_any_two_blocks(model: Recognizer) -> None:
     sound = sound_of([(1.6, True), (0.5, False), (0.9, True), (0.5, True)])
     stream = model.stream(RATE, chunk_ms=160)
     heard: list[Segment] = []
     for block in np.array_split(sound, 25):
         heard += stream.feed(block).final
-        stream._track = pickle.loads(pickle.dumps(stream._track))
+        stream._run.state = pickle.loads(pickle.dumps(stream._run.state))
     heard += stream.flush().final
     assert tuple(heard) == model.transcribe(sound, RATE, chunk_ms=160).segments
 
@@ -215,7 +273,7 @@ def test_any_rate_and_any_type_of_samples(model: Recognizer, rate: int) -> None:
 
 
 def size(stream: Stream) -> int:
-    return len(pickle.dumps(stream._track))
+    return len(pickle.dumps(stream._run.state))
 
 
 def test_silence_says_nothing_and_costs_nothing(

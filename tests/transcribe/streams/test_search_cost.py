@@ -11,8 +11,9 @@ import pytest
 
 from asr.search import SearchResult, continue_search
 from asr.transcribe.recognizer import Recognizer, load_model
-from asr.transcribe.streams import state as rules
-from asr.transcribe.streams import stream_decoder as hearing
+from asr.transcribe.streams import open_segment as rules
+from asr.transcribe.streams import stream_decoder
+from asr.transcribe.streams.state import SEARCH_SECONDS, StreamState
 from tests.conftest import RATE
 
 FRAME = 0.08
@@ -28,11 +29,12 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, Sequence[S
     """Of each search: frames, beam, and what it went on from."""
     calls: list[tuple[int, int, Sequence[Sequence[int]]]] = []
 
-    def counted(scorers: Any, memory: Any, lengths: Any, config: Any, begun: Any) -> Any:
-        calls.append((int(lengths.max()), config.beam, begun))
-        return continue_search(scorers, memory, lengths, config, begun)
+    def counted(*args: Any) -> Any:
+        _, _, lengths, _, config, prefixes = args
+        calls.append((int(lengths.max()), config.beam, prefixes))
+        return continue_search(*args)
 
-    monkeypatch.setattr(hearing, "continue_search", counted)
+    monkeypatch.setattr(stream_decoder, "continue_search", counted)
     return calls
 
 
@@ -70,16 +72,16 @@ def test_old_labels_are_not_searched_again_though_hypotheses_never_agree(
 ) -> None:
     """Else a doubt early in a segment would have every search write all that came since."""
     stream = model.stream(RATE, chunk_ms=160, beam=4)
-    original, open_labels = rules.StreamState.show, list[int]()
+    original, open_labels = StreamState.update_partial, list[int]()
 
-    def watched(track: Any, question: Any, found: SearchResult, write: Any) -> None:
-        original(track, question, found, write)
-        begins = track._begins(found.hypotheses[0].tokens[len(track.open.begun[0]) :])
-        if begins and len(question.memory) > 40:
-            open_labels.append(len(question.memory) - begins[0])
+    def watched(state: StreamState, request: Any, result: SearchResult, writer: Any) -> None:
+        original(state, request, result, writer)
+        begins = state.open._begins(result.hypotheses[0].tokens[len(state.open.prefixes[0]) :])
+        if begins and len(request.memory) > 40:
+            open_labels.append(len(request.memory) - begins[0])
 
-    monkeypatch.setattr(rules.StreamState, "show", watched)
+    monkeypatch.setattr(StreamState, "update_partial", watched)
     stream.feed(noise(8.0))
     assert open_labels
-    allowed = rules.SETTLED_SECONDS + 2 * rules.SEARCH_SECONDS
+    allowed = rules.SETTLED_SECONDS + 2 * SEARCH_SECONDS
     assert max(open_labels) * FRAME <= allowed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import asr
 from asr.errors import AudioError, ConfigError, StreamError
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams import stream as module
-from asr.types import StreamUpdate
+from asr.types import Segment, StreamUpdate
 from tests.conftest import RATE
 
 
@@ -34,14 +35,15 @@ def test_feeding_from_two_threads_at_once_is_an_error_and_the_stream_stays_usabl
 ) -> None:
     stream = model.stream(RATE)
     entered, leave = threading.Event(), threading.Event()
-    original = module._hear
+    original = module.advance
 
-    def slow(*args: Any) -> Any:
-        entered.set()
-        assert leave.wait(10)
-        return original(*args)
+    def slow(runs: Any, *args: Any) -> Any:
+        if runs:  # none in the calls that are refused
+            entered.set()
+            assert leave.wait(10)
+        return original(runs, *args)
 
-    monkeypatch.setattr(module, "_hear", slow)
+    monkeypatch.setattr(module, "advance", slow)
     heard: list[StreamUpdate] = []
     thread = threading.Thread(target=lambda: heard.append(stream.feed(sound)))
     thread.start()
@@ -103,20 +105,29 @@ def test_a_wrong_block_is_refused_and_nothing_of_it_taken(
     assert finals == model.transcribe(sound, RATE, chunk_ms=640).segments
 
 
-def test_of_several_streams_none_is_fed_if_one_cannot_be(
-    model: Recognizer, sound: np.ndarray
-) -> None:
-    good, bad = model.stream(RATE), model.stream(RATE)
-    with pytest.raises(AudioError):
-        asr.feed_many([(good, sound), (bad, np.array([np.nan]))])
-    assert good.seconds == bad.seconds == 0.0
-    with pytest.raises(StreamError):
-        asr.feed_many([(good, sound), (good, sound)])
-    bad.flush()
-    with pytest.raises(StreamError, match="reset"):
-        asr.feed_many([(good, sound), (bad, sound)])
-    assert good.seconds == 0.0
-    assert good.feed(sound).partial is not None
+def finals(updates: Sequence[StreamUpdate | asr.AsrError]) -> tuple[Segment, ...]:
+    """The segments of the updates of one stream, none of which may be an error."""
+    assert all(isinstance(update, StreamUpdate) for update in updates)
+    return tuple(segment for update in updates for segment in update.final)  # type: ignore[union-attr]
+
+
+def test_each_stream_has_its_result_or_its_error(model: Recognizer, sound: np.ndarray) -> None:
+    good, bad, ended = (model.stream(RATE) for _ in range(3))
+    ended.flush()
+    nan = np.array([np.nan])
+    feeds = [(bad, nan), (good, sound), (ended, sound), (good, sound), (bad, b"\0")]
+    broken, update, closed, twice, _ = asr.feed_many(feeds)
+    assert isinstance(broken, AudioError)
+    assert isinstance(closed, StreamError)
+    assert isinstance(twice, StreamError)
+    assert "was flushed; call reset()" in str(closed)
+    assert "once in a call" in str(twice)
+    assert (bad.seconds, good.seconds) == (0.0, 3.0)
+    expected = model.transcribe(sound, RATE, chunk_ms=640).segments
+    last, closed = asr.flush_many([good, ended])
+    assert finals([update, last]) == expected
+    assert isinstance(closed, StreamError)
+    assert finals([bad.feed(sound), bad.flush()]) == expected  # nothing of its block was taken
 
 
 def test_streams_with_different_settings_may_be_fed_together(
@@ -127,6 +138,7 @@ def test_streams_with_different_settings_may_be_fed_together(
     asr.feed_many([(stream, sound) for stream in streams])
     for update, options in zip(asr.flush_many(streams), settings, strict=True):
         expected = model.transcribe(sound, RATE, **{"chunk_ms": 640, **options})  # type: ignore[arg-type]
+        assert isinstance(update, StreamUpdate)
         assert [one.text for one in update.final] == [one.text for one in expected.segments]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.text.special_labels import BLANK
-from asr.transcribe.streams.stability import label_frames, settled_labels, whole_words
+from asr.transcribe.streams.open_segment import label_frames, settled_labels, whole_words
 
 
 def begins(path: tuple[int, ...]) -> tuple[list[int], list[int]]:

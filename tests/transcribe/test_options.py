@@ -1,0 +1,119 @@
+"""The one object that holds the options of a call."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import asr
+from asr import TranscribeOptions
+from asr.errors import ConfigError
+from asr.search import SearchConfig
+from asr.transcribe.options import OptionValues
+from asr.transcribe.recognizer import Recognizer, load_model
+from tests.conftest import RATE
+
+MANY = {
+    "chunk_ms": 320.0,
+    "left_ms": 640.0,
+    "endpoint": asr.EndpointConfig(silence_seconds=0.4),
+    "beam": 4,
+    "nbest": 2,
+    "ctc_weight": 0.4,
+    "lm_weight": 0.1,
+    "ilm_weight": 0.1,
+    "length_reward": 0.2,
+    "hotwords": {"Nottingham Castle": 2.0, "quilter": 1.0},
+    "hotword_weight": 0.7,
+}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Recognizer:
+    return load_model(tiny_model, "cpu")
+
+
+def test_keywords_are_the_fields() -> None:
+    assert set(OptionValues.__annotations__) == set(TranscribeOptions.model_fields) == set(MANY)
+
+
+def test_ranges_are_those_of_the_search() -> None:
+    def range_of(field: Any) -> list[str]:
+        return sorted(str(one) for one in field.metadata if "allow_inf_nan" not in str(one))
+
+    shared = SearchConfig.model_fields.keys() & TranscribeOptions.model_fields.keys()
+    assert len(shared) == 7
+    for name in shared:
+        fields = TranscribeOptions.model_fields[name], SearchConfig.model_fields[name]
+        assert range_of(fields[0]) == range_of(fields[1]), name
+
+
+def test_they_go_through_json_and_pickle_unchanged() -> None:
+    options = TranscribeOptions.of(**MANY)  # type: ignore[arg-type]
+    values = json.loads(json.dumps(options.model_dump(mode="json", exclude_none=True)))
+    assert TranscribeOptions.of(**values) == options
+    assert pickle.loads(pickle.dumps(options)) == options
+    assert options != TranscribeOptions.of(options, beam=5)
+    assert TranscribeOptions.of(options) is options
+    assert TranscribeOptions().model_dump(mode="json", exclude_none=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("hotwords", "plain"),
+    [
+        (["a b", "c"], ["a b", "c"]),
+        (("a b", "c"), ["a b", "c"]),
+        ("a b, c : 2", "a b, c : 2"),
+        (Path("words"), "./words"),
+        (Path("lists") / "words", "lists/words"),
+        ({"a b": 2}, {"a b": 2}),
+    ],
+)
+def test_hotwords_become_values_of_json(hotwords: Any, plain: Any) -> None:
+    options = TranscribeOptions(hotwords=hotwords)
+    assert options.model_dump(mode="json", exclude_none=True) == {"hotwords": plain}
+    assert TranscribeOptions.of(hotwords=plain) == options
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hotword": ["a"]}, "unknown key 'hotword', did you mean 'hotwords'"),
+        ({"beam": 0}, "key 'beam': .* greater than or equal to 1 .got 0"),
+        ({"beam": "many"}, "key 'beam'"),
+        ({"lm_weight": float("inf")}, "key 'lm_weight': .* finite"),
+        ({"left_ms": 640}, "left_ms needs chunk_ms"),
+        ({"hotword_weight": 1.0}, "hotword_weight needs hotwords"),
+        ({"hotwords": 3}, "3 are no phrases"),
+        ({"hotwords": ["a : much"]}, "'much' is no weight"),
+        ({"endpoint": {"silence": 1}}, r"unknown key 'endpoint.silence', did you mean 'silence_"),
+    ],
+)
+def test_what_is_wrong_is_refused_at_once(values: dict[str, Any], message: str) -> None:
+    for make in (TranscribeOptions, TranscribeOptions.of):
+        with pytest.raises(ConfigError, match=message):
+            make(**values)
+
+
+def test_every_door_takes_the_object_and_keywords(model: Recognizer, sound: np.ndarray) -> None:
+    options = TranscribeOptions(chunk_ms=320, beam=1, nbest=1)
+    expected = model.transcribe(sound, RATE, chunk_ms=320, beam=3, nbest=2)
+    assert expected != model.transcribe(sound, RATE, options=options)
+    assert model.transcribe(sound, RATE, options=options, beam=3, nbest=2) == expected
+    stream = model.stream(RATE, options=options, beam=3, nbest=2)
+    finals = (*stream.feed(sound).final, *stream.flush().final)
+    assert finals == expected.segments
+    updates = list[asr.StreamUpdate]()
+    source = [sound]
+    asr.listen(
+        source, updates.append, model=model, sample_rate=RATE, options=options, beam=3, nbest=2
+    ).wait(60)
+    assert tuple(one for update in updates for one in update.final) == expected.segments
+    for call in (model.transcribe, model.transcribe_many, model.stream, asr.listen, asr.stream):
+        assert {"options", "values"} <= set(inspect.signature(call).parameters)
