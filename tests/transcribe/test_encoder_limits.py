@@ -77,7 +77,7 @@ def test_a_front_end_with_centred_windows_streams(tmp_path: Path, sound: np.ndar
     frontend = {"type": "whisper", "maximum": "running"}
     encoder = {**SMALL, "subsampling": {"factor": 8, "channels": 4}}
     model = load_model(saved(tmp_path, frontend=frontend, encoder=encoder), "cpu")
-    stream, segments = model.stream(RATE, 640), []
+    stream, segments = model.stream(RATE, chunk_ms=640), []
     for start in range(0, len(sound), 1234):
         segments.extend(stream.feed(sound[start : start + 1234]).final)
     segments.extend(stream.flush().final)
