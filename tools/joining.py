@@ -10,9 +10,9 @@ import torch
 
 from asr import Recognizer
 from asr.audio import Audio, load_audio
+from asr.audio.samples import level_db
 from asr.evaluate.corpus import ReferenceUtterance, SoundReader
 from asr.model import FULL_CONTEXT, ChunkContext
-from asr.transcribe.level import level_db
 from asr.transcribe.settings import LEFT_MS
 
 #: Where sound begins and ends: this much below its loudest 10 ms.

@@ -196,3 +196,13 @@ class LevelCheck:
 def concatenated(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """The blocks (n,) as one array (N,) float32."""
     return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+#: The level of digital silence, in dB relative to full scale.
+SILENCE_DB = -140.0
+
+
+def level_db(samples: np.ndarray) -> np.ndarray:
+    """The RMS level of each row of samples (..., n), in dB, without the constant offset."""
+    power = np.var(samples, axis=-1, dtype=np.float64)
+    return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), SILENCE_DB)

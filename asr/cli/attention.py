@@ -10,8 +10,7 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, Console
 from asr.cli.load import open_model
-from asr.transcribe.files.inputs import missing
-from asr.transcribe.files.outputs import check_output
+from asr.transcribe.files.jobs import check_output, missing
 
 
 @click.command()

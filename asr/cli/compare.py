@@ -16,7 +16,7 @@ from asr.cli.progress import progress
 from asr.cli.tables import WIDTH, between, common_folder
 from asr.evaluate.error_rate import number_of, percent
 from asr.folders import check_model_folder
-from asr.transcribe.files.outputs import check_output
+from asr.transcribe.files.jobs import check_output
 
 if TYPE_CHECKING:
     from asr.evaluate.comparison import Comparison, Pair

@@ -12,7 +12,7 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.load import check_model, open_model
 from asr.cli.progress import progress
-from asr.transcribe.files.outputs import check_output
+from asr.transcribe.files.jobs import check_output
 
 if TYPE_CHECKING:
     from asr.evaluate.report.sound import Mode

@@ -18,7 +18,7 @@ from asr.cli.progress import progress
 from asr.cli.train import LIBRARIES, check_overrides
 from asr.dependencies import need
 from asr.folders import model_folder
-from asr.transcribe.files.inputs import check_corpora
+from asr.transcribe.files.jobs import check_corpora
 
 if TYPE_CHECKING:
     from asr.train.adapt.finetune import Adapted

@@ -11,7 +11,7 @@ from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
 from asr.errors import ModelError
 from asr.folders import check_lm_folder, model_folder
-from asr.transcribe.files.inputs import check_corpora
+from asr.transcribe.files.jobs import check_corpora
 
 if TYPE_CHECKING:
     from asr.train.lm.recipe import LMRecipe

@@ -11,7 +11,7 @@ from asr.atomic import write_atomic
 from asr.cli.console import Console, printable
 from asr.errors import AsrError
 from asr.output import FORMATS, OutputOptions
-from asr.transcribe.files.outputs import TranscribeJob
+from asr.transcribe.files.jobs import TranscribeJob
 from asr.types import Transcript
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from asr.cli.load import check_model, note_confidence, open_model
 from asr.errors import AsrError, AudioError
 from asr.interrupts import stop_on_signal
 from asr.output import end_line
-from asr.transcribe.files.inputs import STDIN, missing
+from asr.transcribe.files.jobs import STDIN, missing
 from asr.types import StreamUpdate
 
 if TYPE_CHECKING:

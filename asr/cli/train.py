@@ -15,7 +15,7 @@ from asr.cli.console import DONE, INTERRUPTED, Console
 from asr.dependencies import need
 from asr.errors import ManifestError
 from asr.folders import check_model_folder
-from asr.transcribe.files.inputs import check_corpora
+from asr.transcribe.files.jobs import check_corpora
 
 if TYPE_CHECKING:
     from asr.train.recipe import Recipe

@@ -17,8 +17,15 @@ from asr.cli.progress import measure_in_background, progress
 from asr.cli.results import ResultWriter
 from asr.errors import AsrError
 from asr.output import WITH_CONFIDENCE, OutputOptions
-from asr.transcribe.files.inputs import STDIN, Input, find_inputs, missing
-from asr.transcribe.files.outputs import TranscribeJob, check_folders, output_jobs
+from asr.transcribe.files.jobs import (
+    STDIN,
+    Input,
+    TranscribeJob,
+    check_folders,
+    find_inputs,
+    missing,
+    output_jobs,
+)
 from asr.types import Transcript
 
 if TYPE_CHECKING:

@@ -2,8 +2,13 @@
 
 from asr.frontend.kaldi import KaldiConfig, KaldiLogMel
 from asr.frontend.norm import FeatureStatistics, GlobalNorm
-from asr.frontend.protocol import Frontend, FrontendConfig
-from asr.frontend.registry import FRONTENDS, frontend_config, register_frontend
+from asr.frontend.protocol import (
+    FRONTENDS,
+    Frontend,
+    FrontendConfig,
+    frontend_config,
+    register_frontend,
+)
 from asr.frontend.whisper import WhisperConfig, WhisperLogMel
 
 __all__ = [

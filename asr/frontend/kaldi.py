@@ -11,9 +11,15 @@ from torch import Tensor
 
 from asr.errors import ConfigError
 from asr.frontend.mel import empty_filters, kaldi_filters
-from asr.frontend.protocol import Frontend, FrontendConfig, checked_samples
-from asr.frontend.registry import register_frontend
-from asr.frontend.spectrum import map_windows, mel_energies, zero_beyond
+from asr.frontend.protocol import (
+    Frontend,
+    FrontendConfig,
+    checked_samples,
+    map_windows,
+    mel_energies,
+    register_frontend,
+    zero_beyond,
+)
 
 #: Kaldi reads 16-bit samples as whole numbers; ours lie in [-1, 1].
 KALDI_SCALE = 32768.0

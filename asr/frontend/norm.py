@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from asr.errors import TrainingError
-from asr.frontend.float32 import Float32Buffers
+from asr.frontend.protocol import Float32Buffers
 
 
 class GlobalNorm(Float32Buffers):

@@ -1,20 +1,41 @@
-"""What a front end is: samples to features, whole or by steps.
+"""What a front end is: samples to features, whole or by steps; and what front ends share.
 
 State belongs to the caller: a front end holds tables only. A state is an opaque value that the
 front end made; tensors in it have the batch in their first dimension.
+
+A new front end is a file with one class and one decorator (`@register_frontend`), imported in
+`asr/frontend/__init__.py`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.config import TypedConfig
 from asr.errors import AudioError
-from asr.frontend.float32 import Float32Buffers
+from asr.registry import Registry
+
+
+class Float32Buffers(nn.Module):
+    """A module whose buffers follow the model to its device, but never to a shorter type.
+
+    `model.to(torch.bfloat16)` would leave 8 bits of a mel filter or of a mean of 15.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, exact in before.items():
+            moved = self._buffers[name]
+            if exact is not None and moved is not None and moved.dtype != torch.float32:
+                self._buffers[name] = exact.to(moved.device)
+        return self
 
 
 class FrontendConfig(TypedConfig):
@@ -116,3 +137,46 @@ def checked_samples(samples: Tensor, streams: int | None = None) -> Tensor:
             "a batch of streams keeps its size"
         )
     return samples.float()
+
+
+FRONTENDS: Registry[Frontend] = Registry("frontend", default="kaldi")
+
+#: Makes `type: name` in a recipe build the decorated class as `cls(config)`.
+register_frontend = FRONTENDS.register
+
+
+def frontend_config(values: Any) -> FrontendConfig:
+    """The configuration of the front end that `values` describe; see `parse_typed`."""
+    config = FRONTENDS.config(values)
+    assert isinstance(config, FrontendConfig)
+    return config
+
+
+#: Frames computed in one go: few enough for a core's cache, and for hours in one call.
+FRAMES_AT_ONCE = 1024
+
+
+def map_windows(
+    samples: Tensor, window: int, hop: int, compute: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """`compute`, (B, t, window) to (B, t, F), over every full window of samples (B, N): (B, T, F).
+
+    N must be at least `window`.
+    """
+    windows = samples.unfold(1, window, hop)
+    return torch.cat([compute(block) for block in windows.split(FRAMES_AT_ONCE, dim=1)], dim=1)
+
+
+def mel_energies(spectrum: Tensor, filters: Tensor) -> Tensor:
+    """The power of a complex spectrum (B, t, bins) in each of the filters (bins, mels): float32."""
+    power = spectrum.real.square() + spectrum.imag.square()
+    # Products of float32 may be rounded to 10 bits or less where a trainer has asked torch for
+    # speed (TF32, bfloat16); those of float64 never are. Apple's GPUs have neither.
+    exact = torch.float32 if power.device.type == "mps" else torch.float64
+    return (power.to(exact) @ filters.to(exact)).float()
+
+
+def zero_beyond(features: Tensor, lengths: Tensor) -> Tensor:
+    """Features (B, T, F) with zeros beyond the `lengths` (B,) of their rows."""
+    beyond = torch.arange(features.size(1), device=lengths.device) >= lengths[:, None]
+    return features.masked_fill(beyond[:, :, None].to(features.device), 0.0)

@@ -11,9 +11,15 @@ from torch import Tensor
 
 from asr.errors import ModelError
 from asr.frontend.mel import slaney_filters
-from asr.frontend.protocol import Frontend, FrontendConfig, checked_samples
-from asr.frontend.registry import register_frontend
-from asr.frontend.spectrum import map_windows, mel_energies, zero_beyond
+from asr.frontend.protocol import (
+    Frontend,
+    FrontendConfig,
+    checked_samples,
+    map_windows,
+    mel_energies,
+    register_frontend,
+    zero_beyond,
+)
 
 SAMPLE_RATE = 16000
 #: Samples in a window, which is as long as its Fourier transform, and from one to the next.

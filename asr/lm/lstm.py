@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from asr.config import TypedConfig
 from asr.lm.protocol import NeuralLanguageModel
-from asr.model.dropout import Dropout
+from asr.model.layers import Dropout
 from asr.model.states import per_row
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from asr.model.dropout import Dropout
+from asr.model.layers import Dropout
 from asr.model.protocols import ChunkContext
 from asr.model.registry import register_encoder
 from asr.model.self_attending import (

@@ -24,8 +24,7 @@ from asr.config import TypedConfig
 from asr.errors import ModelError
 from asr.model.attention import within
 from asr.model.chunked import ChunkedEncoder, ChunkedState
-from asr.model.dropout import Dropout
-from asr.model.initial import initialise
+from asr.model.layers import Dropout, initialise
 from asr.model.protocols import FULL_CONTEXT, ChunkContext
 from asr.model.registry import register_encoder
 from asr.model.subsampling import Subsampling, SubsamplingConfig

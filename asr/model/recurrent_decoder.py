@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from asr.config import TypedConfig
 from asr.errors import ModelError
 from asr.model.attention import within
-from asr.model.dropout import Dropout
-from asr.model.initial import initialise
-from asr.model.log_probs import log_softmax
+from asr.model.layers import Dropout, initialise, log_softmax
 from asr.model.protocols import Decoder
 from asr.model.recurrent import remember
 from asr.model.recurrent_attention import (

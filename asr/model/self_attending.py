@@ -19,10 +19,8 @@ from torch import Tensor, nn
 from asr.config import TypedConfig
 from asr.model.attention import Attention, visible, within
 from asr.model.chunked import ChunkedEncoder, ChunkedState
-from asr.model.dropout import Dropout
-from asr.model.initial import damp, initialise
+from asr.model.layers import Dropout, damp, initialise, rotate
 from asr.model.protocols import FULL_CONTEXT, ChunkContext
-from asr.model.rotary import rotate
 from asr.model.subsampling import Subsampling, SubsamplingConfig
 
 

@@ -17,13 +17,10 @@ from torch import Tensor, nn
 
 from asr.config import TypedConfig
 from asr.model.attention import Attention, within
-from asr.model.dropout import Dropout
-from asr.model.initial import damp, initialise
 from asr.model.label_cache import LabelCache
-from asr.model.log_probs import log_softmax
+from asr.model.layers import Dropout, damp, initialise, log_softmax, rotate
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
-from asr.model.rotary import rotate
 from asr.model.states import per_row
 
 

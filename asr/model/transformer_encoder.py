@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from asr.model.dropout import Dropout
+from asr.model.layers import Dropout
 from asr.model.protocols import ChunkContext
 from asr.model.registry import register_encoder
 from asr.model.self_attending import (

@@ -8,8 +8,7 @@ from asr.search.hotwords import HotwordScorer
 from asr.search.joint import all_scorers, fitting, joint_scorers
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
-from asr.search.protocol import Scorer, WeightedScorer
-from asr.search.result import SearchResult
+from asr.search.protocol import Scorer, SearchResult, WeightedScorer
 
 __all__ = [
     "AttentionScorer",

@@ -11,7 +11,7 @@ from torch import Tensor
 from asr.errors import ModelError
 from asr.model.protocols import Decoder
 from asr.search.forced_prefix import gather_prefix
-from asr.text.labels import Labels
+from asr.text.tokenizer import Labels
 
 
 @dataclass(frozen=True)

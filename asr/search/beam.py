@@ -31,12 +31,10 @@ import torch
 from torch import Tensor
 
 from asr.errors import ModelError
-from asr.search.allowed import AllowedLabels
 from asr.search.config import SearchConfig
 from asr.search.forced_prefix import prefix_rows, start_with_prefix
-from asr.search.protocol import WeightedScorer
-from asr.search.result import NBest, SearchResult
-from asr.text.labels import Labels
+from asr.search.protocol import AllowedLabels, NBest, SearchResult, WeightedScorer
+from asr.text.tokenizer import Labels
 from asr.types import Hypothesis
 
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.ctc import CachedCTCScorer
 from asr.search.forced_prefix import start_with_prefix
 from asr.search.protocol import Scorer
 from asr.search.repeats import Repeats, forbid

@@ -11,9 +11,8 @@ from torch import Tensor
 from asr.errors import ConfigError, ModelError
 from asr.search.beam import BeamSearch
 from asr.search.config import SearchConfig
-from asr.search.protocol import WeightedScorer
-from asr.search.result import SearchResult
-from asr.text.labels import Labels
+from asr.search.protocol import SearchResult, WeightedScorer
+from asr.text.tokenizer import Labels
 from asr.types import Hypothesis
 
 

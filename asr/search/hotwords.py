@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from asr.model.states import per_row
-from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.ctc import CachedCTCScorer
 from asr.search.phrases import ROOT, PhraseTree
 
 #: The least log probability, given the prefix, that CTC must give a label of a phrase.

@@ -11,16 +11,15 @@ from asr.errors import ModelError
 from asr.lm.protocol import LanguageModel
 from asr.model.protocols import Decoder
 from asr.search.attention import AttentionScorer
-from asr.search.cached_ctc import CachedCTCScorer
 from asr.search.config import SearchConfig
-from asr.search.ctc import CTCPrefixScorer
+from asr.search.ctc import CachedCTCScorer, CTCPrefixScorer
 from asr.search.ctc_constraint import CTCConstrainedScorer
 from asr.search.hotwords import HotwordScorer
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
 from asr.search.protocol import WeightedScorer
 from asr.search.repeats import RepeatLimited
-from asr.text.labels import Labels
+from asr.text.tokenizer import Labels
 
 
 class JointModel(Protocol):

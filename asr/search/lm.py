@@ -21,7 +21,7 @@ from asr.lm.protocol import LanguageModel
 from asr.model.states import per_row
 from asr.search.attention import AttentionScorer, AttentionState
 from asr.search.forced_prefix import gather_prefix
-from asr.text.labels import Labels
+from asr.text.tokenizer import Labels
 
 #: The internal language model gives no label less than this: where it is certain that a label
 #: cannot come and is wrong, the label would win by that alone.

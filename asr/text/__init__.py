@@ -1,10 +1,9 @@
 """Text for training and scoring: one normaliser, and tokenizers behind one protocol."""
 
 from asr.text.config import NormalizerConfig, TokenizerConfig
-from asr.text.labels import Labels
 from asr.text.loading import load_tokenizer
 from asr.text.normalizer import TextNormalizer
-from asr.text.tokenizer import UNKNOWN_MARK, Tokenizer
+from asr.text.tokenizer import UNKNOWN_MARK, Labels, Tokenizer
 from asr.text.training import train_tokenizer
 
 __all__ = [

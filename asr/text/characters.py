@@ -11,9 +11,8 @@ from pathlib import Path
 from asr.atomic import write_atomic
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
-from asr.text.labels import Labels
 from asr.text.special_labels import BLANK, END, LABELS, SPECIAL_PIECES, UNKNOWN
-from asr.text.tokenizer import UNKNOWN_MARK, WORD_MARK
+from asr.text.tokenizer import UNKNOWN_MARK, WORD_MARK, Labels
 
 CHARACTER_FILE = "tokenizer.json"
 _FORMAT = {"type": "char", "version": 1}

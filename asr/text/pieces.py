@@ -15,10 +15,9 @@ from typing import Any
 from asr.atomic import write_atomic
 from asr.errors import ConfigError, ModelError
 from asr.text.config import TokenizerConfig
-from asr.text.labels import Labels
 from asr.text.sampling import Draw, bpe_sampler, unigram_sampler
 from asr.text.special_labels import BLANK, END, LABELS, SPECIAL_PIECES, UNKNOWN
-from asr.text.tokenizer import UNKNOWN_MARK, WORD_MARK
+from asr.text.tokenizer import UNKNOWN_MARK, WORD_MARK, Labels
 
 PIECE_FILE = "tokenizer.model"
 #: Part of the result: SentencePiece adds up counts thread by thread, so another number of threads

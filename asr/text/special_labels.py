@@ -5,7 +5,7 @@ Only the tokenizers' own files use these numbers; everybody else asks a tokenize
 
 from __future__ import annotations
 
-from asr.text.labels import Labels
+from asr.text.tokenizer import Labels
 
 BLANK, UNKNOWN, END = 0, 1, 2
 SPECIAL_PIECES = ("<blank>", "<unk>", "<eos>")

@@ -102,7 +102,7 @@ def test_who_has_no_data_yet_is_told_what_makes_it(run: Run, tmp_path: Path) -> 
 
 
 def test_training_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
-    hide = "import sys; sys.modules['lightning'] = sys.modules['lightning.pytorch'] = None\n"
+    hide = "import sys; sys.modules['lightning'] = None\n"
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("{data: {train: recipe.yaml, dev: recipe.yaml}, training: {epochs: 1}}")
     done = start(hide + PROGRAM, "train", recipe)

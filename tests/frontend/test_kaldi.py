@@ -13,7 +13,7 @@ from torch import Tensor
 from asr.errors import AudioError, ConfigError
 from asr.frontend import KaldiConfig, KaldiLogMel
 from asr.frontend.kaldi import ENERGY_FLOOR, KaldiState
-from asr.frontend.spectrum import FRAMES_AT_ONCE
+from asr.frontend.protocol import FRAMES_AT_ONCE
 
 CONFIG = KaldiConfig()
 MODELS = {rate: KaldiLogMel(KaldiConfig(sample_rate=rate)).eval() for rate in (8000, 16000)}

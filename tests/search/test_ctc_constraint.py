@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asr.search import AttentionScorer, CTCPrefixScorer, SearchConfig, all_scorers, search
-from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.ctc import CachedCTCScorer
 from asr.search.ctc_constraint import (
     REPEATED,
     SOUND,

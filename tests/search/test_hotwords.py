@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.search import SearchConfig, all_scorers, search
-from asr.search.cached_ctc import CachedCTCScorer
+from asr.search.ctc import CachedCTCScorer
 from asr.search.forced_prefix import prefix_rows, start_with_prefix
 from asr.search.hotwords import SUPPORTED, HotwordScorer
 from asr.search.phrases import PhraseTree

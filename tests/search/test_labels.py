@@ -22,7 +22,7 @@ from asr.search import (
     joint_scorers,
     search,
 )
-from asr.search.allowed import AllowedLabels
+from asr.search.protocol import AllowedLabels
 from asr.text import Labels
 from asr.text.special_labels import LABELS
 from asr.types import Hypothesis

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from asr.audio.samples import level_db
 from asr.config import parse
 from asr.errors import ConfigError
 from asr.model import Encoder
-from asr.transcribe.level import level_db
 from asr.transcribe.streams.endpoint import EndpointConfig
 
 #: A frame holds a period of a deep voice.

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import Field, model_validator
 
+from asr.audio.samples import SILENCE_DB
 from asr.config import Config
-from asr.transcribe.level import SILENCE_DB
 
 #: A segment of the greatest length is cut in this last part of it. Labels before it may be decided
 #: already (`asr.transcribe.streams.open_segment`), and then belong to this segment.

@@ -20,8 +20,8 @@ from typing import Protocol
 
 import numpy as np
 
+from asr.audio.samples import level_db
 from asr.search import SearchResult
-from asr.transcribe.level import level_db
 from asr.transcribe.streams.chunk_encoder import ChunkEncoderState, EncodedChunk
 from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer
 from asr.transcribe.streams.open_segment import OpenSegment, SearchRequest

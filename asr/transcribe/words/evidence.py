@@ -18,8 +18,8 @@ from torch import Tensor
 
 from asr.lm import LanguageModel
 from asr.model import ASRModel
-from asr.model.log_probs import log_softmax
-from asr.text.labels import Labels
+from asr.model.layers import log_softmax
+from asr.text.tokenizer import Labels
 from asr.types import Hypothesis
 
 #: What a probability of 0 counts as: the log of it would be infinite.

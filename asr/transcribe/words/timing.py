@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from asr.audio.samples import level_db
 from asr.model import ASRModel
-from asr.transcribe.level import level_db
 from asr.transcribe.words.align import Span
 from asr.transcribe.words.confidence import ConfidenceMap
 from asr.transcribe.words.evidence import Place, word_evidence

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.audio.samples import level_db
 from asr.config import parse
 from asr.errors import ConfigError
-from asr.transcribe.level import level_db
 from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer
 
 FRAME = 0.1

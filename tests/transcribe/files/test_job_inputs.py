@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr.errors import AsrError
-from asr.transcribe.files.inputs import STDIN, Input, find_inputs
+from asr.transcribe.files.jobs import STDIN, Input, find_inputs
 
 ENDINGS = (".wav", ".mp3")
 

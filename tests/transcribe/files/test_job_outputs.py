@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr.errors import ConfigError
-from asr.transcribe.files.inputs import STDIN, Input
-from asr.transcribe.files.outputs import TranscribeJob, file_name, output_jobs
+from asr.transcribe.files.jobs import STDIN, Input, TranscribeJob, file_name, output_jobs
 
 
 def plan(*inputs: tuple[str, str], formats: str = "txt") -> list[TranscribeJob]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from asr.model.dropout import Dropout
+from asr.model.layers import Dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
