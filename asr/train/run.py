@@ -21,7 +21,7 @@ from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import check_texts
 from asr.train.data import RunData
 from asr.train.devices import Devices, choose_devices, prepare_cpu
-from asr.train.lock import alone_in
+from asr.train.lock import locked
 from asr.train.loop import TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.parent import end_with_parent, known_to_children
@@ -85,7 +85,7 @@ def train(
     held = ExitStack()
     try:
         if trainer.is_global_zero:
-            held.enter_context(alone_in(folder))
+            held.enter_context(locked(folder))
             loop.progress = TrainingProgress(recipe.log.seconds)
             data.preparing = loop.progress.preparing
             clear_way(checkpoints, resumed)

@@ -33,7 +33,7 @@ from asr.train.devices import prepare_cpu
 from asr.train.lm.recipe import LMRecipe
 from asr.train.lm.steps import LMTraining
 from asr.train.lm.texts import PreparedTexts, Sources, prepare
-from asr.train.lock import alone_in
+from asr.train.lock import locked
 from asr.train.precision import is_bf16
 from asr.train.report.progress import TrainingProgress
 from asr.train.resume import checkpoint_to_resume
@@ -86,7 +86,7 @@ def train_lm(
     counted = isinstance(recipe.lm, NGramConfig)
     if counted and (start.init is not None or start.max_time is not None):
         raise ConfigError("n-grams are counted at once: --init and --max-time are not for them")
-    with alone_in(folder), _progress(recipe) as progress:
+    with locked(folder), _progress(recipe) as progress:
         data = prepare(sources, TextNormalizer(normalizer), labels, recipe.text)
         for note in data.notes:
             progress.say(note)
