@@ -54,8 +54,8 @@ from pathlib import Path
 from asr.train.lock import locked
 with locked(Path(sys.argv[1])):
     if os.fork() == 0:
+        print("forked", flush=True)
         time.sleep(30)
-    print("held", flush=True)
     sys.stdin.read()
 """
 
@@ -69,7 +69,7 @@ def test_a_forked_process_does_not_hold_the_folder(tmp_path: Path) -> None:
         start_new_session=True,
     ) as other:
         assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
+        assert other.stdout.readline() == b"forked\n"
         with pytest.raises(TrainingError, match="another run"), locked(tmp_path):
             pass
         other.kill()
