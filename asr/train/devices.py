@@ -6,48 +6,97 @@ import os
 from dataclasses import dataclass
 
 import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 
 from asr.data.dataset import Batch
 from asr.errors import ConfigError, TrainingError
-from asr.train.precision import is_bf16
-from asr.train.recipe import TrainingConfig
+from asr.train.recipe import Precision, TrainingConfig
 
 
 @dataclass(frozen=True)
 class Devices:
-    """`accelerator`, `count` and `precision` as Lightning takes them; `shown` for people."""
+    """`accelerator`, `count` (of each node, or which ones), `nodes` and `precision` as Lightning
+    takes them; `strategy` is `single`, `ddp` or `fsdp`; `description` is for people.
+    """
 
     accelerator: str
-    count: int
+    count: int | list[int]
+    nodes: int
+    strategy: str
     precision: str
-    shown: str
+    description: str
 
 
 def choose_devices(config: TrainingConfig) -> Devices:
     """Decides what `auto` means here.
 
     Raises:
-        ConfigError: a GPU was asked for and there is none, or fewer than asked for.
+        ConfigError: a GPU was asked for and there is none, or fewer than asked for; torchrun or
+            SLURM have started another number of processes than was asked for.
     """
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if config.accelerator == "cuda" and not found:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.accelerator == "cuda" and not gpus:
         raise ConfigError("training.accelerator: no CUDA device is visible here; use 'auto'")
-    on_gpu = config.accelerator != "cpu" and found > 0
-    count = (found if on_gpu else 1) if config.devices == "auto" else config.devices
-    if on_gpu and count > found:
-        raise ConfigError(f"training.devices: {count} GPUs asked for, {found} are visible")
+    on_gpu = config.accelerator != "cpu" and gpus > 0
+    launched = _launched()
+    count, nodes = (
+        (gpus if on_gpu else 1) if config.devices == "auto" else config.devices,
+        config.nodes,
+    )
+    if launched is not None:
+        name, nodes, processes = launched
+        if config.devices not in ("auto", processes) or config.nodes not in (1, nodes):
+            raise ConfigError(
+                f"training.devices: {name} started {processes} processes on each of {nodes} nodes, "
+                f"the recipe says {config.devices} on {config.nodes}; leave out training.devices "
+                "and training.nodes"
+            )
+        count = processes
+    if on_gpu and count > gpus:
+        raise ConfigError(f"training.devices: {count} GPUs asked for, {gpus} are visible")
+    several = count * nodes > 1
     if on_gpu:  # what stays in float32 is multiplied with 10 bits, but sums are not rounded
         torch.set_float32_matmul_precision("high")
     bf16 = is_bf16(config.precision, on_gpu)
     name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
     threads = "" if on_gpu else f" (threads: {config.threads or torch.get_num_threads()})"
-    nodes = f" on each of {config.nodes} nodes" if config.nodes > 1 else ""
+    each = f" on each of {nodes} nodes" if nodes > 1 else ""
     return Devices(
         accelerator="gpu" if on_gpu else "cpu",
         count=count,
+        nodes=nodes,
+        strategy="ddp" if several or config.strategy == "ddp" else "single",
         precision="bf16-mixed" if bf16 else "32-true",
-        shown=f"{count} x {name}{threads}{nodes}, {'bf16' if bf16 else 'float32'}",
+        description=f"{count} x {name}{threads}{each}, {'bf16' if bf16 else 'float32'}",
     )
+
+
+def _launched() -> tuple[str, int, int] | None:
+    """Who has started the processes of this run, on how many nodes, how many on each; None where
+    Lightning is to start them.
+    """
+    if TorchElasticEnvironment.detect():
+        each = int(os.environ["LOCAL_WORLD_SIZE"])
+        return "torchrun", int(os.environ["WORLD_SIZE"]) // each, each
+    if SLURMEnvironment.detect() and SLURMEnvironment.job_id() is not None:
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        tasks = os.environ.get("SLURM_NTASKS_PER_NODE")
+        return "SLURM", nodes, int(tasks) if tasks else int(os.environ["SLURM_NTASKS"]) // nodes
+    return None
+
+
+def is_bf16(precision: Precision, on_gpu: bool) -> bool:
+    """Whether to multiply in bfloat16."""
+    return precision == "bf16" or (precision == "auto" and _native_bf16(on_gpu))
+
+
+def _native_bf16(on_gpu: bool) -> bool:
+    """Whether the device multiplies bfloat16 itself; emulated, it is slower than float32."""
+    if on_gpu:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch names these with an underscore, but has no other function that tells
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
 
 
 def prepare_cpu(threads: int) -> None:

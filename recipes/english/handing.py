@@ -37,7 +37,7 @@ def so_far(run: Path, target: Path) -> None:
     model.load_state_dict(state["model"])
     if state["ema"] is not None:
         model.load_state_dict(state["ema"]["weights"], strict=False)
-    position = state["position"]
+    position = state["run"]
     save_model_folder(
         target,
         model,

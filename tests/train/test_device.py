@@ -74,7 +74,7 @@ def test_time_that_is_over_ends_a_run_and_its_schedule(
     )
     first = train(recipe(*values, "training.max_time=30"), tmp_path / "run")
     assert first.ended == "max_time"
-    halfway = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["clock"]
+    halfway = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["clock"]
     assert 20 < halfway < 45
     second = train(recipe(*values), tmp_path / "run")
     assert second.ended == "total_time"

@@ -33,7 +33,7 @@ class Facts:
     @classmethod
     def of(cls, module: SpeechTraining, weights: str, result: DevResult | None) -> Facts:
         """Collects them at the end of a run: what `weights` it ends with, and their figures."""
-        data, at = module.data, module.position
+        data, at = module.data, module.run
         return cls(
             parameters=sum(one.numel() for one in module.model.parameters()),
             labels=data.tokenizer.size,
