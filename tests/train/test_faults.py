@@ -58,7 +58,7 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named(
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
     assert state["run"]["skipped"] == 2
     assert state["run"]["step"] == state["ema"]["steps"]
-    for part in (state["model"], state["ema"]["weights"]):
+    for part in (state["state_dict"], state["ema"]["weights"]):
         assert all(bool(tensor.isfinite().all()) for tensor in part.values())
 
 
@@ -72,7 +72,7 @@ def test_a_bad_batch_changes_nothing(recipe: Load, tmp_path: Path) -> None:
         with pytest.raises(TrainingError):
             train(recipe("training.max_steps=9", "training.bad_steps=1"), run)
     after = load_checkpoint(run / "checkpoints" / LAST)
-    for part in ("model", "ema", "optimizer"):
+    for part in ("state_dict", "ema", "optimizer_states"):
         assert _same(before[part], after[part]), part
 
 
