@@ -20,8 +20,8 @@ from asr.train.devices import choose_devices
 from asr.train.recipe import ChunkConfig, TrainingConfig
 from asr.train.report.log import COLUMNS, TrainingLog, read_log
 from asr.train.report.progress import TrainingProgress
+from asr.train.report.validation import Decoded, sample_lines
 from asr.train.state import derive, draw_context
-from asr.train.validation import Decoded, sample_lines
 from asr.train.weights.averaging import Snapshots
 
 

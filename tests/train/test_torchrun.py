@@ -98,7 +98,8 @@ def test_two_processes_train_to_the_losses_of_one(
         if entry["duration"] == duration
     ]
     (folder / "alike.jsonl").write_text("\n".join(map(json.dumps, alike)))
-    same = (f"data.train={folder / 'alike.jsonl'}", "training.max_steps=6")
+    more = ("data.batch_seconds=30", "training.max_steps=6")
+    same = (f"data.train={folder / 'alike.jsonl'}", *more)
     train(load_recipe(folder / "tiny.yaml", [*PLAIN, *same]), folder / "one")
     run(folder, "two", (*TORCHRUN, free_port), *same)
     assert losses(folder, "two") == pytest.approx(losses(folder, "one"), rel=1e-3)

@@ -11,7 +11,7 @@ from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.duration import format_duration
-from asr.train.validation import DevResult
+from asr.train.report.validation import DevResult
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 
-from asr.train.compiling import compile_parts
 from asr.train.corpora import size
-from asr.train.devices import Devices
+from asr.train.devices import Devices, compile_parts
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.card import corpus_size

@@ -13,7 +13,7 @@ from asr.model.folder import save_model_folder
 from asr.train.module import SpeechTraining
 from asr.train.report.card import Facts, write_card
 from asr.train.report.plots import draw_attention, draw_curves
-from asr.train.validation import DevResult
+from asr.train.report.validation import DevResult
 from asr.train.weights.averaging import Snapshots
 
 

@@ -15,7 +15,7 @@ from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.attention_check import advice
 from asr.train.report.progress import TrainingProgress
-from asr.train.validation import DevResult, Validator, sample_lines
+from asr.train.report.validation import DevResult, Validator, sample_lines
 from asr.train.weights.averaging import Snapshots
 from asr.train.weights.export import Exported, chosen_weights, export, validated
 

@@ -11,8 +11,8 @@ import torch
 from asr.model.folder import load_model_folder, read_folder_config
 from asr.train.loop import TrainingLoop
 from asr.train.recipe import Recipe
+from asr.train.report.validation import DevResult
 from asr.train.run import train
-from asr.train.validation import DevResult
 
 
 @pytest.fixture
