@@ -19,7 +19,7 @@ from asr.data.specaugment import SpecAugment
 from asr.frontend import FrontendConfig, LogMel
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
-from asr.train.compiling import compile_parts
+from asr.train.devices import compile_parts
 from asr.train.losses.joint import attention_loss, ctc_loss, teacher_forcing
 from asr.train.recipe import Recipe
 from asr.train.run import train

@@ -160,6 +160,16 @@ def test_training_stops_where_no_checkpoint_can_be_written(
     train(recipe("training.max_steps=4"), tmp_path / "run")
 
 
+@pytest.mark.parametrize(("version", "told"), [(1, "an older asr"), (99, "a newer asr")])
+def test_a_checkpoint_of_another_version_is_refused(
+    recipe: Callable[..., Recipe], tmp_path: Path, version: int, told: str
+) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save({"format": version, "position": {}}, tmp_path / "run" / "checkpoints" / LAST)
+    with pytest.raises(TrainingError, match=f"last.ckpt: written by {told}"):
+        train(recipe(), tmp_path / "run")
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LAST).write_bytes(content)
