@@ -32,6 +32,11 @@ class Devices:
     precision: str
     description: str
 
+    @property
+    def processes(self) -> int:
+        """On all nodes."""
+        return self.nodes * (self.count if isinstance(self.count, int) else len(self.count))
+
 
 def choose_devices(config: TrainingConfig) -> Devices:
     """Decides what `auto` means here.
@@ -60,7 +65,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
         count = processes
     if on_gpu and count > gpus:
         raise ConfigError(f"training.devices: {count} GPUs asked for, {gpus} are visible")
-    several = count * nodes > 1
+    usual = "ddp" if count * nodes > 1 else "single"
     if on_gpu:  # what stays in float32 is multiplied with 10 bits, but sums are not rounded
         torch.set_float32_matmul_precision("high")
     bf16 = is_bf16(config.precision, on_gpu)
@@ -71,7 +76,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
         accelerator="gpu" if on_gpu else "cpu",
         count=count,
         nodes=nodes,
-        strategy="ddp" if several or config.strategy == "ddp" else "single",
+        strategy=usual if config.strategy == "auto" else config.strategy,
         precision="bf16-mixed" if bf16 else "32-true",
         description=f"{count} x {name}{threads}{each}, {'bf16' if bf16 else 'float32'}",
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
 from asr.data.dataset import Batch
@@ -21,6 +24,7 @@ from asr.train.report.gpu import gpu_figures
 from asr.train.state import derive, draw_context
 from asr.train.steps import StepModule, StepResult, StepSettings
 from asr.train.weights.initialise import Init, freeze
+from asr.train.weights.sharding import is_sharded, local, shard, whole
 
 #: The losses of a batch that are shown as means per label.
 LOSSES = ("loss", "ctc", "attention", "intermediate", "consistency")
@@ -58,6 +62,29 @@ class SpeechTraining(StepModule):
         if self.init is not None:
             self.init.apply(self.model, self.data.tokenizer)
         freeze(self.model, self.recipe.training.freeze)
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            shard(self.model, self.trainer.strategy.device_mesh["data_parallel"])
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """`model` has the averaged weights (its own without `training.ema`) while the block runs.
+
+        Where processes hold parts of the weights, it is a copy with all of them.
+        """
+        if not is_sharded(self.model):
+            with self.ema.swapped_in() if self.ema else nullcontext():
+                yield
+            return
+        trained = self.model
+        averages = self.ema.weights() if self.ema else {}
+        state = {name: whole(local(own), own) for name, own in trained.state_dict().items()}
+        copy = SpeechModel(self.recipe.model, self.data.tokenizer.size).to(self.device)
+        copy.load_state_dict(state | averages, strict=True)
+        try:
+            self.model = copy
+            yield
+        finally:
+            self.model = trained
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the recipe that the weights belong to."""

@@ -109,8 +109,9 @@ class TrainingConfig(Config):
         devices: processes; auto is all GPUs, or one process on a CPU; torchrun and SLURM, which
             start the processes, say how many there are.
         nodes: machines; those of torchrun and SLURM are counted.
-        strategy: ddp is Lightning's: each process holds the whole model; it is what auto takes
-            for several processes, and starts one also where there is one device.
+        strategy: with ddp each process holds the whole model; auto takes it for several processes,
+            and it starts one also where there is one device. fsdp divides weights, gradients and
+            the optimizer's state among processes: for models that one GPU does not hold.
         callbacks: Lightning callbacks of your own or of others: the dotted name of a class
             (`package.module.Class`), or a mapping with the key `class` and its arguments.
         threads: CPU threads of a process (0: as many as torch finds); another number when a run
@@ -257,12 +258,27 @@ class Recipe(Config):
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
         self._views_differ()
+        self._can_be_divided()
         blind = self.loss.ctc_weight == 1 or getattr(self.model.decoder, "attention", "") == "none"
         if self.loss.guided_attention and blind:
             raise ValueError("loss.guided_attention needs a decoder with attention")
         if self.loss.scheduled_sampling and self.loss.ctc_weight == 1:
             raise ValueError("loss.scheduled_sampling needs a decoder: set loss.ctc_weight below 1")
         return self
+
+    def _can_be_divided(self) -> None:
+        """With fsdp, all processes gather a layer's weights: all must call the same layers."""
+        if self.training.strategy != "fsdp":
+            return
+        varying = {
+            "model.encoder.layer_drop": getattr(self.model.encoder, "layer_drop", 0.0),
+            "loss.mwer": self.loss.mwer,
+            "loss.scheduled_sampling": self.loss.scheduled_sampling,
+            "training.weight_noise": self.training.weight_noise,
+            "training.compile": self.training.compile,
+        }
+        if names := [name for name, value in varying.items() if value]:
+            raise ValueError(f"training.strategy fsdp does not go with {', '.join(names)}; use ddp")
 
     def _views_differ(self) -> None:
         """Consistency regularisation needs CTC, and masks that differ and are in range."""

@@ -16,6 +16,7 @@ from asr.train.optimizer import OptimizerConfig, build_optimizer
 from asr.train.schedules import Schedule
 from asr.train.state import RunState
 from asr.train.weights.ema import Ema
+from asr.train.weights.sharding import exchange_gradients, is_sharded, local, total_norm
 
 
 class TrainingBatch(Protocol):
@@ -122,9 +123,7 @@ class StepModule(pl.LightningModule):
         """Starts or continues the average, which lives on the device from here on."""
         if self._settings.ema:
             self.ema = Ema(self.model, self._settings.ema)
-            if self._ema_state is not None:
-                self.ema.load_state_dict(self._ema_state)
-        self._ema_state = None
+            self._continue_average()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a run needs to go on as if nothing had happened."""
@@ -135,6 +134,7 @@ class StepModule(pl.LightningModule):
         """Takes it back, and has Lightning's loop begin with the rest of the epoch."""
         self.run.load_state_dict(checkpoint["run"])
         self._ema_state = checkpoint["ema"]
+        self._continue_average()
         _begin_with_rest_of_epoch(checkpoint["loops"]["fit_loop"], self.run.epoch)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, _: int) -> Any:
@@ -146,6 +146,8 @@ class StepModule(pl.LightningModule):
         wrapped = self.trainer.strategy.model
         if isinstance(wrapped, DistributedDataParallel):
             wrapped.require_backward_grad_sync = self.completes_step(ahead=1)
+        elif is_sharded(self.model):
+            exchange_gradients(self.model, self.completes_step(ahead=1))
 
     # -- for subclasses ----------------------------------------------------------------------------
 
@@ -179,10 +181,11 @@ class StepModule(pl.LightningModule):
         if world > 1:
             torch.distributed.all_reduce(self._sums)
         labels = self._sums[self._names.index("labels")]
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        weights = self.model.parameters()
+        gradients = [local(weight.grad) for weight in weights if weight.grad is not None]
         # processes have exchanged the mean of their gradients: times `world` is the sum
         scale = world / labels
-        norm = torch.nn.utils.get_total_norm(gradients) * scale
+        norm = total_norm(gradients, is_sharded(self.model)) * scale
         *values, norm_value = torch.cat((self._sums, norm.float()[None])).tolist()
         sums = dict(zip(self._names, values, strict=True))
         applied = math.isfinite(norm_value) and math.isfinite(sums["loss"])
@@ -231,6 +234,12 @@ class StepModule(pl.LightningModule):
     def figures(self, result: StepResult, speed: float) -> dict[str, float]:
         """A step by the names of the log."""
         raise NotImplementedError
+
+    def _continue_average(self) -> None:
+        """As soon as the average and its state are there; strategies differ in which is first."""
+        if self.ema is not None and self._ema_state is not None:
+            self.ema.load_state_dict(self._ema_state)
+            self._ema_state = None
 
     def _advance(self, sums: dict[str, float], applied: bool) -> None:
         run = self.run

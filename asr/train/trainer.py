@@ -20,7 +20,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from asr.train.checkpoint import SafeCheckpointIO
 from asr.train.devices import Devices
@@ -51,6 +51,13 @@ def make_trainer(
     strategy: Any = "auto"
     if devices.strategy == "ddp":
         strategy = DDPStrategy(find_unused_parameters=find_unused, timeout=PATIENCE)
+    elif devices.strategy == "fsdp":
+        strategy = ModelParallelStrategy(
+            data_parallel_size=devices.processes,
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
+            timeout=PATIENCE,
+        )
     plugins: list[Any] = [SafeCheckpointIO()]
     if SLURMEnvironment.detect():
         # requeueing would save in the middle of a step, from where no run goes on exactly

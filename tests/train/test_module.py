@@ -32,11 +32,11 @@ def build(recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Speech
         data.prepare_data()
         data.setup()
         module = SpeechTraining(loaded, data)
-        module.configure_model()
-        module.model.train()
         fake: Any = SimpleNamespace(global_rank=0, world_size=1, is_last_batch=False)
         fake.strategy = SimpleNamespace(backward=lambda loss, *_, **__: loss.backward())
         module._trainer = fake
+        module.configure_model()
+        module.model.train()
         optimizer = module.configure_optimizers()
         module.optimizers = lambda *_, **__: optimizer  # type: ignore[method-assign,assignment]
         return module

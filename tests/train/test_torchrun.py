@@ -11,11 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from asr.errors import ConfigError
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.devices import choose_devices
-from asr.train.recipe import TrainingConfig, load_recipe
+from asr.train.recipe import TrainingConfig, load_recipe, make_recipe
 from asr.train.report.log import TIMED
 from asr.train.run import train
 from tests.train.conftest import RECIPE
@@ -63,8 +65,8 @@ def rows(folder: Path, name: str) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if key not in TIMED} for row in lines]
 
 
-def losses(folder: Path, name: str) -> list[float]:
-    return [float(row["loss"]) for row in rows(folder, name) if row["kind"] == "train"]
+def losses(folder: Path, name: str, kind: str = "train") -> list[float]:
+    return [float(row["loss"]) for row in rows(folder, name) if row["kind"] == kind]
 
 
 def test_processes_of_torchrun_train_to_the_same_losses(folder: Path, free_port: str) -> None:
@@ -81,8 +83,9 @@ def test_processes_of_torchrun_train_to_the_same_losses(folder: Path, free_port:
     assert (state["run"]["step"], state["global_step"]) == (6, 6)
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_train_to_the_losses_of_one(
-    folder: Path, corpus: Path, free_port: str
+    folder: Path, corpus: Path, free_port: str, strategy: str
 ) -> None:
     """All utterances are of one length and make one batch, of which each process takes half.
 
@@ -98,12 +101,20 @@ def test_two_processes_train_to_the_losses_of_one(
         if entry["duration"] == duration
     ]
     (folder / "alike.jsonl").write_text("\n".join(map(json.dumps, alike)))
-    more = ("data.batch_seconds=30", "training.max_steps=6")
-    same = (f"data.train={folder / 'alike.jsonl'}", *more)
-    train(load_recipe(folder / "tiny.yaml", [*PLAIN, *same]), folder / "one")
-    run(folder, "two", (*TORCHRUN, free_port), *same)
-    assert losses(folder, "two") == pytest.approx(losses(folder, "one"), rel=1e-3)
-    assert losses(folder, "two")[0] == pytest.approx(losses(folder, "one")[0], rel=1e-6)
+    more = ("data.batch_seconds=30", "validation={steps: 3, decode: 4}")
+    same = (f"data.train={folder / 'alike.jsonl'}", "checkpoint.average=last", *more)
+    if not (folder / "one").exists():
+        train(load_recipe(folder / "tiny.yaml", [*PLAIN, *same]), folder / "one")
+    for steps in (4, 6) if strategy == "fsdp" else (6,):  # goes on from a checkpoint
+        limits = (f"training.max_steps={steps}", f"training.strategy={strategy}")
+        run(folder, strategy, (*TORCHRUN, free_port), *same, *limits)
+    assert losses(folder, strategy) == pytest.approx(losses(folder, "one"), rel=1e-3)
+    assert losses(folder, strategy)[0] == pytest.approx(losses(folder, "one")[0], rel=1e-6)
+    one, two = (losses(folder, name, "dev")[0] for name in ("one", strategy))
+    assert two == pytest.approx(one, rel=1e-3)
+    whole = load_file(folder / "one" / "model" / "model.safetensors")
+    for name, weights in load_file(folder / strategy / "model" / "model.safetensors").items():
+        torch.testing.assert_close(weights, whole[name], rtol=1e-2, atol=1e-3)
 
 
 @pytest.fixture
@@ -145,3 +156,10 @@ def test_slurm_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch
     assert (devices.count, devices.nodes, devices.strategy) == (2, 4, "ddp")
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")  # nobody used srun
     assert choose_devices(config()).count == 1
+
+
+def test_fsdp_refuses_what_processes_would_call_differently() -> None:
+    values = {**RECIPE, "data": {}, "training": {"epochs": 1, "strategy": "fsdp"}}
+    assert make_recipe(json.loads(json.dumps(values)), (), "test", Path("/"))
+    with pytest.raises(ConfigError, match=r"fsdp does not go with model.encoder.layer_drop; use"):
+        make_recipe(json.loads(json.dumps(values)), ["model.encoder.layer_drop=0.1"], "", Path("/"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def chosen_weights(
             whether they are the ones that all validations of the run measure.
     """
     final = validated(module)
-    with module.ema.swapped_in() if module.ema else nullcontext():
+    with module.averaged():
         result = measure(final, True)
         kept = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}
         first, world = module.trainer.is_global_zero, module.trainer.world_size

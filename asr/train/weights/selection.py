@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ class SpeechEvaluation(pl.Callback):
 
     def validate(self, module: SpeechTraining) -> None:
         """Measures the averaged weights (the plain ones without `training.ema`) and keeps them."""
-        with module.ema.swapped_in() if module.ema else nullcontext():
+        with module.averaged():
             result = self._measure(module)
             self._measured = (module.run.step, result)
             self._judge_attention(module, result)
