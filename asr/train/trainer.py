@@ -101,7 +101,7 @@ def fit(
     try:
         os.environ[_STARTED_BY] = str(os.getpid())
         with loop.interruptible(module):
-            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     except BaseException as error:
         end_children(trainer)
         if isinstance(error, SystemExit):  # what Lightning makes of a second Ctrl-C

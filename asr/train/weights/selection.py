@@ -80,7 +80,7 @@ class SpeechEvaluation(pl.Callback):
     def validate(self, module: SpeechTraining) -> None:
         """Measures the averaged weights (the plain ones without `training.ema`) and keeps them."""
         with module.averaged():
-            result = self._measure(module)
+            result = self.measure(module)
             self._measured = (module.run.step, result)
             self._judge_attention(module, result)
             loss, first = result.loss if result else None, module.trainer.is_global_zero
@@ -91,11 +91,11 @@ class SpeechEvaluation(pl.Callback):
     def finish(self, module: SpeechTraining) -> None:
         """Measures the best weights of the run and writes them as the model folder."""
 
-        def measure(what: str, same: bool) -> DevResult | None:
+        def measured(what: str, same: bool) -> DevResult | None:
             step, result = self._measured
-            return result if same and step == module.run.step else self._measure(module, what)
+            return result if same and step == module.run.step else self.measure(module, what)
 
-        with chosen_weights(module, self.snapshots, measure) as exported:
+        with chosen_weights(module, self.snapshots, measured) as exported:
             self._export(module, exported)
 
     def after_checkpoint(self, module: SpeechTraining) -> None:
@@ -105,7 +105,7 @@ class SpeechEvaluation(pl.Callback):
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def _measure(self, module: SpeechTraining, what: str = "") -> DevResult | None:
+    def measure(self, module: SpeechTraining, what: str = "") -> DevResult | None:
         """Validates the weights that the model has and prints that; None without dev set.
 
         `what` names weights other than those that are validated all along, which alone are logged.
@@ -119,7 +119,7 @@ class SpeechEvaluation(pl.Callback):
         figures = {f"{name}/dev": v for name, v in result.figures().items() if v == v}
         for logger in module.trainer.loggers:
             logger.log_metrics({"epoch": float(run.epoch), **figures}, run.step)
-        module.log_dict(_for_callbacks(figures), logger=False, on_step=True, rank_zero_only=True)
+        module.log_dict(_for_callbacks(figures), logger=False, on_step=True)
         if lines := sample_lines(result.sample, self.recipe.validation.show):
             self.progress.say(lines)
             for logger in module.trainer.loggers:
