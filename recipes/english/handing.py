@@ -34,10 +34,11 @@ def so_far(run: Path, target: Path) -> None:
     recipe = parse(Recipe, state["recipe"], str(run))
     tokenizer = load_tokenizer(run / "checkpoints" / PREPARED)
     model = SpeechModel(recipe.model, tokenizer.size)
-    model.load_state_dict(state["model"])
+    weights = state["state_dict"].items()
+    model.load_state_dict({name.removeprefix("model."): value for name, value in weights})
     if state["ema"] is not None:
         model.load_state_dict(state["ema"]["weights"], strict=False)
-    position = state["position"]
+    position = state["run"]
     save_model_folder(
         target,
         model,
