@@ -20,7 +20,7 @@ from asr.frontend import KaldiConfig, KaldiLogMel
 from asr.model import FULL_CONTEXT, ChunkContext, ModelConfig, SpeechModel
 from asr.search import SearchConfig, joint_scorers, search
 from asr.text.special_labels import BLANK, LABELS
-from asr.train.compiling import compile_parts
+from asr.train.devices import compile_parts
 from asr.train.losses.joint import attention_loss, ctc_loss, teacher_forcing
 from asr.train.recipe import Recipe
 from asr.train.run import train

@@ -250,7 +250,7 @@ def measured(bench: Bench, name: str) -> dict[str, Any]:
         TrainingError: audio of a dev set cannot be used.
     """
     folder, began = bench.folder / name, time.monotonic()
-    position = load_checkpoint(folder / "checkpoints" / LAST)["position"]
+    position = load_checkpoint(folder / "checkpoints" / LAST)["run"]
     recognizer = load_model(folder / "model")
     sets: dict[str, list[dict[str, Any]]] = {}
     ways = [("", {})] + ([(" in chunks", {"chunk_ms": bench.chunk_ms})] if bench.chunk_ms else [])

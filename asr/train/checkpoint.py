@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, whatever kills the process.
+"""Lightning's checkpoints, which are whole or not there, whatever kills the process.
 
 Nothing but tensors and plain values is in them, and loading executes nothing.
 """
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from lightning.pytorch.plugins.io import CheckpointIO
 
 from asr.atomic import atomic_file
 from asr.errors import OutputError, TrainingError
 
-FORMAT = 1
+FORMAT = 2
 LAST = "last.ckpt"
 #: What torch and pickle raise on a file that is no checkpoint, or a broken one.
 DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError)
@@ -33,34 +34,34 @@ def state_file(path: Path) -> Iterator[BinaryIO]:
         with atomic_file(path) as file:
             yield file
     except (OutputError, RuntimeError) as error:
-        told = str(error)
+        message = str(error)
         if isinstance(error, RuntimeError):  # so torch reports a full disk
-            told = f"{path}: cannot be written: disk full? ({told.splitlines()[0]})"
+            message = f"{path}: cannot be written: disk full? ({message.splitlines()[0]})"
         previous = "; the previous one is whole" if path.exists() else ""
         raise TrainingError(
-            f"{told}{previous}; make room or choose another output folder, then run the same "
+            f"{message}{previous}; make room or choose another output folder, then run the same "
             "command to go on"
         ) from None
 
 
-def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
-    """Replaces the checkpoint to resume from.
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Writes or replaces a checkpoint.
 
     Raises:
         TrainingError: as `state_file`.
     """
-    with state_file(folder / LAST) as file:
+    with state_file(path) as file:
         torch.save({"format": FORMAT, **state}, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint on the CPU.
+    """Reads a checkpoint on the CPU. Tensors stay in the file until they are used.
 
     Raises:
-        TrainingError: it is missing, damaged, of a newer format or holds more than plain values.
+        TrainingError: it is missing, damaged, of another format or holds more than plain values.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         version = state["format"]
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -71,4 +72,30 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
     if version > FORMAT:
         raise TrainingError(f"{path}: written by a newer asr (format {version}); upgrade asr")
+    if version < FORMAT:
+        raise TrainingError(
+            f"{path}: written by an older asr (format {version}), which alone can go on from it; "
+            "start a new run from the weights of its model folder with --init, in another folder "
+            "(-o) or with --resume never"
+        )
     return state
+
+
+class SafeCheckpointIO(CheckpointIO):
+    """What Lightning writes and reads checkpoints with, its own and those of callbacks."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """See `save_checkpoint`."""
+        save_checkpoint(Path(path), checkpoint)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """See `load_checkpoint`."""
+        return load_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Removes it, if it is there."""
+        Path(path).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,14 @@ from asr.frontend import FRONTENDS, FeatureStatistics, Frontend
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.train.checkpoint import state_file
 from asr.train.corpora import Corpora, read_corpora, sample
-from asr.train.feed import Feed, RunningFeed
-from asr.train.position import Position
 from asr.train.recipe import Recipe
+from asr.train.state import RunState
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
     from torch.utils.data import DataLoader
+
+    from asr.data.dataset import Batch
 
 STATISTICS = "statistics.pt"
 
@@ -36,11 +37,46 @@ def _unseen(_: str) -> Callable[[int, int], None]:
     return lambda done, total: None
 
 
+class Epochs:
+    """What Lightning iterates once an epoch: batches of that epoch, the first time the rest of it.
+
+    Args:
+        loader: yields the rest of the sampler's epoch each time it is iterated.
+        sampler: stands where training goes on.
+    """
+
+    def __init__(self, loader: Iterable[Batch], sampler: BatchSampler) -> None:
+        self.loader = loader
+        self.sampler = sampler
+        self._epoch = sampler.epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.sampler.set_epoch(self._epoch)
+        yield from self.loader
+        self._epoch += 1
+
+
+class ContinuousEpochs:
+    """The same of batches that go on over the ends of epochs by themselves."""
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self._batches = iter(batches)
+        self._next: Batch | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        batch = self._next or next(self._batches, None)
+        while batch is not None:
+            self._next = next(self._batches, None)
+            yield batch
+            ends = self._next is None or self._next.epoch != batch.epoch
+            batch = None if ends else self._next
+
+
 class RunData(pl.LightningDataModule):
-    """Makes, once and on the first process, what a run needs besides its recipe; then feeds it.
+    """Makes, once and on the first process, what a run needs besides its recipe; then its batches.
 
     `folder` keeps the tokenizer and the statistics for resuming and for the other processes.
-    `position` is where training goes on. `preparing` shows what takes long.
+    `run` is where training goes on. `preparing` shows what takes long.
     """
 
     corpora: Corpora
@@ -53,7 +89,8 @@ class RunData(pl.LightningDataModule):
         self.recipe = recipe
         self.folder = folder
         self.preparing: Preparing = _unseen
-        self.position = Position()
+        self.run = RunState()
+        self._order: dict[str, Any] | None = None  # of the batches of the run that is resumed
         self.sound: DeviceSound | None = None  # what fills the batches, with `cache: device`
         self.normalizer = TextNormalizer(recipe.normalizer)
         self._read = False
@@ -110,20 +147,38 @@ class RunData(pl.LightningDataModule):
         state = torch.load(self.folder / STATISTICS, weights_only=True)
         return (state["mean"], state["inverse_std"]) if state else None
 
-    def train_dataloader(self) -> Feed | RunningFeed:
-        """Training batches from `position` on, this process' part of them."""
+    def state_dict(self) -> dict[str, Any]:
+        """What decides the order of batches: it must not change within an epoch."""
+        return {"order": self.sampler.state_dict()["order"]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes what `state_dict` gave."""
+        self._order = state_dict["order"]
+
+    def epoch_batches(self) -> int | None:
+        """Batches of the first epoch for each process; None where they cannot be counted.
+
+        Epochs differ by a batch or two; schedules must not depend on where a run was resumed.
+        """
+        return self.sampler.count(0)
+
+    def train_dataloader(self) -> Epochs | ContinuousEpochs:
+        """Training batches from `run` on, this process' part of them.
+
+        Raises:
+            TrainingError: the run was stopped within an epoch, and its batches would differ.
+        """
         assert self.trainer is not None
-        epochs = self.recipe.training.epochs
         if self.recipe.data.cache == "device":
-            found = DeviceBatches(
+            on_device = DeviceBatches(
                 *self._given(), **self._named(), device=self.trainer.strategy.root_device
             )
-            self.sampler, self.sound = found.sampler, found.sound
-            self._go_to_position()
-            return RunningFeed(found.loader(epochs))
+            self.sampler, self.sound = on_device.sampler, on_device.sound
+            self._go_to_place()
+            return ContinuousEpochs(on_device.loader(self.recipe.training.epochs))
         loader, self.sampler = training_batches(*self._given(), **self._named())
-        self._go_to_position()
-        return Feed(loader, self.sampler, epochs)
+        self._go_to_place()
+        return Epochs(loader, self.sampler)
 
     def _given(self) -> tuple[Any, ...]:
         return self.corpora.train, self.recipe.data, self.tokenizer, self.normalizer
@@ -138,12 +193,12 @@ class RunData(pl.LightningDataModule):
             "progress": self.preparing("decoding audio into memory"),
         }
 
-    def _go_to_position(self) -> None:
-        at = self.position
-        if at.batch:
-            self.sampler.load_state_dict({"epoch": at.epoch, "done": at.batch, "order": at.order})
-        self.sampler.set_epoch(at.epoch)
-        at.order = self.sampler.state_dict()["order"]
+    def _go_to_place(self) -> None:
+        run = self.run
+        if run.batch and self._order is not None:
+            place = {"epoch": run.epoch, "done": run.batch, "order": self._order}
+            self.sampler.load_state_dict(place)
+        self.sampler.set_epoch(run.epoch)
 
     def dev_batches(
         self, cuts: Iterable[Cut], rank: int = 0, world_size: int = 1, workers: int | None = None

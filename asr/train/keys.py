@@ -152,7 +152,7 @@ def _type(annotation: Any) -> str:
         if inner[-1] is Ellipsis:
             return f"list of {_type(inner[0])}"
         return f"[{'; '.join(_type(one) for one in inner)}]"
-    if isinstance(annotation, type) and issubclass(annotation, Config):
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Config)):
         return "keys and values"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " | ".join(str(one.value) for one in annotation)

@@ -23,9 +23,20 @@ from asr.train.losses.consistency import widened
 from asr.train.losses.mwer import MwerConfig
 from asr.train.losses.scheduled_sampling import ScheduledSamplingConfig
 from asr.train.optimizer import OptimizerConfig
-from asr.train.precision import Precision
 from asr.train.report.duration import Duration
 from asr.train.schedules import Noam, Schedule, schedule_config
+
+#: A class of Lightning's kind: its dotted name, or a mapping of `class` and arguments.
+NamedClass = str | dict[str, Any]
+
+
+def _text(value: Any) -> Any:
+    """YAML reads 32 as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+#: A key of a configuration; `auto` is bf16 where the device multiplies it natively, else 32.
+Precision = Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_text)]
 
 
 class LossConfig(Config):
@@ -95,9 +106,14 @@ class TrainingConfig(Config):
         precision: of the arithmetic; auto is bf16 where the device multiplies it natively, else 32.
         seed: of everything that is drawn.
         accelerator: auto takes GPUs where there are some.
-        devices: processes; auto is all GPUs, or one process on a CPU.
-        nodes: machines.
-        strategy: ddp starts processes also where there is one device.
+        devices: processes; auto is all GPUs, or one process on a CPU; torchrun and SLURM, which
+            start the processes, say how many there are.
+        nodes: machines; those of torchrun and SLURM are counted.
+        strategy: with ddp each process holds the whole model; auto takes it for several processes,
+            and it starts one also where there is one device. fsdp divides weights, gradients and
+            the optimizer's state among processes: for models that one GPU does not hold.
+        callbacks: Lightning callbacks of your own or of others: the dotted name of a class
+            (`package.module.Class`), or a mapping with the key `class` and its arguments.
         threads: CPU threads of a process (0: as many as torch finds); another number when a run
             goes on is not bit-equal.
         compile: makes kernels of parts of the model: half a minute at the start, pays on GPUs only.
@@ -119,7 +135,8 @@ class TrainingConfig(Config):
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | Literal["auto"] = "auto"
     nodes: int = Field(default=1, ge=1)
-    strategy: Literal["auto", "ddp"] = "auto"
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    callbacks: tuple[NamedClass, ...] = ()
     threads: int = Field(default=0, ge=0)
     compile: bool = False
     ema: float = Field(default=0.999, ge=0, lt=1)
@@ -183,15 +200,24 @@ class LogConfig(Config):
     Attributes:
         steps: a line of the log, one for so many steps.
         seconds: a printed line, one in so many, where there is no terminal.
-        tensorboard: whether curves are written in TensorBoard's format, too.
+        loggers: where figures are logged besides `training/log.csv`: tensorboard, wandb, mlflow,
+            the dotted name of one of Lightning's loggers, or a mapping with the key `class`
+            and its arguments.
+        tensorboard: false leaves tensorboard out of `loggers`.
         profile: so many batches are profiled once training is warm; `training/profile.txt` says
             what their time goes to.
     """
 
     steps: int = Field(default=10, ge=1)
     seconds: float = Field(default=30.0, gt=0)
+    loggers: tuple[NamedClass, ...] = ("csv", "tensorboard")
     tensorboard: bool = True
     profile: int = Field(default=0, ge=0, le=1000)
+
+    @property
+    def active_loggers(self) -> list[NamedClass]:
+        """`loggers`, without what `tensorboard` leaves out."""
+        return [one for one in self.loggers if self.tensorboard or one != "tensorboard"]
 
 
 def _tokenizer(value: Any) -> Any:
@@ -232,12 +258,27 @@ class Recipe(Config):
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
         self._views_differ()
+        self._can_be_divided()
         blind = self.loss.ctc_weight == 1 or getattr(self.model.decoder, "attention", "") == "none"
         if self.loss.guided_attention and blind:
             raise ValueError("loss.guided_attention needs a decoder with attention")
         if self.loss.scheduled_sampling and self.loss.ctc_weight == 1:
             raise ValueError("loss.scheduled_sampling needs a decoder: set loss.ctc_weight below 1")
         return self
+
+    def _can_be_divided(self) -> None:
+        """With fsdp, all processes gather a layer's weights: all must call the same layers."""
+        if self.training.strategy != "fsdp":
+            return
+        varying = {
+            "model.encoder.layer_drop": getattr(self.model.encoder, "layer_drop", 0.0),
+            "loss.mwer": self.loss.mwer,
+            "loss.scheduled_sampling": self.loss.scheduled_sampling,
+            "training.weight_noise": self.training.weight_noise,
+            "training.compile": self.training.compile,
+        }
+        if names := [name for name, value in varying.items() if value]:
+            raise ValueError(f"training.strategy fsdp does not go with {', '.join(names)}; use ddp")
 
     def _views_differ(self) -> None:
         """Consistency regularisation needs CTC, and masks that differ and are in range."""

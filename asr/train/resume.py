@@ -42,7 +42,7 @@ def checkpoint_to_resume(folder: Path, resume: str) -> Path | None:
     raise TrainingError(f"--resume {path}: no checkpoint there; name a file or a run's folder")
 
 
-def clear_way(folder: Path, resumed: Path | None) -> None:
+def prepare_folder(folder: Path, resumed: Path | None) -> None:
     """Makes `folder` ready for a run: what an earlier one prepared is kept or taken over only
     where it is gone on with.
 

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
-
-import lightning.pytorch as pl
-from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from asr.errors import TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import check_chunks, check_texts
 from asr.train.data import RunData
-from asr.train.devices import Devices, choose_devices, prepare_cpu
-from asr.train.lock import alone_in
-from asr.train.loop import TrainingLoop
+from asr.train.devices import choose_devices, prepare_cpu
+from asr.train.extensions import build_callbacks, build_loggers
+from asr.train.lock import locked
+from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.module import SpeechTraining
-from asr.train.parent import end_with_parent, known_to_children
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.report.profiling import StepProfile
 from asr.train.report.progress import TrainingProgress
 from asr.train.report.startup import StartupReport
-from asr.train.resume import PREPARED, changes, checkpoint_to_resume, clear_way
-from asr.train.weights.averaging import Snapshots
+from asr.train.resume import PREPARED, changes, checkpoint_to_resume, prepare_folder
+from asr.train.trainer import end_with_parent, fit, make_trainer, quiet
 from asr.train.weights.initialise import Init
-
-#: How long processes wait for the first one to prepare the data.
-PATIENCE = timedelta(hours=6)
+from asr.train.weights.selection import SpeechEvaluation
 
 
 @dataclass(frozen=True)
@@ -69,92 +57,73 @@ def train(
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
     end_with_parent()
-    _keep_quiet()
+    quiet()
     check_chunks(recipe.model, recipe.chunks)
     prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
-    checkpoints = folder / "checkpoints"
-    data = RunData(recipe, checkpoints / PREPARED)
-    snapshots = Snapshots(checkpoints, recipe.checkpoint.keep, recipe.checkpoint.average)
-    loop = TrainingLoop(recipe, checkpoints, snapshots, command)
-    trainer = _trainer(recipe, devices, loop, folder)
+    checkpoints, training = folder / "checkpoints", folder / "training"
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
     notes = changes(recipe, state) if state is not None else []
     if start.init is not None and state is not None:
         notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
+    data = RunData(recipe, checkpoints / PREPARED)
+    callbacks = build_callbacks(recipe.training.callbacks)
+    step = state["run"]["step"] if state is not None else 0
+    loggers = build_loggers(recipe.log.active_loggers, training, folder.name, step)
+    if recipe.log.profile:
+        callbacks.append(StepProfile(recipe.log.profile, training))
+    progress = TrainingProgress(recipe.log.seconds)
+    resumes_here = resumed == checkpoints / LAST
+    evaluation = SpeechEvaluation(recipe, folder, progress, resumes_here, command)
+    loop = TrainingLoop(_plan(recipe), checkpoints, progress, evaluation)
+    report = StartupReport(devices, folder, notes, progress)
+    trainer = make_trainer(
+        devices,
+        folder,
+        [progress, report, evaluation, *callbacks, loop],
+        loggers,
+        find_unused=_some_unused(recipe),
+    )
     held = ExitStack()
     try:
         if trainer.is_global_zero:
-            held.enter_context(alone_in(folder))
-            loop.progress = TrainingProgress(recipe.log.seconds)
-            data.preparing = loop.progress.preparing
-            clear_way(checkpoints, resumed)
+            held.enter_context(locked(folder))
+            data.preparing = progress.preparing
+            prepare_folder(checkpoints, resumed)
             data.prepare_data()
             data.setup()
             notes += [*data.corpora.notes, *check_texts(recipe, data)]
-            write_recipe(recipe, folder / "training")
-        if state is not None and resumed == checkpoints / LAST:
-            snapshots.restore(state["snapshots"])
-        say = loop.progress.say if loop.progress is not None else _silent
+            write_recipe(recipe, training)
+        else:
+            progress.disable()
         init = None
         if start.init is not None and state is None:
-            listing = folder / "training" if trainer.is_global_zero else None
-            init = Init(start.init, start.init_partial, say, listing)
-        module = SpeechTraining(recipe, data, state, init)
-        opening = StartupReport(loop, devices, folder, notes, say)
-        trainer.callbacks.insert(0, opening)  # type: ignore[attr-defined]
-        with known_to_children(), loop.interruptible(module):
-            trainer.fit(module, datamodule=data)
-    except BaseException as error:
-        _end_children(trainer)
-        if isinstance(error, SystemExit):  # what Lightning makes of a second Ctrl-C
-            raise KeyboardInterrupt from None
-        raise
+            listing = training if trainer.is_global_zero else None
+            init = Init(start.init, start.init_partial, progress.say, listing)
+        state = None  # Lightning reads the checkpoint again
+        module = SpeechTraining(recipe, data, init)
+        fit(trainer, module, data, loop, resumed)
     finally:
-        loop.close()
+        progress.close()
         held.close()
-    if module.position.step == 0:
+    if module.run.step == 0:
         raise TrainingError("the run ended before its first step; give it more time")
-    return Outcome(loop.model_folder, loop.ended)
+    return Outcome(evaluation.model_folder, loop.ended)
 
 
-def _keep_quiet() -> None:
-    """Keeps libraries from talking over the run: Lightning's tips, TensorFlow's notes on import."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
-    for module in (r"lightning\..*", r"torch\..*", r"lhotse\..*"):
-        warnings.filterwarnings("ignore", module=module)
-
-
-def _trainer(recipe: Recipe, devices: Devices, loop: TrainingLoop, folder: Path) -> pl.Trainer:
-    training = recipe.training
-    callbacks: list[pl.Callback] = [loop]
-    if recipe.log.profile:
-        callbacks.append(StepProfile(recipe.log.profile, folder / "training"))
-    several = devices.count * training.nodes > 1 or training.strategy == "ddp"
-    strategy: Any = "auto"
-    if several:
-        strategy = DDPStrategy(find_unused_parameters=_some_unused(recipe), timeout=PATIENCE)
-    return pl.Trainer(
-        accelerator=devices.accelerator,
-        devices=devices.count,
-        num_nodes=training.nodes,
-        strategy=strategy,
-        precision=devices.precision,  # type: ignore[arg-type]
-        max_epochs=1,  # the feed is one long epoch; ours are counted by the sampler
-        min_epochs=0,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        use_distributed_sampler=False,
-        default_root_dir=str(folder),
+def _plan(recipe: Recipe) -> RunPlan:
+    training, checkpoint = recipe.training, recipe.checkpoint
+    return RunPlan(
+        epochs=training.epochs,
+        max_steps=training.max_steps,
+        total_time=training.total_time,
+        max_time=training.max_time,
+        validation_steps=recipe.validation.steps,
+        checkpoint_steps=checkpoint.steps,
+        checkpoint_minutes=checkpoint.minutes,
+        log_steps=recipe.log.steps,
+        bad_steps=training.bad_steps,
     )
 
 
@@ -164,14 +133,3 @@ def _some_unused(recipe: Recipe) -> bool:
     idle_decoder = recipe.loss.ctc_weight == 1 and recipe.model.decoder is not None
     idle_ctc = recipe.loss.ctc_weight == 0 and recipe.model.ctc
     return dropped or idle_decoder or idle_ctc
-
-
-def _end_children(trainer: pl.Trainer) -> None:
-    """Processes that this one started would wait for it for ever."""
-    launcher = trainer.strategy.launcher
-    if isinstance(launcher, _SubprocessScriptLauncher):
-        launcher.kill(signal.SIGKILL)
-
-
-def _silent(_: str) -> None:
-    """Processes other than the first say nothing."""

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from asr.model import SpeechModel
-from asr.train import compiling
+from asr.train import devices
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.compiling import compile_parts
+from asr.train.devices import compile_parts
 from asr.train.recipe import Recipe
 from asr.train.report.log import TIMED
 from asr.train.run import train
@@ -74,7 +74,7 @@ def test_time_that_is_over_ends_a_run_and_its_schedule(
     )
     first = train(recipe(*values, "training.max_time=30"), tmp_path / "run")
     assert first.ended == "max_time"
-    halfway = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["clock"]
+    halfway = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["clock"]
     assert 20 < halfway < 45
     second = train(recipe(*values), tmp_path / "run")
     assert second.ended == "total_time"
@@ -104,7 +104,7 @@ def test_where_compiling_fails_training_goes_on_without(
     def fails(*_: object) -> None:
         raise RuntimeError("no compiler here\nand a long story")
 
-    monkeypatch.setattr(compiling, "_try", fails)
+    monkeypatch.setattr(devices, "_try_part", fails)
     train(recipe("training.max_steps=2", "training.compile=true"), tmp_path / "run")
     told = capsys.readouterr().err
     assert "training.compile: failed, training goes on without it (no compiler here)" in told

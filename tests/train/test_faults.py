@@ -88,9 +88,9 @@ def test_a_loss_that_is_not_finite_is_skipped_and_named(
     named = (tmp_path / "run" / "training" / "skipped.txt").read_text().splitlines()
     assert [" train-7 " in f"{line} " for line in named] == [True, True]
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
-    assert state["position"]["skipped"] == 2
-    assert state["position"]["step"] == state["ema"]["steps"]
-    for part in (state["model"], state["ema"]["weights"]):
+    assert state["run"]["skipped"] == 2
+    assert state["run"]["step"] == state["ema"]["steps"]
+    for part in (state["state_dict"], state["ema"]["weights"]):
         assert all(bool(tensor.isfinite().all()) for tensor in part.values())
 
 
@@ -104,7 +104,7 @@ def test_a_bad_batch_changes_nothing(recipe: Load, tmp_path: Path) -> None:
         with pytest.raises(TrainingError):
             train(recipe("training.max_steps=9", "training.bad_steps=1"), run)
     after = load_checkpoint(run / "checkpoints" / LAST)
-    for part in ("model", "ema", "optimizer"):
+    for part in ("state_dict", "ema", "optimizer_states"):
         assert _same(before[part], after[part]), part
 
 
@@ -246,7 +246,7 @@ def test_interruption_ends_with_a_model(
     finish = SpeechTraining.finish_step
 
     def interrupt(self: SpeechTraining) -> Any:
-        if self.position.step == 1:
+        if self.run.step == 1:
             signal.raise_signal(sign)
         return finish(self)
 
@@ -257,7 +257,7 @@ def test_interruption_ends_with_a_model(
     assert outcome.model is not None
     assert (outcome.model / "config.yaml").exists()
     state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
-    assert state["position"]["step"] == 2
+    assert state["run"]["step"] == 2
     assert signal.getsignal(sign) is before
 
 
@@ -307,7 +307,7 @@ def test_a_disk_that_fills_up_while_the_model_is_written(
     monkeypatch.setattr("asr.train.weights.export.draw_curves", full)
     with pytest.raises(OutputError, match="the model cannot be written: No space left on device"):
         train(recipe("training.max_steps=1"), tmp_path / "run")
-    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["step"] == 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["step"] == 1
 
 
 def test_a_script_that_the_font_of_the_pictures_lacks(

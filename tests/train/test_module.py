@@ -14,7 +14,6 @@ from torch import Tensor
 
 from asr.data.dataset import Batch
 from asr.train.data import RunData
-from asr.train.feed import Fed
 from asr.train.module import SpeechTraining
 from asr.train.optimizer import OptimizerConfig, build_optimizer
 from asr.train.recipe import Recipe
@@ -33,11 +32,11 @@ def build(recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Speech
         data.prepare_data()
         data.setup()
         module = SpeechTraining(loaded, data)
-        module.configure_model()
-        module.model.train()
-        fake: Any = SimpleNamespace(global_rank=0, world_size=1)
+        fake: Any = SimpleNamespace(global_rank=0, world_size=1, is_last_batch=False)
         fake.strategy = SimpleNamespace(backward=lambda loss, *_, **__: loss.backward())
         module._trainer = fake
+        module.configure_model()
+        module.model.train()
         optimizer = module.configure_optimizers()
         module.optimizers = lambda *_, **__: optimizer  # type: ignore[method-assign,assignment]
         return module
@@ -70,9 +69,11 @@ def rows(batch: Batch, which: slice) -> Batch:
 
 
 def stepped(module: SpeechTraining, batches: list[Batch]) -> dict[str, Tensor]:
-    for one in batches:
-        module.training_step(Fed(one, last=False), 0)
-    module.finish_step()
+    for index, batch in enumerate(batches):
+        module.trainer.is_last_batch = index == len(batches) - 1
+        module.training_step(batch, index)
+    assert module.result is not None
+    assert module.result.applied
     return {name: one.detach().clone() for name, one in module.model.named_parameters()}
 
 
@@ -116,22 +117,23 @@ def test_gradients_are_clipped_to_the_norm(
             float(torch.stack([p.grad.norm() for p in module.model.parameters()]).norm())
         ),
     )
-    module.training_step(Fed(batch, last=False), 0)
-    result = module.finish_step()
-    assert result.grad_norm > 0.01
+    module.training_step(batch, 0)
+    assert module.result is not None
+    assert module.result.grad_norm > 0.01
     assert seen[0] == pytest.approx(0.01, rel=1e-3)
 
 
 def test_a_batch_draws_the_same_whatever_was_drawn_before(
     build: Callable[..., SpeechTraining], batch: Batch
 ) -> None:
-    module = build("model.encoder.dropout=0.3", "spec_augment={frequency_masks: 2}")
+    random = ("model.encoder.dropout=0.3", "spec_augment={frequency_masks: 2}")
+    module = build(*random, "training.accumulate=9")
     sums = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        module.training_step(Fed(batch, last=False), 0)
+        module.training_step(batch, 0)
         sums.append(module._gathered[-1][1])
-    module.training_step(Fed(replace(batch, index=batch.index + 1), last=False), 0)
+    module.training_step(replace(batch, index=batch.index + 1), 0)
     assert torch.equal(sums[0], sums[1])
     assert not torch.equal(sums[0], module._gathered[-1][1])
 
@@ -140,11 +142,16 @@ def test_a_step_ends_with_its_last_batch_and_with_the_epoch(
     build: Callable[..., SpeechTraining], batch: Batch
 ) -> None:
     module = build("training.accumulate=2")
-    assert not module.completes_step(Fed(batch, last=False), ahead=1)
-    assert module.completes_step(Fed(batch, last=True), ahead=1)
-    module.training_step(Fed(batch, last=False), 0)
-    assert module.completes_step(Fed(batch, last=False), ahead=1)
-    assert not module.completes_step(Fed(batch, last=False))
+    assert not module.completes_step(ahead=1)
+    module.training_step(batch, 0)
+    assert module.result is None
+    assert module.completes_step(ahead=1)
+    module.training_step(batch, 1)
+    assert module.result is not None
+    module.trainer.is_last_batch = True
+    assert module.completes_step(ahead=1)
+    module.training_step(batch, 2)
+    assert module.run.step == 2
 
 
 def test_the_average_follows_slowly_and_swaps_both_ways() -> None:

@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from asr.train.parent import end_with_parent, known_to_children
+ROOT = Path(__file__).parents[2]
 
 PARENT = """
-import subprocess, sys, time
-from asr.train.parent import known_to_children
-with known_to_children():
-    child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
-time.sleep(100)
+import os, subprocess, sys, time
+child = subprocess.Popen(
+    [sys.executable, "-c", sys.argv[1]], env={**os.environ, "ASR_STARTED_BY": str(os.getpid())}
+)
+time.sleep(float(sys.argv[2]))
 """
 CHILD = """
 import time
-from asr.train.parent import end_with_parent
+from asr.train.trainer import end_with_parent
 end_with_parent()
 print("on", flush=True)
 time.sleep(100)
 """
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of Linux alone")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="nobody looks there")
+@linux
 def test_a_process_ends_with_the_one_that_started_it() -> None:
-    command = [sys.executable, "-c", PARENT, CHILD]
-    root = Path(__file__).parents[2]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == "on\n"
-    parent.send_signal(signal.SIGKILL)
-    told, _ = parent.communicate(timeout=60)  # the pipe is open as long as either is there
-    assert told == ""
+    with _parent(seconds=100) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "on\n"
+        parent.send_signal(signal.SIGKILL)
+        told, _ = parent.communicate(timeout=60)  # the pipe is open as long as either is there
+        assert told == ""
+
+
+@linux
+def test_a_process_whose_parent_has_ended_already_does_not_begin() -> None:
+    with _parent(seconds=0) as parent:  # ends while the other still imports
+        told, _ = parent.communicate(timeout=60)
+        assert told == ""
 
 
 def test_what_nobody_started_goes_on() -> None:
-    with known_to_children():
-        known = dict(os.environ)
-    assert set(known) - set(os.environ) == {"ASR_STARTED_BY"}
-    end_with_parent()
-    assert "end-with-parent" not in [thread.name for thread in threading.enumerate()]
+    command = [sys.executable, "-c", CHILD.replace("100", "0")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("on\n", 0)
+
+
+def _parent(seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PARENT, CHILD, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import math
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,15 +15,13 @@ from hypothesis import strategies as st
 
 from asr.errors import ConfigError, TrainingError
 from asr.model import FULL_CONTEXT
+from asr.train.data import ContinuousEpochs, Epochs
 from asr.train.devices import choose_devices
-from asr.train.feed import Feed
-from asr.train.module import StepResult
-from asr.train.position import Position
 from asr.train.recipe import ChunkConfig, TrainingConfig
 from asr.train.report.log import COLUMNS, TrainingLog, read_log
 from asr.train.report.progress import TrainingProgress
-from asr.train.seeds import derive, draw_context
-from asr.train.validation import Decoded, sample_lines
+from asr.train.report.validation import Decoded, sample_lines
+from asr.train.state import derive, draw_context
 from asr.train.weights.averaging import Snapshots
 
 
@@ -104,41 +100,62 @@ def test_too_few_snapshots_change_nothing(tmp_path: Path) -> None:
 
 
 def test_the_log_drops_what_comes_again(tmp_path: Path) -> None:
-    log = TrainingLog(tmp_path, 0, tensorboard=False)
+    log = TrainingLog(tmp_path, 0)
     for step in (1, 2, 3):
-        log.write("train", step, loss=1 / 3)
-    log.close()
+        log.log_metrics({"loss/train": 1 / 3, "epoch": 0.0}, step)
+    log.finalize("success")
     with (tmp_path / "log.csv").open("a") as file:
         file.write("train,2" + "," * 40 + "\n")  # written into by another program
         file.write("train,4,0.1")  # cut off by a kill
-    log = TrainingLog(tmp_path, 2, tensorboard=False)
-    log.write("train", 3, loss=0.5)
-    log.close()
+    log = TrainingLog(tmp_path, 2)
+    log.log_metrics({"loss/train": 0.5}, 3)
+    log.finalize("success")
     rows = [(row["step"], float(row["loss"])) for row in read_log(tmp_path / "log.csv")]
     assert rows == [("1", 1 / 3), ("2", 1 / 3), ("3", 0.5)]
 
 
+def test_what_callbacks_log_gets_columns_of_its_own(tmp_path: Path) -> None:
+    log = TrainingLog(tmp_path, 0)
+    log.log_metrics({"loss/train": 0.25}, 1)
+    log.log_metrics({"lr-AdamW": 0.001}, 1)
+    log.log_metrics({"loss/dev": 0.5}, 1)
+    log.finalize("success")
+    rows = read_log(tmp_path / "log.csv")
+    assert [row["kind"] for row in rows] == ["train", "other", "dev"]
+    assert [row["lr-AdamW"] for row in rows] == ["", "0.001", ""]
+    assert list(rows[0])[: len(COLUMNS)] == list(COLUMNS)
+    log = TrainingLog(tmp_path, 1)
+    log.log_metrics({"loss/train": 0.125}, 2)
+    assert [row["lr-AdamW"] for row in read_log(tmp_path / "log.csv")] == ["", "0.001", "", ""]
+
+
 def test_a_full_disk_is_told_where_the_log_is_written(tmp_path: Path) -> None:
-    log = TrainingLog(tmp_path, 0, tensorboard=False)
+    log = TrainingLog(tmp_path, 0)
+    log.log_metrics({"loss/train": 1.0}, 1)
     with open("/dev/full", "w") as full:
-        log._file, log._writer = full, csv.DictWriter(full, COLUMNS, restval="")
+        log._file = full
         with pytest.raises(TrainingError, match="cannot be written: No space left on device"):
-            log.write("train", 1, loss=1.0)
-        log.close()
-
-
-RESULT = StepResult(1.5, 2.0, 1.0, 0.0, 0.0, 0.25, math.nan, 10, 20, 3.0, 0.001, True, False)
+            log.log_metrics({"loss/train": 1.0}, 2)
+        log.finalize("failed")
 
 
 def test_plain_progress_is_a_line_now_and_then() -> None:
     stream = io.StringIO()
     progress = TrainingProgress(every=1000, stream=stream)
     for _ in range(3):
-        progress.step(RESULT, Position(step=7, epoch=1, batch=2), 50.0, 0.1, 90.0)
+        progress.step("step 7, epoch 2: loss 1.500", 0.1, 90.0, ", lr 0.001")
     progress.close()
-    assert stream.getvalue() == (
-        "step 7, epoch 2: loss 1.500, accuracy 25.0%, 50x real time, 1:30 left, lr 0.001\n"
-    )
+    assert stream.getvalue() == "step 7, epoch 2: loss 1.500, 1:30 left, lr 0.001\n"
+
+
+def test_processes_but_the_first_say_only_what_concerns_themselves() -> None:
+    stream = io.StringIO()
+    progress = TrainingProgress(every=0, stream=stream)
+    progress.disable()
+    progress.step("step 7", 0.1, 90.0)
+    progress.print("anything")
+    progress.warn("left out: a file")
+    assert stream.getvalue() == "left out: a file\n"
 
 
 def test_what_takes_long_before_the_first_step_is_shown() -> None:
@@ -158,7 +175,7 @@ def test_a_terminal_gets_a_bar() -> None:
 
     stream = Terminal()
     progress = TrainingProgress(every=1000, stream=stream)
-    progress.step(RESULT, Position(step=7), 50.0, 0.5, float("nan"))
+    progress.step("loss 1.500", 0.5, float("nan"))
     progress.say("a line with [brackets]")
     progress.close()
     assert "loss 1.500" in stream.getvalue()
@@ -199,8 +216,29 @@ def test_devices() -> None:
             choose_devices(TrainingConfig(epochs=1, accelerator="cuda"))
 
 
-def test_the_feed_marks_the_last_batch_of_each_epoch() -> None:
-    sampler: Any = SimpleNamespace(epoch=1, set_epoch=lambda _: None)
-    loader: Any = ["a", "b"]
-    fed = [(one.batch, one.last) for one in Feed(loader, sampler, epochs=3)]
-    assert fed == [("a", False), ("b", True)] * 2
+def batches(*places: tuple[int, int]) -> list[Any]:
+    return [SimpleNamespace(epoch=epoch, index=index) for epoch, index in places]
+
+
+def test_each_pass_is_an_epoch() -> None:
+    at = SimpleNamespace(epoch=1)
+    sampler: Any = SimpleNamespace(epoch=1, set_epoch=lambda epoch: setattr(at, "epoch", epoch))
+    passes = Epochs(_Loader(lambda: batches((at.epoch, 0), (at.epoch, 1))), sampler)
+    assert [[(b.epoch, b.index) for b in passes] for _ in range(2)] == [
+        [(1, 0), (1, 1)],
+        [(2, 0), (2, 1)],
+    ]
+
+
+def test_batches_that_go_on_by_themselves_are_cut_into_epochs() -> None:
+    passes = ContinuousEpochs(batches((1, 4), (1, 5), (2, 0), (3, 0), (3, 1)))
+    epochs = [[(b.epoch, b.index) for b in passes] for _ in range(4)]
+    assert epochs == [[(1, 4), (1, 5)], [(2, 0)], [(3, 0), (3, 1)], []]
+
+
+class _Loader:
+    def __init__(self, make: Any) -> None:
+        self._make = make
+
+    def __iter__(self) -> Any:
+        return iter(self._make())

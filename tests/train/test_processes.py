@@ -92,8 +92,8 @@ def test_a_bad_batch_of_one_process_is_skipped_by_both(finished: Path) -> None:
     assert len(lines) == 1
     assert " train-7 " in f"{lines[0]} "
     last = load_checkpoint(finished / "checkpoints" / LAST)
-    assert last["position"]["skipped"] == 1
-    assert last["position"]["step"] == last["ema"]["steps"]
+    assert last["run"]["skipped"] == 1
+    assert last["run"]["step"] == last["ema"]["steps"]
 
 
 def test_the_model_is_whole(finished: Path) -> None:

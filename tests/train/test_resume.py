@@ -20,7 +20,7 @@ from asr.errors import OutputError, TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint, save_checkpoint
 from asr.train.recipe import Recipe
 from asr.train.report.log import TIMED
-from asr.train.resume import PREPARED, changes, clear_way
+from asr.train.resume import PREPARED, changes, prepare_folder
 from asr.train.run import Start, train
 
 #: Everything that draws random numbers or remembers something is on.
@@ -53,7 +53,7 @@ def test_kill_9_and_resume_is_bit_equal(
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    at = load_checkpoint(killed / "checkpoints" / LAST)["position"]["step"]
+    at = load_checkpoint(killed / "checkpoints" / LAST)["run"]["step"]
     assert 0 < at < _steps(tmp_path / "whole" / "training" / "log.csv")
     resumed = train(recipe(*OVERRIDES), killed)
     assert _untimed(log) == _untimed(tmp_path / "whole" / "training" / "log.csv")
@@ -85,8 +85,8 @@ def test_going_on_from_another_runs_checkpoint(
     train(recipe("training.max_steps=3"), tmp_path / "first")
     train(recipe("training.max_steps=5"), tmp_path / "second", Start(str(tmp_path / "first")))
     state = load_checkpoint(tmp_path / "second" / "checkpoints" / LAST)
-    assert state["position"]["step"] == 5
-    assert load_checkpoint(tmp_path / "first" / "checkpoints" / LAST)["position"]["step"] == 3
+    assert state["run"]["step"] == 5
+    assert load_checkpoint(tmp_path / "first" / "checkpoints" / LAST)["run"]["step"] == 3
     with pytest.raises(TrainingError, match="no checkpoint there"):
         train(recipe(), tmp_path / "third", Start(str(tmp_path / "nothing")))
 
@@ -121,7 +121,7 @@ def test_keys_that_an_older_checkpoint_does_not_have_are_at_their_defaults(
 def test_a_full_disk_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_checkpoint(tmp_path, {"value": 1})
+    save_checkpoint(tmp_path / LAST, {"value": 1})
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(TrainingError) as caught:
-            save_checkpoint(tmp_path, {"value": 2})
+            save_checkpoint(tmp_path / LAST, {"value": 2})
     assert "No space left on device" in str(caught.value)
     assert "the previous one" in str(caught.value)
     assert load_checkpoint(tmp_path / LAST)["value"] == 1
@@ -141,7 +141,7 @@ def test_torch_reports_a_full_disk_in_its_own_way(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
         with pytest.raises(TrainingError, match="make room or choose another output folder"):
-            save_checkpoint(tmp_path, {"value": torch.zeros(100_000)})
+            save_checkpoint(tmp_path / LAST, {"value": torch.zeros(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
@@ -151,7 +151,7 @@ def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
     half = tmp_path / ".asr-1-abcdef.tmp"
     half.write_bytes(b"half")
     (tmp_path / PREPARED).mkdir()
-    clear_way(tmp_path, tmp_path / LAST)
+    prepare_folder(tmp_path, tmp_path / LAST)
     assert not half.exists()
 
 
@@ -167,8 +167,18 @@ def test_training_stops_where_no_checkpoint_can_be_written(
         patched.setattr(torch, "save", full)
         with pytest.raises(TrainingError, match="No space left"):
             train(recipe("training.max_steps=4"), tmp_path / "run")
-    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["position"]["step"] == 2
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["step"] == 2
     train(recipe("training.max_steps=4"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("version", "told"), [(1, "an older asr"), (99, "a newer asr")])
+def test_a_checkpoint_of_another_version_is_refused(
+    recipe: Callable[..., Recipe], tmp_path: Path, version: int, told: str
+) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save({"format": version, "position": {}}, tmp_path / "run" / "checkpoints" / LAST)
+    with pytest.raises(TrainingError, match=f"last.ckpt: written by {told}"):
+        train(recipe(), tmp_path / "run")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])

@@ -68,7 +68,7 @@ def test_everything_at_once_trains_and_resumes_to_the_bit(
     for name in ("ctc", "attention", "intermediate", "consistency", "wer", "grad_norm"):
         assert all(0 < float(row[name]) < 100 for row in trained), name
     assert trained[-1]["skipped"] == "0"
-    assert len(load_checkpoint(tmp_path / "whole" / "checkpoints" / LAST)["snapshots"]["kept"]) == 2
+    assert len(_kept(tmp_path / "whole")) == 2
     assert whole.model is not None
     assert resumed.model is not None
     one, other = (load_file(out.model / "model.safetensors") for out in (whole, resumed))
@@ -81,3 +81,10 @@ def log(folder: Path) -> list[dict[str, str]]:
     """The lines of a run's log, without what the clock decides."""
     rows = list(csv.DictReader((folder / "training" / "log.csv").open()))
     return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
+
+
+def _kept(folder: Path) -> dict[int, float]:
+    """The snapshots that the last checkpoint knows, with their dev losses."""
+    state = load_checkpoint(folder / "checkpoints" / LAST)
+    kept: dict[int, float] = state["callbacks"]["SpeechEvaluation"]["kept"]
+    return kept

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asr.train.lm.recipe import TextConfig
 from asr.train.lm.texts import TextCorpus
-from asr.train.seeds import derive
+from asr.train.state import derive
 
 #: Rows are as long as the longest of their batch, rounded up to a multiple of this: few shapes.
 _STEP = 8

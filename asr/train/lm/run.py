@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +13,7 @@ import torch
 
 from asr.atomic import write_atomic
 from asr.config import to_yaml
-from asr.errors import ConfigError
+from asr.errors import ConfigError, TrainingError
 from asr.folders import CONFIG
 from asr.lm.folder import (
     LMFolderConfig,
@@ -29,14 +29,15 @@ from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
 from asr.train.checkpoint import load_checkpoint
-from asr.train.devices import prepare_cpu
+from asr.train.devices import Devices, is_bf16, prepare_cpu
 from asr.train.lm.recipe import LMRecipe
-from asr.train.lm.steps import LMTraining
+from asr.train.lm.steps import LMEvaluation, LMTraining, TextData
 from asr.train.lm.texts import PreparedTexts, Sources, prepare
-from asr.train.lock import alone_in
-from asr.train.precision import is_bf16
+from asr.train.lock import locked
+from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.report.progress import TrainingProgress
 from asr.train.resume import checkpoint_to_resume
+from asr.train.trainer import fit, make_trainer, quiet
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class LMOutcome:
 
 
 FROM_WHERE_IT_STOPPED = LMStart()
+#: After so many steps in a row whose loss is not finite, training gives up.
+_BAD_STEPS = 5
 
 
 def train_lm(
@@ -79,6 +82,7 @@ def train_lm(
     Raises:
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
+    quiet()
     prepare_cpu(recipe.training.threads)
     labels = load_tokenizer(tokenizer)
     normalizer = recipe.normalizer or normalizer_of(tokenizer)
@@ -86,18 +90,14 @@ def train_lm(
     counted = isinstance(recipe.lm, NGramConfig)
     if counted and (start.init is not None or start.max_time is not None):
         raise ConfigError("n-grams are counted at once: --init and --max-time are not for them")
-    with alone_in(folder), _progress(recipe) as progress:
+    with locked(folder), _progress(recipe) as progress:
         data = prepare(sources, TextNormalizer(normalizer), labels, recipe.text)
         for note in data.notes:
             progress.say(note)
         if counted:
             lm: LanguageModel = _count(recipe, labels, data, progress)
             return _finish(folder, lm, labels, recipe, data, "counted")
-        training = _training(recipe, labels, data, folder, start, torch.device(device), progress)
-        bf16 = is_bf16(recipe.training.precision, torch.device(device).type == "cuda")
-        training.run(bf16, start.max_time)
-        with training.ema.swapped_in():
-            return _finish(folder, training.lm.eval(), labels, recipe, data, training.ended)
+        return _train_neural(recipe, labels, data, folder, start, torch.device(device), progress)
 
 
 def normalizer_of(folder: Path) -> NormalizerConfig:
@@ -119,30 +119,104 @@ def _count(
     return ngram
 
 
-def _training(
+def _train_neural(
     recipe: LMRecipe,
     labels: Tokenizer,
-    data: PreparedTexts,
+    texts: PreparedTexts,
     folder: Path,
     start: LMStart,
     device: torch.device,
     progress: TrainingProgress,
-) -> LMTraining:
-    """A run that begins, or goes on."""
+) -> LMOutcome:
+    """Trains, from the beginning or from a checkpoint."""
     torch.manual_seed(recipe.training.seed)
     lm = build_lm(recipe.lm, labels.size)
-    checkpoints = folder / "checkpoints"
-    resumed = checkpoint_to_resume(checkpoints, start.resume)
+    resumed = checkpoint_to_resume(folder / "checkpoints", start.resume)
     if resumed is None and start.init is not None:
         _initialise(lm, labels, start.init)
         progress.say(f"starts from the weights of {start.init}")
-    training = LMTraining(recipe, lm.to(device).train(), data, checkpoints, progress)
     count = sum(weights.numel() for weights in lm.parameters())
     progress.say(f"{recipe.lm.type} of {count / 1e6:.2f} million weights, {labels.size} labels")
+    data = TextData(recipe, texts)
     if resumed is not None:
-        training.restore(load_checkpoint(resumed))
-        progress.say(f"goes on at step {training.at.step}, from {resumed}")
-    return training
+        state = load_checkpoint(resumed)
+        _check_fits(state, recipe, texts, progress)
+        progress.say(f"goes on at step {state['run']['step']}, from {resumed}")
+    else:
+        _warn_of_short_run(recipe, data.epoch_batches(), progress)
+    outcomes: list[LMOutcome] = []
+
+    def write(model: LanguageModel) -> None:
+        outcomes.append(_finish(folder, model, labels, recipe, texts, loop.ended))
+
+    evaluation = LMEvaluation(texts, progress, write)
+    loop = TrainingLoop(_plan(recipe, start), folder / "checkpoints", progress, evaluation)
+    trainer = make_trainer(_devices(device, recipe), folder, [progress, loop])
+    fit(trainer, LMTraining(recipe, lm, data), data, loop, resumed)
+    return outcomes[0]
+
+
+def _plan(recipe: LMRecipe, start: LMStart) -> RunPlan:
+    training = recipe.training
+    return RunPlan(
+        epochs=training.epochs,
+        max_steps=None,
+        total_time=training.total_time,
+        max_time=start.max_time,
+        validation_steps=training.validation_steps,
+        checkpoint_steps=None,
+        checkpoint_minutes=training.checkpoint_minutes,
+        log_steps=1,
+        bad_steps=_BAD_STEPS,
+    )
+
+
+def _devices(device: torch.device, recipe: LMRecipe) -> Devices:
+    bf16 = is_bf16(recipe.training.precision, device.type == "cuda")
+    return Devices(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        count=1 if device.index is None else [device.index],
+        nodes=1,
+        strategy="single",
+        precision="bf16-mixed" if bf16 else "32-true",
+        description=str(device),
+    )
+
+
+def _check_fits(
+    state: Mapping[str, Any], recipe: LMRecipe, texts: PreparedTexts, progress: TrainingProgress
+) -> None:
+    """Refuses a checkpoint that cannot be gone on from.
+
+    Raises:
+        TrainingError: it is of another model, or of another tokenizer.
+    """
+    before, now = state["recipe"]["lm"], recipe.model_dump(mode="json")["lm"]
+    if before != now:
+        raise TrainingError(
+            f"the checkpoint is of another model ({before}, not {now}); restore the options, or "
+            "start anew with --resume never or another folder (-o)"
+        )
+    if state["pieces"] != list(texts.pieces):
+        raise TrainingError(
+            "the checkpoint is of another tokenizer; name the first one (--tokenizer), or "
+            "start anew with --resume never or another folder (-o)"
+        )
+    if state["texts"] != texts.train.digest():
+        progress.say("the texts are not those that the run began with")
+
+
+def _warn_of_short_run(recipe: LMRecipe, batches: int, progress: TrainingProgress) -> None:
+    """A run that is mostly warm-up ends with a model that knows nothing."""
+    training, warmup = recipe.training, recipe.schedule.warmup_steps
+    steps = batches * training.epochs
+    if warmup > steps // 5:
+        progress.say(
+            f"there is little text: {steps} steps in {training.epochs} epochs, of which "
+            f"{min(warmup, steps)} are warm-up, so it will hardly learn; n-grams learn more of "
+            f"it (--type ngram), or set training.epochs={max(1, 5 * warmup // batches)} or "
+            f"schedule.warmup_steps={steps // 10}"
+        )
 
 
 def _initialise(lm: NeuralLanguageModel, labels: Tokenizer, folder: Path) -> None:

@@ -11,7 +11,7 @@ from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.duration import format_duration
-from asr.train.validation import DevResult
+from asr.train.report.validation import DevResult
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Facts:
     @classmethod
     def of(cls, module: SpeechTraining, weights: str, result: DevResult | None) -> Facts:
         """Collects them at the end of a run: what `weights` it ends with, and their figures."""
-        data, at = module.data, module.position
+        data, at = module.data, module.run
         return cls(
             parameters=sum(one.numel() for one in module.model.parameters()),
             labels=data.tokenizer.size,

@@ -1,4 +1,4 @@
-"""The log of a run: one CSV of training and dev figures, and the same for TensorBoard.
+"""The log of a run, `log.csv`: training and dev figures, and what callbacks log.
 
 Numbers are written in full, so that two runs can be compared bit by bit. After a resume the lines
 beyond the checkpoint are taken out: they are about to be written again.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from asr.atomic import write_atomic
 from asr.errors import TrainingError
@@ -40,61 +44,90 @@ COLUMNS = (
 TIMED = ("audio_seconds_per_second", "gpu_percent", "gpu_gib")
 
 
-class TrainingLog:
-    """Writes `log.csv` (and TensorBoard events beside it) in `folder`.
+#: The metrics `loss/train` and `loss/dev` are the column `loss`, on lines of these kinds.
+KINDS = ("train", "dev")
+OTHER = "other"
+
+
+class TrainingLog(Logger):
+    """Writes `folder/log.csv`.
+
+    Metrics that are not of a run itself, such as those of Lightning's own callbacks, are lines of
+    the kind `other`; each has a column of its own, which is added when it is first logged.
 
     Args:
         step: lines beyond it are dropped (the step that training continues from).
     """
 
-    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__()
         self.path = folder / "log.csv"
-        rows = [row for row in read_log(self.path) if int(row["step"]) <= step] if step else []
-        kept = io.StringIO(newline="")
-        writer = csv.DictWriter(kept, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomic(self.path, kept.getvalue())
-        self._file = self.path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.DictWriter(self._file, COLUMNS, restval="")
-        self._events: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+        self._from = step
+        self._columns = list(COLUMNS)
+        self._file: TextIO | None = None
 
-            self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+    @property
+    def name(self) -> str:
+        """Of the logger; Lightning wants one."""
+        return "log"
 
-    def write(self, kind: str, step: int, **values: float) -> None:
+    @property
+    def version(self) -> str:
+        """There is one."""
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the recipe is written beside the log."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Adds a line; it is on its way to the disk when this returns.
 
         Raises:
             TrainingError: it cannot be written (a full disk, most often).
         """
-        told = {name: repr(value) for name, value in values.items()}
+        kinds = {name.rpartition("/")[2] for name in metrics if name != "epoch"}
+        kind = kinds.pop() if len(kinds) == 1 and kinds <= set(KINDS) else OTHER
+        row = {name.removesuffix(f"/{kind}"): repr(float(v)) for name, v in metrics.items()}
+        if "epoch" in metrics:
+            row["epoch"] = str(int(metrics["epoch"]))
+        if "skipped" in row:
+            row["skipped"] = str(int(metrics[f"skipped/{kind}"]))
         try:
-            self._writer.writerow({"kind": kind, "step": step, **told})
+            if self._file is None or not set(row) <= set(self._columns):
+                self._open(row)
+            assert self._file is not None
+            writer = csv.DictWriter(self._file, self._columns, restval="")
+            writer.writerow({"kind": kind, "step": step, **row})
             self._file.flush()
         except OSError as error:
             raise TrainingError(
                 f"{self.path}: cannot be written: {error.strerror or error}; make room, then run "
                 "the same command to go on"
             ) from None
-        if self._events is not None:
-            for name, value in values.items():
-                if name != "epoch":
-                    self._events.add_scalar(f"{name}/{kind}", value, step)
 
-    def text(self, name: str, text: str, step: int) -> None:
-        """Shows `text` (Markdown) in TensorBoard."""
-        if self._events is not None:
-            self._events.add_text(name, text, step)
-
-    def close(self) -> None:
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
         """Ends the log."""
-        with suppress(OSError):  # what could not be written was told
-            self._file.close()
-        if self._events is not None:
-            self._events.close()
+        if self._file is not None:
+            with suppress(OSError):  # that it cannot be written was reported
+                self._file.close()
+            self._file = None
+
+    def _open(self, row: Mapping[str, str]) -> None:
+        """Opens the file, with what stays of it and columns for all of `row`."""
+        rows = read_log(self.path) if self._file is not None or self._from else []
+        if self._file is None:
+            rows = [line for line in rows if int(line["step"]) <= self._from]
+        self.finalize("")
+        names = [*self._columns, *(rows[0] if rows else ()), *row]
+        self._columns = list(dict.fromkeys(names))
+        kept = io.StringIO(newline="")
+        writer = csv.DictWriter(kept, self._columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomic(self.path, kept.getvalue())
+        self._file = self.path.open("a", newline="", encoding="utf-8")
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

@@ -7,21 +7,23 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from asr.train.module import StepResult
-from asr.train.position import Position
+from lightning.pytorch.callbacks import ProgressBar
+
 from asr.train.report.duration import format_duration
 
 
-class TrainingProgress:
-    """Shows loss, accuracy, seconds of audio a second and the time that is left, on stderr.
+class TrainingProgress(ProgressBar):
+    """Shows steps and the time that is left on stderr. Lightning's `print` goes above the bar.
 
     Args:
         every: seconds between plain lines.
     """
 
     def __init__(self, every: float, stream: TextIO | None = None) -> None:
+        super().__init__()
         self.stream = stream or sys.stderr
         self.every = every
+        self._enabled = True
         self._bar: Any = None
         self._task: Any = None
         self._shown_at = float("-inf")
@@ -29,40 +31,34 @@ class TrainingProgress:
         if self.stream.isatty():
             self._open_bar()
 
-    def step(
-        self, result: StepResult, at: Position, speed: float, done: float, left: float
-    ) -> None:
+    def disable(self) -> None:
+        """Shows nothing from here on: in all processes but the first."""
+        self.close()
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Shows plain lines again."""
+        self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """As the function of that name; for `LightningModule.print`."""
+        self.say(kwargs.get("sep", " ").join(map(str, args)))
+
+    def step(self, text: str, done: float, left: float, more: str = "") -> None:
         """Shows one step.
 
         Args:
-            speed: seconds of audio a second. done: the part of the run that is done, 0 to 1.
+            done: the part of the run that is done, 0 to 1.
             left: seconds until the end, NaN where that is not known.
+            more: what follows where there is no bar.
         """
-        if self._bar is None and time.monotonic() - self._shown_at < self.every:
-            return
-        self._shown_at = time.monotonic()
         remaining = f", {format_duration(left)} left" if left == left else ""
-        expected = f", WER {result.wer:.1%} expected" if result.wer == result.wer else ""
-        text = (
-            f"step {at.step}, epoch {at.epoch + bool(at.batch)}: loss {result.loss:.3f}, "
-            f"accuracy {result.accuracy:.1%}{expected}, {speed:.0f}x real time{remaining}"
-        )
-        if self._bar is None:
-            self.say(f"{text}, lr {result.lr:.2g}")
-        else:
-            self._draw(text, done)
-
-    def line(self, text: str, done: float, more: str = "") -> None:
-        """Shows how far something has come.
-
-        Args:
-            done: the part that is done, 0 to 1. more: what follows `text` where there is no bar.
-        """
         if self._bar is not None:
-            self._draw(text, done)
+            self._begun = True
+            self._bar.update(self._task, completed=done, description=text + remaining)
         elif time.monotonic() - self._shown_at >= self.every:
             self._shown_at = time.monotonic()
-            self.say(text + more)
+            self.say(text + remaining + more)
 
     def preparing(self, what: str) -> Callable[[int, int], None]:
         """Shows how far something that comes before the first step has come.
@@ -72,7 +68,7 @@ class TrainingProgress:
         """
         shown_at = time.monotonic()  # what does not take long needs no line
 
-        def told(done: int, total: int) -> None:
+        def show(done: int, total: int) -> None:
             nonlocal shown_at
             text = f"{what}: {done} of {total}"
             if self._bar is not None:
@@ -81,14 +77,21 @@ class TrainingProgress:
                 shown_at = time.monotonic()
                 self.say(text)
 
-        return told
+        return show
 
     def say(self, text: str) -> None:
         """Prints lines, above the bar where there is one."""
-        if self._bar is None:
-            print(text, file=self.stream, flush=True)
-        else:
+        if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        elif self._enabled:
+            print(text, file=self.stream, flush=True)
+
+    def warn(self, text: str) -> None:
+        """The same in every process: for what concerns only one of them."""
+        if self._enabled:
+            self.say(text)
+        else:
+            print(text, file=self.stream, flush=True)
 
     def close(self) -> None:
         """Ends the bar; where training has not begun, nothing is left of it."""
@@ -96,10 +99,6 @@ class TrainingProgress:
             self._bar.update(self._task, visible=self._begun)
             self._bar.stop()
             self._bar = None
-
-    def _draw(self, text: str, done: float) -> None:
-        self._begun = True
-        self._bar.update(self._task, completed=done, description=text)
 
     def _open_bar(self) -> None:
         from rich.console import Console

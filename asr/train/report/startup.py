@@ -2,89 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
 
-from asr.data.dataset import Batch
-from asr.train.compiling import compile_parts
-from asr.train.corpora import sample, size
-from asr.train.devices import Devices
-from asr.train.loop import TrainingLoop
+from asr.train.corpora import size
+from asr.train.devices import Devices, compile_parts
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.card import corpus_size
-from asr.train.report.log import TrainingLog
-from asr.train.validation import Validator
+from asr.train.report.progress import TrainingProgress
 
 
 class StartupReport(pl.Callback):
-    """Gives the loop its dev set and its log, and says what a person should know first.
+    """Says what a person should know before the first step, and compiles what is to be compiled.
 
     Args:
-        notes: lines about the data and the recipe. say: prints a line.
+        notes: lines about the data and the recipe.
     """
 
     def __init__(
-        self,
-        loop: TrainingLoop,
-        devices: Devices,
-        folder: Path,
-        notes: Sequence[str],
-        say: Callable[[str], None],
+        self, devices: Devices, folder: Path, notes: Sequence[str], progress: TrainingProgress
     ) -> None:
-        self.loop = loop
         self.devices = devices
         self.folder = folder
         self.notes = notes
-        self.say = say
+        self.say = progress.say
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Model, data and devices are there; nothing has been trained on yet."""
+        """The model is on its device; nothing has been trained on yet."""
         assert isinstance(module, SpeechTraining)
-        recipe, data = module.recipe, module.data
-        rank, world = trainer.global_rank, trainer.world_size
-        dev = data.corpora.dev
-        if any(True for _ in dev):
-            chosen = sample(dev, recipe.validation.decode)
-            measured: Iterable[Batch] = data.dev_batches(dev, rank, world)
-            decoded: Iterable[Batch] = data.dev_batches(chosen, rank, world, workers=0)
-            if recipe.data.cache == "device":  # which would wait for the decoder each time
-                measured, decoded = list(measured), list(decoded)
-            self.loop.validator = Validator(
-                measured,
-                decoded if chosen else (),
-                data.tokenizer,
-                recipe.validation.batches,
-            )
-        if recipe.training.compile:
+        if module.recipe.training.compile:
             bf16 = "bf16" in self.devices.precision
             compile_parts(module.model, module.device, bf16, self.say)
-        if trainer.is_global_zero:
-            training, at = self.folder / "training", module.position
-            self.loop.records = TrainingLog(training, at.step, recipe.log.tensorboard)
+        settings = module.recipe.model_dump(mode="json")
+        for logger in trainer.loggers:
+            logger.log_hyperparams(settings)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """The batches of an epoch can be counted now."""
         assert isinstance(module, SpeechTraining)
-        recipe, data, at = module.recipe, module.data, module.position
-        # epochs differ by a batch or two; schedules must not depend on where a run was resumed
-        batches = data.sampler.count(0)
-        self.loop.set_epoch_batches(batches, module)
         if not trainer.is_global_zero:
             return
+        recipe, data, run = module.recipe, module.data, module.run
+        batches = data.epoch_batches()
         train, dev = (corpus_size(size(cuts)) for cuts in (data.corpora.train, data.corpora.dev))
         self.say(f"data: {train}; dev: {dev}; {data.tokenizer.size} labels")
-        weights = sum(one.numel() for one in module.model.parameters())
-        self.say(f"model: {weights / 1e6:.2f} million parameters; {self.devices.shown}")
+        weights = sum(weight.numel() for weight in module.model.parameters())
+        self.say(f"model: {weights / 1e6:.2f} million parameters; {self.devices.description}")
         each = f" for each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
         self.say(f"batches per epoch: {batches if batches is not None else 'not known'}{each}")
         self.say(f"writes to {self.folder}")
         for note in [*self.notes, *_short_run(recipe, batches)]:
             self.say(note)
-        if at.step:
-            self.say(f"goes on after step {at.step}, in epoch {at.epoch + 1}")
+        if run.step:
+            self.say(f"goes on after step {run.step}, in epoch {run.epoch + 1}")
 
 
 def _short_run(recipe: Recipe, batches: int | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from asr.model.folder import save_model_folder
 from asr.train.module import SpeechTraining
 from asr.train.report.card import Facts, write_card
 from asr.train.report.plots import draw_attention, draw_curves
-from asr.train.validation import DevResult
+from asr.train.report.validation import DevResult
 from asr.train.weights.averaging import Snapshots
 
 
@@ -43,7 +43,7 @@ def chosen_weights(
             whether they are the ones that all validations of the run measure.
     """
     final = validated(module)
-    with module.ema.swapped_in() if module.ema else nullcontext():
+    with module.averaged():
         result = measure(final, True)
         kept = {name: tensor.clone() for name, tensor in module.model.state_dict().items()}
         first, world = module.trainer.is_global_zero, module.trainer.world_size

@@ -169,7 +169,7 @@ def test_an_interruption_leaves_a_model(
     finish = SpeechTraining.finish_step
 
     def interrupt(self: SpeechTraining) -> Any:
-        if self.position.step == 1:
+        if self.run.step == 1:
             signal.raise_signal(signal.SIGINT)
         return finish(self)
 

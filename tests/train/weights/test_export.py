@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from asr.model.folder import load_model_folder, read_folder_config
-from asr.train.loop import TrainingLoop
 from asr.train.recipe import Recipe
+from asr.train.report.validation import DevResult
 from asr.train.run import train
-from asr.train.validation import DevResult
+from asr.train.weights.selection import SpeechEvaluation
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The dev losses that validations find from here on, one after the other."""
     told: list[float] = []
 
-    def measure(self: TrainingLoop, module: object, what: str = "") -> DevResult:
+    def measure(self: SpeechEvaluation, module: object, what: str = "") -> DevResult:
         return DevResult(told.pop(0), 0, 0, 0, *[0] * _others(), wer=0.0, decoded=0, sample=())
 
-    monkeypatch.setattr(TrainingLoop, "measure", measure)
+    monkeypatch.setattr(SpeechEvaluation, "measure", measure)
     return told
 
 

@@ -1,0 +1,171 @@
+"""Callbacks and loggers that a recipe names: Lightning's own, and a user's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from asr.errors import ConfigError, DependencyError
+from asr.train.checkpoint import LAST, load_checkpoint
+from asr.train.extensions import build_callbacks, build_loggers
+from asr.train.recipe import Recipe
+from asr.train.report.log import TrainingLog, read_log
+from asr.train.run import train
+
+#: A user's own module.
+MINE = """
+from lightning.pytorch import Callback
+
+class Recorder(Callback):
+    def __init__(self, path="seen.txt"):
+        self.path, self.count = path, 0
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.count += 1
+        with open(self.path, "a") as file:
+            print(trainer.current_epoch, batch_idx, batch.epoch, batch.index, trainer.global_step,
+                  float(outputs["loss"]) > 0, file=file)
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        with open(self.path, "a") as file:
+            print("step", file=file)
+    def state_dict(self):
+        return {"count": self.count}
+    def load_state_dict(self, state):
+        self.count = state["count"]
+
+class NoCallback:
+    pass
+
+def function():
+    pass
+"""
+EPOCHS = ("training.max_steps=null", "training.epochs=3", "data.batch_seconds=8")
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that can be imported."""
+    (tmp_path / "my_callbacks.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "my_callbacks"
+
+
+def test_a_users_callback_sees_every_batch_and_goes_on(
+    recipe: Callable[..., Recipe], tmp_path: Path, mine: str
+) -> None:
+    seen = tmp_path / "seen.txt"
+    named = json.dumps([{"class": f"{mine}.Recorder", "path": str(seen)}])
+    run = (*EPOCHS, f"training.callbacks={named}", "validation.decode=0")
+    train(recipe(*run, "training.max_time=0.000001"), tmp_path / "run")  # one step
+    train(recipe(*run), tmp_path / "run")
+    lines = seen.read_text().splitlines()
+    rows = [line.split() for line in lines if line != "step"]
+    places = [tuple(map(int, row[2:4])) for row in rows]
+    each = places.count((0, 0)) and len([place for place in places if place[0] == 0])
+    assert places == [(epoch, index) for epoch in range(3) for index in range(each)]
+    assert [int(row[0]) for row in rows] == [epoch for epoch, _ in places]
+    assert [int(row[4]) for row in rows] == list(range(1, len(rows) + 1))  # steps, over both calls
+    assert all(row[5] == "True" for row in rows)
+    assert lines.count("step") == len(rows)
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)
+    assert {"count": len(rows)} in state["callbacks"].values()
+
+
+def test_lightnings_own_callbacks_log_to_the_log(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    monitor = "lightning.pytorch.callbacks.LearningRateMonitor"
+    run = ("training.max_steps=4", f"training.callbacks=[{monitor}]", "validation.decode=0")
+    train(recipe(*run), tmp_path / "run")
+    rows = read_log(tmp_path / "run" / "training" / "log.csv")
+    rates = [float(row["lr"]) for row in rows if row["kind"] == "train"]
+    logged = [float(row["lr-AdamW/pg1"]) for row in rows if row["kind"] == "other"]
+    assert logged[-3:] == rates[:3]  # it looks before each step
+
+
+def test_early_stopping_and_its_own_checkpoints(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    stop = {
+        "class": "lightning.pytorch.callbacks.EarlyStopping",
+        "monitor": "dev_loss",
+        "stopping_threshold": 1e9,
+        "check_on_train_epoch_end": True,
+    }
+    keep = {
+        "class": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "dirpath": str(tmp_path / "kept"),
+        "monitor": "dev_loss",
+        "save_on_train_epoch_end": True,
+    }
+    named = json.dumps([stop, keep])
+    outcome = train(recipe(*EPOCHS, f"training.callbacks={named}"), tmp_path / "run")
+    assert outcome.ended == "callback"
+    [kept] = (tmp_path / "kept").iterdir()
+    state = load_checkpoint(kept)
+    assert state["run"]["epoch"] == 1
+    assert outcome.model is not None
+    resumed = train(recipe(*EPOCHS), tmp_path / "run")
+    assert resumed.ended == "epochs"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("nowhere.Callback", "nowhere.Callback cannot be imported"),
+        ("Recorder", "'Recorder' must be a dotted name"),
+        ("my_callbacks.Missing", "the module my_callbacks has no 'Missing'"),
+        ("my_callbacks.function", "my_callbacks.function is no class"),
+        ("my_callbacks.NoCallback", "my_callbacks.NoCallback is no lightning.pytorch.callbacks"),
+        ({"path": "x"}, "needs the key 'class'"),
+        ({"class": "my_callbacks.Recorder", "pth": "x"}, "cannot be made: .*'pth'"),
+        ("lightning.pytorch.callbacks.TQDMProgressBar", "is a progress bar; a run has its own"),
+    ],
+)
+@pytest.mark.usefixtures("mine")
+def test_what_is_no_callback_is_refused(entry: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"training.callbacks: .*{message}"):
+        build_callbacks([entry])
+
+
+def test_names_and_arguments_make_callbacks() -> None:
+    name = "lightning.pytorch.callbacks.LearningRateMonitor"
+    plain, with_arguments = build_callbacks([name, {"class": name, "log_momentum": True}])
+    assert isinstance(plain, LearningRateMonitor)
+    assert isinstance(with_arguments, LearningRateMonitor)
+    assert with_arguments.log_momentum
+
+
+def test_loggers_by_name(tmp_path: Path) -> None:
+    own = {"class": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path / "own")}
+    loggers = build_loggers(["csv", "tensorboard", own], tmp_path, "run", 0)
+    assert [type(logger) for logger in loggers] == [TrainingLog, TensorBoardLogger, CSVLogger]
+    with pytest.raises(ConfigError, match="'tensorbord' must be csv, tensorboard, wandb, mlflow"):
+        build_loggers(["tensorbord"], tmp_path, "run", 0)
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_logger_whose_library_is_missing(tmp_path: Path, name: str) -> None:
+    if importlib.util.find_spec(name) is not None:
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(DependencyError, match=f"log.loggers: {name}: .*pip install {name}"):
+        build_loggers([name], tmp_path, "run", 0)
+
+
+def test_all_loggers_get_the_same_figures(recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+    own = {"class": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path / "own")}
+    run = (f"log.loggers={json.dumps([own])}", "training.max_steps=3", "validation.decode=0")
+    train(recipe(*run), tmp_path / "run")
+    [metrics] = (tmp_path / "own").rglob("metrics.csv")
+    theirs = [row for row in read_log(metrics) if row["loss/train"]]
+    ours = read_log(tmp_path / "run" / "training" / "log.csv")
+    assert [float(row["loss/train"]) for row in theirs] == [
+        float(row["loss"]) for row in ours if row["kind"] == "train"
+    ]
+    assert [int(row["step"]) for row in theirs] == [1, 2, 3]
