@@ -26,15 +26,27 @@ _SAME_SECONDS = 0.5
 
 
 @contextmanager
-def handle_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Calls `handler` on SIGINT and SIGTERM until the block ends; then the old handlers return."""
+def handle_signals(
+    handler: Callable[[int, FrameType | None], None],
+) -> Iterator[Callable[[], None]]:
+    """Calls `handler` on SIGINT and SIGTERM until the block ends; then the old handlers return.
+
+    Yields:
+        a function that installs `handler` again, for use after a library has replaced it.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
-    taken = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in taken}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+
+    def install() -> None:
+        for number in before:
+            signal.signal(number, handler)
+
     try:
-        yield
+        install()
+        yield install
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)

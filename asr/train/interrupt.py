@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from asr.interrupts import handle_signals
 
 
 @contextmanager
@@ -22,7 +20,7 @@ def stop_signals(stop: Callable[[], bool]) -> Iterator[Callable[[], None]]:
             KeyboardInterrupt is raised.
 
     Yields:
-        takes the signals again; to be called after another library has taken them.
+        a function that takes the signals again, for use after another library has taken them.
     """
     process, over = os.getpid(), mmap.mmap(-1, 1)  # a byte that workers see as well
 
@@ -34,19 +32,8 @@ def stop_signals(stop: Callable[[], bool]) -> Iterator[Callable[[], None]]:
         if not stop():
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-
-    def take() -> None:
-        for number in SIGNALS:
-            signal.signal(number, handler)
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        take()
-        yield take
-    finally:
-        over[0] = 1
-        for number, previous in before.items():
-            signal.signal(number, previous)
+    with handle_signals(handler) as take:
+        try:
+            yield take
+        finally:
+            over[0] = 1
