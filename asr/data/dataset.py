@@ -19,11 +19,37 @@ from asr.errors import AudioError
 
 if TYPE_CHECKING:
     from asr.data.augment import Augmenter
-    from asr.data.render_plan import RenderPlan
     from asr.data.samples import SampleCache
 
 #: Tokens are padded to a multiple of this, so that few widths occur (see `BatchPlan`).
 TOKEN_STEP = 16
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """How a batch of B rows is put together; integers are int64.
+
+    `starts` and `sizes` (B, P): the parts of each row, in samples of the store. `rooms` (B,): the
+    number of a response, -1 for none. `clips` (B, 3): start and size of a noise clip and where in
+    it the noise begins, size 0 for none; `snr_db` (B,) its ratio. `gains` (B,): what the level is
+    multiplied by. `width`: samples of a row.
+    """
+
+    starts: Tensor
+    sizes: Tensor
+    rooms: Tensor
+    clips: Tensor
+    snr_db: Tensor
+    gains: Tensor
+    width: int
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> RenderPlan:
+        """The same with `change` applied to each tensor."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors: dict[str, Any] = {
+            name: change(value) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
 
 
 @dataclass(frozen=True)

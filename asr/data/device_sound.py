@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from asr.data.augment import SILENCE, Augmenter, Noises, change_speed
-from asr.data.dataset import Batch
-from asr.data.render_plan import Key, RenderPlan, key_of
+from asr.data.dataset import Batch, RenderPlan
+from asr.data.render_plan import Key, key_of
 from asr.data.samples import SampleCache, cut_samples
 from asr.errors import TrainingError
 

@@ -1,4 +1,4 @@
-"""The render plan: how the GPU makes the rows of a batch of the samples that lie there.
+"""Render plans: batches that the device makes of samples that it holds.
 
 The host draws and counts, the device (`asr/data/device_sound.py`) gathers and computes: a batch of
 a thousand seconds travels as some kilobytes.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asr.data.augment import Augmenter, Changes
 from asr.data.batches import BatchPlan
-from asr.data.dataset import Batch, SpeechDataset, Tokenise
+from asr.data.dataset import Batch, RenderPlan, SpeechDataset, Tokenise
 from asr.data.samples import audio_file
 
 if TYPE_CHECKING:
@@ -26,33 +26,6 @@ if TYPE_CHECKING:
 Key = tuple[str, float, float]
 #: Where the sound of a cut at a speed lies among all samples: the first one, and how many.
 Places = Mapping[tuple[Key, float], tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class RenderPlan:
-    """How a batch of B rows is put together; integers are int64.
-
-    `starts` and `sizes` (B, P): the parts of each row, in samples of the store. `rooms` (B,): the
-    number of a response, -1 for none. `clips` (B, 3): start and size of a noise clip and where in
-    it the noise begins, size 0 for none; `snr_db` (B,) its ratio. `gains` (B,): what the level is
-    multiplied by. `width`: samples of a row.
-    """
-
-    starts: Tensor
-    sizes: Tensor
-    rooms: Tensor
-    clips: Tensor
-    snr_db: Tensor
-    gains: Tensor
-    width: int
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> RenderPlan:
-        """The same with `change` applied to each tensor."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        tensors: dict[str, Any] = {
-            name: change(value) for name, value in values.items() if isinstance(value, Tensor)
-        }
-        return replace(self, **tensors)
 
 
 def key_of(cut: Any) -> Key:

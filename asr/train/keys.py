@@ -24,8 +24,8 @@ from asr.config import Config, TypedConfig
 from asr.data.config import CorpusSource
 from asr.frontend import FRONTENDS
 from asr.model.registry import DECODERS, ENCODERS
+from asr.train.optimizer import SCHEDULES
 from asr.train.recipe import Recipe
-from asr.train.schedules import SCHEDULES
 
 #: Keys whose `type` says which class they are of.
 TYPED: Mapping[str, Callable[[], Mapping[str, type[TypedConfig]]]] = {

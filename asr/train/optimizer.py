@@ -1,12 +1,17 @@
-"""AdamW over the right parameters."""
+"""AdamW, and schedules of the learning rate by the names that recipes use."""
 
 from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from asr.config import Config
+from asr.config import Config, TypedConfig, parse_typed
 
 
 class OptimizerConfig(Config):
@@ -49,3 +54,99 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ad
         eps=config.eps,
         fused=True,
     )
+
+
+class Schedule(TypedConfig, ABC):
+    """What all schedules have: a linear warm-up over `warmup_steps`."""
+
+    warmup_steps: int = Field(
+        default=1000, ge=0, description="steps over which the learning rate rises to its peak"
+    )
+
+    def factor(self, step: int, progress: float) -> float:
+        """What the learning rate is multiplied by.
+
+        Args:
+            step: counted from 1.
+            progress: the part of the run that is done, 0 to 1.
+        """
+        if step <= self.warmup_steps:
+            return step / self.warmup_steps
+        return self.after_warmup(step, progress)
+
+    @abstractmethod
+    def after_warmup(self, step: int, progress: float) -> float:
+        """The factor once warm-up is over."""
+
+
+SCHEDULES: dict[str, type[Schedule]] = {}
+S = TypeVar("S", bound=type[Schedule])
+
+
+def register_schedule(name: str) -> Callable[[S], S]:
+    """Makes `type: name` in a recipe's schedule build this class."""
+
+    def keep(schedule: S) -> S:
+        SCHEDULES[name] = schedule
+        return schedule
+
+    return keep
+
+
+@register_schedule("noam")
+class Noam(Schedule):
+    """Inverse square root of the step after warm-up (Vaswani et al. 2017); peak is `lr`."""
+
+    type: Literal["noam"] = "noam"
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """1 at the end of warm-up, 1/2 at four times that."""
+        return math.sqrt(max(self.warmup_steps, 1) / step)
+
+
+@register_schedule("cosine")
+class Cosine(Schedule):
+    """Half a cosine from 1 to `floor` at the end of the run (Loshchilov and Hutter 2017)."""
+
+    type: Literal["cosine"] = "cosine"
+    floor: float = Field(
+        default=0.01, ge=0, le=1, description="share of the peak that is left at the end"
+    )
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """Falls with `progress` alone."""
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+
+
+@register_schedule("wsd")
+class WarmupStableDecay(Schedule):
+    """Warm-up, constant, then linear to `floor` over the last `decay` part (Hu et al. 2024)."""
+
+    type: Literal["wsd"] = "wsd"
+    decay: float = Field(
+        default=0.2, gt=0, le=1, description="share of the run in which the learning rate falls"
+    )
+    floor: float = Field(
+        default=0.01, ge=0, le=1, description="share of the peak that is left at the end"
+    )
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """1, until `decay` of the run is left."""
+        left = max(1 - progress, 0.0)
+        return 1.0 if left >= self.decay else self.floor + (1 - self.floor) * left / self.decay
+
+
+@register_schedule("constant")
+class Constant(Schedule):
+    """Warm-up, then constant."""
+
+    type: Literal["constant"] = "constant"
+
+    def after_warmup(self, step: int, progress: float) -> float:
+        """Always 1."""
+        return 1.0
+
+
+def schedule_config(values: Any) -> Schedule:
+    """The schedule that `values` describe; see `parse_typed`."""
+    return parse_typed("schedule", SCHEDULES, values, usual="noam")

@@ -22,9 +22,8 @@ from asr.text import NormalizerConfig, TokenizerConfig
 from asr.train.losses.consistency import widened
 from asr.train.losses.mwer import MwerConfig
 from asr.train.losses.scheduled_sampling import ScheduledSamplingConfig
-from asr.train.optimizer import OptimizerConfig
+from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
 from asr.train.report.duration import Duration
-from asr.train.schedules import Noam, Schedule, schedule_config
 
 #: A class of Lightning's kind: its dotted name, or a mapping of `class` and arguments.
 NamedClass = str | dict[str, Any]

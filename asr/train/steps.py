@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from asr.train.optimizer import OptimizerConfig, build_optimizer
-from asr.train.schedules import Schedule
+from asr.train.optimizer import OptimizerConfig, Schedule, build_optimizer
 from asr.train.state import RunState
 from asr.train.weights.ema import Ema
 from asr.train.weights.sharding import exchange_gradients, is_sharded, local, total_norm

@@ -16,8 +16,8 @@ from asr.cli.main import program
 from asr.errors import ConfigError
 from asr.model.registry import DECODERS, ENCODERS
 from asr.train.keys import REQUIRED, TYPED, Key, format_keys, recipe_keys
+from asr.train.optimizer import SCHEDULES
 from asr.train.recipe import Recipe, load_recipe, make_recipe
-from asr.train.schedules import SCHEDULES
 from tests.train.conftest import write_corpus
 
 KEYS = recipe_keys()

@@ -9,10 +9,9 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from asr.config import Config
 from asr.lm.folder import LMConfig, lm_config
 from asr.text import NormalizerConfig
-from asr.train.optimizer import OptimizerConfig
+from asr.train.optimizer import Cosine, OptimizerConfig, Schedule, schedule_config
 from asr.train.recipe import Precision
 from asr.train.report.duration import Duration
-from asr.train.schedules import Cosine, Schedule, schedule_config
 
 
 class TextConfig(Config):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.train.schedules import SCHEDULES, Constant, Cosine, Noam, WarmupStableDecay
+from asr.train.optimizer import SCHEDULES, Constant, Cosine, Noam, WarmupStableDecay
 
 
 @given(
