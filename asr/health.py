@@ -47,7 +47,7 @@ LIBRARIES = {
 EXTRAS = {
     "train": (
         "training, adapting, and corpora that are no JSON lines",
-        ("torchaudio", "lightning", "lhotse", "urllib3", "tensorboard", "matplotlib"),
+        ("torchaudio", "lightning", "lhotse", "urllib3", "filelock", "tensorboard", "matplotlib"),
     ),
     "mic": ("the microphone (asr stream)", ("sounddevice",)),
     "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),

@@ -16,6 +16,13 @@ from asr.model.registry import register_encoder
 
 
 class WholeOnlyConfig(TypedConfig):
+    """Registered for tests; `asr train --keys` lists every key that is registered.
+
+    Attributes:
+        dim: width of the memory.
+        max_frames: most memory frames of an utterance.
+    """
+
     type: Literal["test-whole-only"] = "test-whole-only"
     dim: int = 16
     max_frames: int = 50
