@@ -101,11 +101,21 @@ def test_who_has_no_data_yet_is_told_what_makes_it(run: Run, tmp_path: Path) -> 
     assert run("train", recipe).stderr.endswith(told)
 
 
+# Makes lightning as good as not installed.
+HIDDEN = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "lightning":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+"""
+
+
 def test_training_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
-    hide = "import sys; sys.modules['lightning'] = None\n"
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("{data: {train: recipe.yaml, dev: recipe.yaml}, training: {epochs: 1}}")
-    done = start(hide + PROGRAM, "train", recipe)
+    done = start(HIDDEN + PROGRAM, "train", recipe)
     assert done.communicate()[1] == (
         "asr: lightning is not installed; install it with: pip install 'asr[train]'\n"
     )
