@@ -1,0 +1,113 @@
+"""A Whisper checkpoint, whatever file it comes from: sizes and weights, every tensor accounted for.
+
+Sizes are those of the tensors; only the number of heads is not to be seen in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from asr.config import parse
+from asr.errors import ConfigError, ModelError
+from asr.model.whisper.config import WhisperConfig, WhisperDecoderConfig, WhisperEncoderConfig
+from asr.model.whisper.decoder import WhisperDecoder
+from asr.model.whisper.encoder import WhisperEncoder
+
+C = TypeVar("C", bound=WhisperConfig)
+_MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True)
+class WhisperCheckpoint:
+    """Sizes and weights of a Whisper model.
+
+    Attributes:
+        mels: width of the features.
+        vocabulary: number of labels.
+        weights: by the names of `WhisperEncoder` and `WhisperDecoder` behind `encoder.` and
+            `decoder.`, in the type that they are stored in. Where a file mixes types, all are of
+            the shortest that holds every one of them.
+    """
+
+    mels: int
+    vocabulary: int
+    encoder: WhisperEncoderConfig
+    decoder: WhisperDecoderConfig
+    weights: dict[str, Tensor]
+
+
+def checkpoint(
+    path: Path, weights: Mapping[str, Tensor], encoder_heads: int, decoder_heads: int
+) -> WhisperCheckpoint:
+    """The checkpoint of weights that have our names.
+
+    Args:
+        path: where they come from, for messages.
+
+    Raises:
+        ModelError: shapes do not go together.
+    """
+    convolution, embedding = weights["encoder.conv1.weight"], weights["decoder.embedding.weight"]
+    if convolution.dim() != 3 or embedding.dim() != 2:
+        raise ModelError(
+            f"{path}: the first convolution is {tuple(convolution.shape)} and the embedding "
+            f"{tuple(embedding.shape)}, which is no Whisper model; copy it again"
+        )
+    mels, vocabulary = convolution.shape[1], embedding.shape[0]
+    encoder = _sizes(path, WhisperEncoderConfig, "encoder", weights, encoder_heads)
+    decoder = _sizes(path, WhisperDecoderConfig, "decoder", weights, decoder_heads)
+    wanted = _shapes(encoder, decoder, mels, vocabulary)
+    problems = [
+        f"{name} is {tuple(weights[name].shape)}, should be {shape}"
+        for name, shape in wanted.items()
+        if tuple(weights[name].shape) != shape
+    ]
+    if problems:
+        raise ModelError(
+            f"{path}: shapes do not go together: {'; '.join(problems[:_MOST_PROBLEMS])}; "
+            "copy it again"
+        )
+    dtype = reduce(torch.promote_types, {tensor.dtype for tensor in weights.values()})
+    cast = {name: tensor.to(dtype) for name, tensor in weights.items()}
+    return WhisperCheckpoint(mels, vocabulary, encoder, decoder, cast)
+
+
+def _sizes(path: Path, cls: type[C], half: str, weights: Mapping[str, Tensor], heads: int) -> C:
+    """The sizes of one half of the model."""
+    numbers = {name.split(".")[2] for name in weights if name.startswith(f"{half}.layers.")}
+    if not numbers:
+        raise ModelError(f"{path}: the {half} has no layers; not a Whisper model, or damaged")
+    values = {
+        "layers": len(numbers),
+        "dim": weights[f"{half}.norm.weight"].shape[0],
+        "heads": heads,
+        "ff": weights[f"{half}.layers.0.widen.weight"].shape[0],
+        "positions": weights[f"{half}.positions"].shape[0],
+    }
+    try:
+        return parse(cls, values, f"{path}: {half}")
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+
+
+def _shapes(
+    encoder: WhisperEncoderConfig, decoder: WhisperDecoderConfig, mels: int, vocabulary: int
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor, by our names."""
+    with torch.device("meta"):  # no memory, no drawing of random numbers
+        modules = {
+            "encoder": WhisperEncoder(encoder, mels, feature_seconds=0.01),
+            "decoder": WhisperDecoder(decoder, vocabulary, encoder.dim),
+        }
+    return {
+        f"{half}.{name}": tuple(tensor.shape)
+        for half, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }

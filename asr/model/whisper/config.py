@@ -1,0 +1,48 @@
+"""The sizes of Whisper's encoder and decoder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from asr.config import TypedConfig
+
+
+class WhisperConfig(TypedConfig):
+    """The sizes of Whisper's encoder or decoder; the defaults are those of `tiny`.
+
+    Attributes:
+        layers: blocks of attention and feed-forward.
+        dim: width of the frames or labels; a multiple of `heads`.
+        heads: of each attention.
+        ff: inner width of the feed-forward modules.
+        positions: how many frames of memory, or labels, a sequence may have.
+    """
+
+    type: Literal["whisper"] = "whisper"
+    layers: int = Field(default=4, ge=1)
+    dim: int = Field(default=384, ge=4)
+    heads: int = Field(default=6, ge=1)
+    ff: int = Field(default=1536, ge=1)
+    positions: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> WhisperConfig:
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} must be a multiple of heads {self.heads}")
+        if self.dim % 2:
+            raise ValueError(f"dim {self.dim} must be even")
+        return self
+
+
+class WhisperEncoderConfig(WhisperConfig):
+    """The sizes of Whisper's encoder; see `WhisperConfig`. 1500 frames are 30 s."""
+
+    positions: int = Field(default=1500, ge=1)
+
+
+class WhisperDecoderConfig(WhisperConfig):
+    """The sizes of Whisper's decoder; see `WhisperConfig`. The start sequence has positions too."""
+
+    positions: int = Field(default=448, ge=1)
