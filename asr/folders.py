@@ -42,11 +42,30 @@ class ModelKind:
     recognises: Callable[[Path], bool]
 
 
+def _is_whisper(path: Path) -> bool:
+    """Whether a path is a checkpoint of OpenAI (a file), Hugging Face or CTranslate2 (folders).
+
+    Other models in these formats count too: what opens them says what is wrong.
+    """
+    if path.is_file():
+        return path.suffix == ".pt" and _first_bytes(path) == b"PK\3\4"
+    if (path / "model.bin").is_file():  # a version number below 256; pickles begin otherwise
+        return _first_bytes(path / "model.bin")[1:] == bytes(3)
+    config = path / "config.json"
+    return config.is_file() and b'"model_type"' in config.read_bytes()
+
+
+def _first_bytes(path: Path, count: int = 4) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
+
+
 #: The kind of a model folder whose `config.yaml` names none.
 DEFAULT_KIND = "asr"
 #: Every kind by the name that `kind` in `config.yaml` has. A new kind is one module and one line.
 MODEL_KINDS: dict[str, ModelKind] = {
     DEFAULT_KIND: ModelKind("asr.model.folder:load_speech_model", lambda folder: False),
+    "whisper": ModelKind("asr.model.whisper.folder:load_whisper", _is_whisper),
 }
 
 

@@ -42,6 +42,13 @@ class WhisperConfig(FrontendConfig):
         description="values 80 dB below the maximum are raised to it; of the whole utterance, as "
         "in the original, or of what came so far, which a stream needs",
     )
+    pad_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=30,
+        description="silence is added to shorter utterances up to this length, as the original "
+        "does (30); nothing given: none is added",
+    )
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class WhisperLogMel(Frontend):
         super().__init__()
         self.config = config
         self.dim = config.mels
+        self.least_samples = round((config.pad_seconds or 0) * SAMPLE_RATE)
         hann = torch.hann_window(WINDOW, dtype=torch.float64)
         self.register_buffer("window", hann.float(), persistent=False)
         filters = slaney_filters(SAMPLE_RATE, WINDOW, config.mels)
@@ -85,6 +93,7 @@ class WhisperLogMel(Frontend):
 
     def frames(self, samples: Tensor) -> Tensor:
         """See `Frontend.frames`."""
+        samples = self._padded_lengths(samples)
         return (samples // HOP).masked_fill(samples <= HALF, 0)
 
     def samples_needed(self, frames: int) -> int:
@@ -94,12 +103,12 @@ class WhisperLogMel(Frontend):
     @torch.no_grad()
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """See `Frontend.forward`."""
-        samples = checked_samples(samples)
-        frames = self.frames(lengths)
+        samples, frames = checked_samples(samples), self.frames(lengths)
+        samples, lengths = self._with_silence(samples, lengths.to(samples.device))
         if samples.size(1) <= HALF:
             return self.window.new_zeros(len(samples), 0, self.dim), frames
         longest = samples.size(1) // HOP
-        padded = _mirrored(samples, lengths.to(samples.device))
+        padded = _mirrored(samples, lengths)
         values = self._log_energies(padded[:, : (longest - 1) * HOP + WINDOW])
         places = torch.arange(longest, device=values.device)
         beyond = places >= frames.to(values.device)[:, None]
@@ -112,11 +121,11 @@ class WhisperLogMel(Frontend):
 
     def check_streaming(self) -> None:
         """See `Frontend.check_streaming`."""
-        if self.config.maximum == "utterance":
+        if self.config.maximum == "utterance" or self.config.pad_seconds is not None:
             raise ModelError(
-                "front end 'whisper' needs the whole recording (maximum: utterance) and cannot "
-                "work on a stream; transcribe without chunks (leave out chunk_ms), or use a model "
-                "that was trained with maximum: running"
+                "front end 'whisper' needs the whole recording (maximum: utterance, or "
+                "pad_seconds) and cannot work on a stream; transcribe without chunks (leave out "
+                "chunk_ms), or use a model that was trained with maximum: running"
             )
 
     def initial_state(self, batch: int) -> WhisperState:
@@ -151,6 +160,19 @@ class WhisperLogMel(Frontend):
             return features, self.initial_state(len(joined))
         # A copy: a slice would keep the whole block alive for as long as the state lives.
         return features, WhisperState(joined[:, frames * HOP :].clone(), maximum, mirrored)
+
+    def _with_silence(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples (B, N) and lengths (B,) with the silence that is added to short rows."""
+        if not self.least_samples or not samples.size(1):
+            return samples, lengths
+        beyond = torch.arange(samples.size(1), device=samples.device) >= lengths[:, None]
+        missing = max(0, self.least_samples - samples.size(1))
+        samples = torch.nn.functional.pad(samples.masked_fill(beyond, 0.0), (0, missing))
+        return samples, self._padded_lengths(lengths)
+
+    def _padded_lengths(self, samples: Tensor) -> Tensor:
+        """Samples of utterances with the silence that is added; nothing is added to nothing."""
+        return torch.where(samples > 0, samples.clamp(min=self.least_samples), samples)
 
     def _log_energies(self, samples: Tensor) -> Tensor:
         """(B, N) -> log10 of energies (B, T, mels) over every full window."""

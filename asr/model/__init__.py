@@ -6,6 +6,7 @@ from asr.model import (  # noqa: F401 (importing registers them)
     recurrent_decoder,
     transformer_decoder,
     transformer_encoder,
+    whisper,
 )
 from asr.model.protocols import (
     FULL_CONTEXT,

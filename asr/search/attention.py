@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -55,10 +55,15 @@ class AttentionScorer:
         tokens = self._start_tokens(memory)
         if tokens.shape[1] > 1:
             nothing = torch.zeros_like(memory_lengths)
-            return self._prime(memory, memory_lengths, tokens[:, :0], nothing)[1]
-        state = self.decoder.initial_state(memory, memory_lengths)
-        log_probs, state = self.decoder.step(tokens[:, 0], state)
-        return AttentionState(state, log_probs)
+            state = self._prime(memory, memory_lengths, tokens[:, :0], nothing)[1]
+        else:
+            first = self.decoder.initial_state(memory, memory_lengths)
+            log_probs, decoder = self.decoder.step(tokens[:, 0], first)
+            state = AttentionState(decoder, log_probs)
+        if not self.labels.never_first:
+            return state
+        barred = torch.tensor(self.labels.never_first, device=memory.device)
+        return replace(state, log_probs=state.log_probs.index_fill(1, barred, -torch.inf))
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor

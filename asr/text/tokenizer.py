@@ -25,6 +25,7 @@ class Labels:
         start: what a decoder is fed before the first label of a text, at least one label: a start
             of transcript, perhaps with language and task. For another language, `replace` it.
         never: further ids that no hypothesis may hold, such as time stamps; in any order.
+        never_first: ids that no hypothesis may begin with. With the end among them, none is empty.
 
     Raises:
         ModelError: an id is negative, two labels have one id, or there is no start.
@@ -35,6 +36,7 @@ class Labels:
     end: int
     start: tuple[int, ...]
     never: tuple[int, ...] = ()
+    never_first: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         special = [label for label in (self.blank, self.unknown, self.end) if label is not None]
@@ -42,7 +44,7 @@ class Labels:
             raise ModelError(f"tokenizer: blank, unknown and end must be different labels: {self}")
         if not self.start:
             raise ModelError("tokenizer: a start of at least one label is needed, got none")
-        if min(*special, *self.start, *self.never) < 0:
+        if min(*special, *self.start, *self.never, *self.never_first) < 0:
             raise ModelError(f"tokenizer: special labels must be ids of 0 or more: {self}")
 
     @cached_property

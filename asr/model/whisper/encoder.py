@@ -49,10 +49,11 @@ class WhisperEncoder(Encoder):
         """See `Encoder.forward`."""
         self.check_context(context)
         frames = (features.shape[1] + 1) // 2
-        if frames > self.max_frames:
+        limit = len(self.positions)
+        if frames > limit:
             raise ModelError(
-                f"Whisper's encoder takes at most {self.max_frames} frames "
-                f"({self.max_frames * self.frame_seconds:g} s), got {frames}; cut the sound"
+                f"Whisper's encoder takes at most {limit} frames "
+                f"({limit * self.frame_seconds:g} s), got {frames}; cut the sound"
             )
         if not frames:
             return features.new_zeros(len(features), 0, self.dim), lengths

@@ -1,0 +1,160 @@
+"""Opens Whisper checkpoints in their own formats as a model: weights, tokenizer, what is written.
+
+Which format a path is in, is looked at: a CTranslate2 folder has `model.bin`, a Hugging Face folder
+`config.json` and safetensors (or a pickle, which only torch's reader of tensors opens), a file
+`NAME.pt` is OpenAI's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr.errors import ModelError
+from asr.folders import unreadable
+from asr.frontend import WhisperConfig as FrontendConfig
+from asr.model.folder import FolderConfig, LoadedModel
+from asr.model.speech_model import ModelConfig, SpeechModel
+from asr.model.weights import LoadedDtype, fill
+from asr.model.whisper.checkpoint import WhisperCheckpoint
+from asr.model.whisper.files import (
+    CONFIG,
+    MODEL_BIN,
+    read_ctranslate2,
+    read_hugging_face,
+    read_json,
+    read_openai,
+)
+from asr.text import NormalizerConfig
+from asr.text.whisper import WhisperTokenizer
+
+KIND = "whisper"
+TOKENIZER = "tokenizer.json"
+GENERATION = "generation_config.json"
+#: Models with fewer labels know English only.
+MULTILINGUAL_LABELS = 51865
+#: The window that Whisper was trained on.
+WINDOW_SECONDS = 30.0
+#: The beam of the original; wider ones gain nothing.
+BEAM = 5
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a checkpoint says beside its weights; None where it says nothing.
+
+    Attributes:
+        suppress: labels that are never written.
+        suppress_first: labels that a text never begins with.
+        multilingual: whether it knows languages other than English.
+    """
+
+    suppress: tuple[int, ...] | None = None
+    suppress_first: tuple[int, ...] | None = None
+    multilingual: bool | None = None
+
+
+def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedModel[SpeechModel]:
+    """Opens a Whisper checkpoint; multilingual ones transcribe English.
+
+    Utterances are encoded as the original does: padded with silence to 30 s.
+
+    Args:
+        path: a CTranslate2 or Hugging Face folder with `tokenizer.json`, or a file `NAME.pt` of
+            OpenAI with `tokenizer.json` beside it.
+        dtype: what the weights are loaded as: see `load_model_folder`.
+
+    Raises:
+        ModelError: a file is missing, cannot be read, is damaged, or of another kind of model.
+        DependencyError: the checkpoint does not say which labels are suppressed, so that the text
+            of symbols must be encoded, and `tokenizers` is not installed.
+        ConfigError: there is no such `dtype`.
+    """
+    path = Path(path)
+    checkpoint, facts = _read(path)
+    folder = path.parent if path.is_file() else path
+    tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, facts)
+    config = ModelConfig(
+        frontend=FrontendConfig(mels=checkpoint.mels, pad_seconds=WINDOW_SECONDS),
+        encoder=checkpoint.encoder,
+        decoder=checkpoint.decoder,
+        ctc=False,
+    )
+    model = SpeechModel(config, checkpoint.vocabulary)
+    fill(model, checkpoint.weights, path, dtype)
+    described = FolderConfig(
+        kind=KIND,
+        name=path.resolve().stem if path.is_file() else path.resolve().name,
+        vocabulary=checkpoint.vocabulary,
+        model=config,
+        normalizer=NormalizerConfig(
+            lowercase=False,
+            numbers=False,
+            symbols=False,
+            abbreviations=False,
+            punctuation=False,
+        ),
+        search={"beam": BEAM, "ctc_weight": 0.0},
+    )
+    return LoadedModel(model.eval(), tokenizer, described, path)
+
+
+def _read(path: Path) -> tuple[WhisperCheckpoint, Facts]:
+    """The weights of a checkpoint in any format, and what it says beside them."""
+    if path.is_file():
+        return read_openai(path), Facts()
+    if (path / MODEL_BIN).is_file():
+        facts = _facts(path / CONFIG, "suppress_ids", "suppress_ids_begin")
+        return read_ctranslate2(path), facts
+    return read_hugging_face(path), _facts(
+        path / GENERATION, "suppress_tokens", "begin_suppress_tokens"
+    )
+
+
+def _facts(path: Path, suppress: str, suppress_first: str) -> Facts:
+    """What a JSON file says, under the names that its format has; nothing where there is none."""
+    if not path.is_file():
+        return Facts()
+    values = read_json(path)
+    multilingual = values.get("is_multilingual")
+    return Facts(
+        _ids(path, suppress, values.get(suppress)),
+        _ids(path, suppress_first, values.get(suppress_first)),
+        multilingual if isinstance(multilingual, bool) else None,
+    )
+
+
+def _ids(path: Path, key: str, values: Any) -> tuple[int, ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or any(type(value) is not int for value in values):
+        raise ModelError(f"{path}: {key} must be a list of label ids; copy it again")
+    return tuple(values)
+
+
+def _tokenizer(path: Path, checkpoint: WhisperCheckpoint, facts: Facts) -> WhisperTokenizer:
+    """The tokenizer of a checkpoint, which suppresses what the checkpoint says, or the original."""
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: is missing; copy tokenizer.json of the same model (openai/whisper-* at "
+            "Hugging Face has it) to that place"
+        ) from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: not JSON, or damaged; copy it again") from None
+    multilingual = facts.multilingual
+    if multilingual is None:
+        multilingual = checkpoint.vocabulary >= MULTILINGUAL_LABELS
+    language = "en" if multilingual else None
+    size, source = checkpoint.vocabulary, str(path)
+    plain = WhisperTokenizer(content, size, language=language, source=source)
+    suppress, first = facts.suppress, facts.suppress_first
+    if suppress is None:
+        suppress = plain.non_speech()
+    if first is None:
+        first = (*plain.space, plain.labels.end)
+    return WhisperTokenizer(content, size, suppress, first, language, source=source)
