@@ -10,7 +10,6 @@ import torch
 from asr.errors import ConfigError, ModelError
 from asr.model import Decoder, ModelConfig, SpeechModel
 from asr.model.registry import decoder_config
-from asr.model.transformer_decoder import TransformerDecoder
 from asr.text.special_labels import END
 from tests.model import gru_pair  # noqa: F401 (registers test-gru)
 
@@ -19,6 +18,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "transformer": {"type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff": 32},
     "tied": {
         "type": "transformer", "layers": 1, "dim": 16, "heads": 2, "ff": 8, "tie_embedding": True
+    },
+    "whisper": {
+        "type": "whisper", "layers": 2, "dim": 16, "heads": 2, "ff": 32, "positions": 12
     },
     "test-gru": {"type": "test-gru"},
     **{
@@ -94,9 +96,9 @@ def test_rows_follow_their_parents(kind: str) -> None:
         torch.testing.assert_close(log_probs[row], expected, **TOLERANCE)
 
 
-def test_attention_weights_are_those_of_forward() -> None:
-    module, (tokens, memory, lengths) = decoder("transformer"), example()
-    assert isinstance(module, TransformerDecoder)
+@pytest.mark.parametrize("kind", ["transformer", "whisper"])
+def test_attention_weights_are_those_of_forward(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
     with torch.inference_mode():
         weights = module.attention(tokens, memory, lengths)
     assert weights.shape == (3, 2, 2, 6, 11)
@@ -104,7 +106,7 @@ def test_attention_weights_are_those_of_forward() -> None:
     assert weights[1, ..., 4:].abs().max() == 0
 
 
-@pytest.mark.parametrize("kind", ["transformer", *RECURRENT])
+@pytest.mark.parametrize("kind", ["transformer", "whisper", *RECURRENT])
 def test_an_empty_memory_gives_finite_predictions(kind: str) -> None:
     module = decoder(kind)
     with torch.inference_mode():

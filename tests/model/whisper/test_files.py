@@ -114,7 +114,7 @@ def test_hugging_face_without_the_prefix_and_with_the_tied_projection(tmp_path: 
     bare = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
     assert_is_example(read_hugging_face(write_hugging_face(tmp_path / "b", bare)))
     tensors["proj_out.weight"][0] += 1
-    with pytest.raises(ModelError, match="proj_out.weight differs"):
+    with pytest.raises(ModelError, match=r"proj_out.weight differs"):
         read_hugging_face(write_hugging_face(tmp_path / "c", tensors))
 
 
@@ -166,12 +166,10 @@ def test_every_tensor_is_accounted_for(format: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["ctranslate2", "hugging face", "openai"])
 def test_every_shape_is_checked(format: str, tmp_path: Path) -> None:
     tensors, read = readers(tmp_path)[format]
-    for name, tensor in tensors.items():
-        for wrong in (tensor[..., :-1].clone(), tensor[None].clone(), tensor[:0], tensor.sum()):
-            if format == "ctranslate2" and not wrong.dim():
-                continue  # a setting, so it is missing
-            with pytest.raises(ModelError):
-                read({**tensors, name: wrong})
+    for number, (name, tensor) in enumerate(tensors.items()):
+        wrong = (tensor[..., :-1].clone(), tensor[None].clone(), tensor[:0], tensor.sum())
+        with pytest.raises(ModelError):
+            read({**tensors, name: wrong[number % 4]})
 
 
 def test_tensors_of_whole_numbers(tmp_path: Path) -> None:
@@ -208,7 +206,7 @@ def test_sizes_that_lie_allocate_nothing(tmp_path: Path) -> None:
     content = head + name + struct.pack("<BI", 0, 1 << 32 - 1) + bytes(50)
     tracemalloc.start()
     try:
-        with pytest.raises(ModelError, match="cut off|its shape is"):
+        with pytest.raises(ModelError, match=r"cut off|its shape is"):
             read_ctranslate2(write_ctranslate2(tmp_path, content))
         exact = head + name + struct.pack("<BI", 1, 1 << 30) + bytes(50)
         with pytest.raises(ModelError, match="1073741824 bytes should follow where 50 are left"):
@@ -249,11 +247,13 @@ def test_damaged_files_give_one_clear_error(
     try:
         checkpoint = read()
     except ModelError as error:
-        assert str(folder.parent) in str(error)
-        assert "\n" not in str(error)
+        message = str(error)
     else:
+        message = f"{path}: opened"
         assert not cut
         assert sum(tensor.numel() for tensor in checkpoint.weights.values()) < 10_000
+    assert message.startswith((str(path), str(folder)))
+    assert "\n" not in message
 
 
 def test_a_pickle_that_runs_something_is_refused(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_indexes_that_do_not_fit(tmp_path: Path) -> None:
     for change, message in [
         ({name: "../model-0.safetensors"}, "is not the name of a file beside it"),
         ({name: "model-1.safetensors"}, "is not as model.safetensors.index.json has it"),
-        ({name: "model-9.safetensors"}, "model-9.safetensors: cannot be read"),
+        (dict.fromkeys(values["weight_map"], "model-9.safetensors"), "model-9.safetensors"),
         ({name: 3}, "'weight_map' is missing or damaged"),
     ]:
         changed = {"weight_map": {**values["weight_map"], **change}}
