@@ -70,14 +70,11 @@ class WhisperTokenizer:
         self._size = size
         try:
             self._values = json.loads(content)
-            vocabulary = dict(self._values["model"]["vocab"])
             special = {str(t["content"]): int(t["id"]) for t in self._values["added_tokens"]}
-            texts = {
-                label: bytes(_BYTES[character] for character in written)
-                for written, label in vocabulary.items()
-                if written not in special
-            }
-            known = sorted([*texts, *special.values()])
+            vocabulary = dict(self._values["model"]["vocab"])
+            plain = {text: label for text, label in vocabulary.items() if text not in special}
+            texts = {label: bytes(map(_BYTES.__getitem__, text)) for text, label in plain.items()}
+            known = sorted([*plain.values(), *special.values()])
             if known[0] < 0 or known[-1] >= size or len(set(known)) < len(known):
                 raise ValueError(f"its ids are not those of a model with {size} labels")
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:

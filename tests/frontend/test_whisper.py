@@ -116,6 +116,28 @@ def test_the_maximum_of_the_utterance_cannot_be_stepped() -> None:
     RUNNING.check_streaming()
 
 
+def test_short_utterances_are_padded_with_silence() -> None:
+    """As if the samples had zeros behind them; what really stands there changes nothing."""
+    padding, plain = WhisperLogMel(WhisperConfig(pad_seconds=0.5)), MODELS["utterance"]
+    samples, lengths = speechlike(12000).repeat(4, 1), torch.tensor([12000, 3001, 150, 0])
+    features, frames = padding(samples, lengths)
+    assert frames.tolist() == padding.frames(lengths).tolist() == [75, 50, 50, 0]
+    for row, length in enumerate(lengths.tolist()):
+        silent = torch.zeros(1, max(length, 8000 if length else 0))
+        silent[:, :length] = samples[row, :length]
+        expected, _ = plain(silent, torch.tensor([silent.size(1)]))
+        torch.testing.assert_close(features[row : row + 1, : expected.size(1)], expected)
+    alone, frames = padding(samples[1:2, :3001], lengths[1:2])
+    assert frames.tolist() == [50]
+    torch.testing.assert_close(alone, features[1:2, :50])
+    assert padding(torch.zeros(1, 0), torch.tensor([0]))[0].shape == (1, 0, 80)
+
+
+def test_a_stream_cannot_be_padded() -> None:
+    with pytest.raises(ModelError, match="pad_seconds"):
+        WhisperLogMel(WhisperConfig(maximum="running", pad_seconds=1)).initial_state(1)
+
+
 def test_casting_and_autocast_do_not_degrade() -> None:
     samples, lengths = speechlike(16000), torch.tensor([16000])
     model = WhisperLogMel(WhisperConfig())
