@@ -17,8 +17,6 @@ from torch import Tensor
 from asr.config import parse
 from asr.errors import ConfigError, ModelError
 from asr.model.whisper.config import WhisperConfig, WhisperDecoderConfig, WhisperEncoderConfig
-from asr.model.whisper.decoder import WhisperDecoder
-from asr.model.whisper.encoder import WhisperEncoder
 
 C = TypeVar("C", bound=WhisperConfig)
 _MOST_PROBLEMS = 5
@@ -100,14 +98,36 @@ def _sizes(path: Path, cls: type[C], half: str, weights: Mapping[str, Tensor], h
 def _shapes(
     encoder: WhisperEncoderConfig, decoder: WhisperDecoderConfig, mels: int, vocabulary: int
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor, by our names."""
-    with torch.device("meta"):  # no memory, no drawing of random numbers
-        modules = {
-            "encoder": WhisperEncoder(encoder, mels, feature_seconds=0.01),
-            "decoder": WhisperDecoder(decoder, vocabulary, encoder.dim),
-        }
-    return {
-        f"{half}.{name}": tuple(tensor.shape)
-        for half, module in modules.items()
-        for name, tensor in module.state_dict().items()
+    """The shape of every tensor of the modules, by our names.
+
+    Written down here: to build modules without memory, torch imports compilers for two seconds.
+    """
+    shapes: dict[str, tuple[int, ...]] = {
+        "encoder.conv1.weight": (encoder.dim, mels, 3),
+        "encoder.conv1.bias": (encoder.dim,),
+        "encoder.conv2.weight": (encoder.dim, encoder.dim, 3),
+        "encoder.conv2.bias": (encoder.dim,),
+        "decoder.embedding.weight": (vocabulary, decoder.dim),
     }
+
+    def linear(name: str, outputs: int, inputs: int) -> None:
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (outputs, inputs), (outputs,)
+
+    def norm(name: str, dim: int) -> None:
+        shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (dim,)
+
+    for half, sizes in (("encoder", encoder), ("decoder", decoder)):
+        dim = sizes.dim
+        shapes[f"{half}.positions"] = (sizes.positions, dim)
+        norm(f"{half}.norm", dim)
+        seen = {"self": dim} if half == "encoder" else {"self": dim, "memory": encoder.dim}
+        for layer in (f"{half}.layers.{number}" for number in range(sizes.layers)):
+            for kind, inputs in seen.items():
+                norm(f"{layer}.{kind}_norm", dim)
+                linear(f"{layer}.{kind}_attention.to_query", dim, dim)
+                linear(f"{layer}.{kind}_attention.to_keys_values", 2 * dim, inputs)
+                linear(f"{layer}.{kind}_attention.to_output", dim, dim)
+            norm(f"{layer}.ff_norm", dim)
+            linear(f"{layer}.widen", sizes.ff, dim)
+            linear(f"{layer}.narrow", dim, sizes.ff)
+    return shapes
