@@ -50,6 +50,7 @@ EXTRAS = {
         ("torchaudio", "lightning", "lhotse", "urllib3", "filelock", "tensorboard", "matplotlib"),
     ),
     "mic": ("the microphone (asr stream)", ("sounddevice",)),
+    "hub": ("text to labels of Whisper checkpoints (hotwords, .pt files)", ("tokenizers",)),
     "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),
 }
 #: What is written and read again: name, and format and subtype of libsndfile.

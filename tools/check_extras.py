@@ -69,6 +69,7 @@ def commands(folder: Path) -> dict[str, Command]:
     recipe = _write_corpus(folder)
     recording = str(REPOSITORY / "samples" / "unscrewing.m4a")
     transcript, model, rooms = folder / "text", folder / "run", folder / "rooms"
+    labels = folder / "labels.json"
     return {
         "none": Command(
             "asr",
@@ -79,12 +80,33 @@ def commands(folder: Path) -> dict[str, Command]:
             "asr", ("train", str(recipe), "-o", str(model)), model / "model" / "model.safetensors"
         ),
         "mic": Command("asr", ("stream", "--list-inputs"), allowed="PortAudio library is missing"),
+        "hub": Command(str(_write_encoder(folder)), (str(labels),), labels),
         "rooms": Command(
             "tools/simulate_rooms.py",
             ("-o", str(rooms), "--count", "1"),
             rooms / "simulated-0-00000.flac",
         ),
     }
+
+
+def _write_encoder(folder: Path) -> Path:
+    """A program that encodes a text with a small tokenizer of Whisper, as hotwords are."""
+    special = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [{"id": 2 + n, "content": name} for n, name in enumerate(special)],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
+        "model": {"type": "BPE", "vocab": {"Ġ": 0, "a": 1}, "merges": []},
+    }
+    program = folder / "encode.py"
+    program.write_text(
+        "import pathlib, sys\n"
+        "from asr.text.whisper import WhisperTokenizer\n"
+        f"tokenizer = WhisperTokenizer({json.dumps(tokenizer)!r}, 5)\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(tokenizer.encode('a a')))\n",
+        encoding="utf-8",
+    )
+    return program
 
 
 def fault(command: Command, result: subprocess.CompletedProcess[str]) -> str | None:
