@@ -229,9 +229,9 @@ def test_foreign_sentencepiece_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_exactly_one_file_is_needed(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has no tokenizer\.model or tokenizer\.json"):
+    with pytest.raises(ModelError, match=r"has no tokenizer\.model, tokenizer\.json or whisper_"):
         load_tokenizer(tmp_path)
     for kind in ("bpe", "char"):
         load_tokenizer(folders[kind]).save(tmp_path)
-    with pytest.raises(ModelError, match="has both"):
+    with pytest.raises(ModelError, match="has several of"):
         load_tokenizer(tmp_path)

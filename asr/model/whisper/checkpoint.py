@@ -16,9 +16,9 @@ from torch import Tensor
 
 from asr.config import parse
 from asr.errors import ConfigError, ModelError
-from asr.model.whisper.config import WhisperConfig, WhisperDecoderConfig, WhisperEncoderConfig
+from asr.model.whisper.config import WhisperDecoderConfig, WhisperEncoderConfig, WhisperSizes
 
-C = TypeVar("C", bound=WhisperConfig)
+C = TypeVar("C", bound=WhisperSizes)
 _MOST_PROBLEMS = 5
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from asr.config import TypedConfig
 
 
-class WhisperConfig(TypedConfig):
+class WhisperSizes(TypedConfig):
     """The sizes of Whisper's encoder or decoder; the defaults are those of `tiny`.
 
     Attributes:
@@ -28,7 +28,7 @@ class WhisperConfig(TypedConfig):
     positions: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> WhisperConfig:
+    def _sizes_fit(self) -> WhisperSizes:
         if self.dim % self.heads:
             raise ValueError(f"dim {self.dim} must be a multiple of heads {self.heads}")
         if self.dim % 2:
@@ -36,13 +36,13 @@ class WhisperConfig(TypedConfig):
         return self
 
 
-class WhisperEncoderConfig(WhisperConfig):
-    """The sizes of Whisper's encoder; see `WhisperConfig`. 1500 frames are 30 s."""
+class WhisperEncoderConfig(WhisperSizes):
+    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s."""
 
     positions: int = Field(default=1500, ge=1)
 
 
-class WhisperDecoderConfig(WhisperConfig):
-    """The sizes of Whisper's decoder; see `WhisperConfig`. The start sequence has positions too."""
+class WhisperDecoderConfig(WhisperSizes):
+    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too."""
 
     positions: int = Field(default=448, ge=1)

@@ -1,6 +1,6 @@
-"""Opens the three kinds of files that Whisper's weights come in; which one it is, is looked at.
+"""Reads the three formats that Whisper's weights come in: CTranslate2, Hugging Face, OpenAI.
 
-No pickle is opened but through torch's reader that makes tensors and nothing else.
+Pickles are opened only by torch's restricted reader (`weights_only`), which runs no code.
 """
 
 from __future__ import annotations

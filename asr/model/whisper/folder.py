@@ -1,8 +1,7 @@
-"""Opens Whisper checkpoints in their own formats as a model: weights, tokenizer, what is written.
+"""Opens Whisper checkpoints in their own formats as a model: weights, tokenizer, suppressed labels.
 
-Which format a path is in, is looked at: a CTranslate2 folder has `model.bin`, a Hugging Face folder
-`config.json` and safetensors (or a pickle, which only torch's reader of tensors opens), a file
-`NAME.pt` is OpenAI's.
+The format follows from the files: a CTranslate2 folder has `model.bin`, a Hugging Face folder
+`config.json` and safetensors or `pytorch_model.bin`, and a file `NAME.pt` is OpenAI's.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ BEAM = 5
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a checkpoint says beside its weights; None where it says nothing.
+class GenerationSettings:
+    """What a checkpoint says of its labels; None where it says nothing.
 
     Attributes:
         suppress: labels that are never written.
@@ -72,9 +71,9 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
         ConfigError: there is no such `dtype`.
     """
     path = Path(path)
-    checkpoint, facts = _read(path)
+    checkpoint, settings = _read(path)
     folder = path.parent if path.is_file() else path
-    tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, facts)
+    tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, settings)
     config = ModelConfig(
         frontend=FrontendConfig(mels=checkpoint.mels, pad_seconds=WINDOW_SECONDS),
         encoder=checkpoint.encoder,
@@ -100,25 +99,25 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     return LoadedModel(model.eval(), tokenizer, described, path)
 
 
-def _read(path: Path) -> tuple[WhisperCheckpoint, Facts]:
-    """The weights of a checkpoint in any format, and what it says beside them."""
+def _read(path: Path) -> tuple[WhisperCheckpoint, GenerationSettings]:
+    """The weights of a checkpoint in any format, and what it says of its labels."""
     if path.is_file():
-        return read_openai(path), Facts()
+        return read_openai(path), GenerationSettings()
     if (path / MODEL_BIN).is_file():
-        facts = _facts(path / CONFIG, "suppress_ids", "suppress_ids_begin")
-        return read_ctranslate2(path), facts
-    return read_hugging_face(path), _facts(
+        settings = _generation_settings(path / CONFIG, "suppress_ids", "suppress_ids_begin")
+        return read_ctranslate2(path), settings
+    return read_hugging_face(path), _generation_settings(
         path / GENERATION, "suppress_tokens", "begin_suppress_tokens"
     )
 
 
-def _facts(path: Path, suppress: str, suppress_first: str) -> Facts:
+def _generation_settings(path: Path, suppress: str, suppress_first: str) -> GenerationSettings:
     """What a JSON file says, under the names that its format has; nothing where there is none."""
     if not path.is_file():
-        return Facts()
+        return GenerationSettings()
     values = read_json(path)
     multilingual = values.get("is_multilingual")
-    return Facts(
+    return GenerationSettings(
         _ids(path, suppress, values.get(suppress)),
         _ids(path, suppress_first, values.get(suppress_first)),
         multilingual if isinstance(multilingual, bool) else None,
@@ -133,7 +132,9 @@ def _ids(path: Path, key: str, values: Any) -> tuple[int, ...] | None:
     return tuple(values)
 
 
-def _tokenizer(path: Path, checkpoint: WhisperCheckpoint, facts: Facts) -> WhisperTokenizer:
+def _tokenizer(
+    path: Path, checkpoint: WhisperCheckpoint, settings: GenerationSettings
+) -> WhisperTokenizer:
     """The tokenizer of a checkpoint, which suppresses what the checkpoint says, or the original."""
     try:
         content = path.read_text(encoding="utf-8")
@@ -146,13 +147,13 @@ def _tokenizer(path: Path, checkpoint: WhisperCheckpoint, facts: Facts) -> Whisp
         raise unreadable(path, error) from None
     except UnicodeDecodeError:
         raise ModelError(f"{path}: not JSON, or damaged; copy it again") from None
-    multilingual = facts.multilingual
+    multilingual = settings.multilingual
     if multilingual is None:
         multilingual = checkpoint.vocabulary >= MULTILINGUAL_LABELS
     language = "en" if multilingual else None
     size, source = checkpoint.vocabulary, str(path)
     plain = WhisperTokenizer(content, size, language=language, source=source)
-    suppress, first = facts.suppress, facts.suppress_first
+    suppress, first = settings.suppress, settings.suppress_first
     if suppress is None:
         suppress = plain.non_speech()
     if first is None:

@@ -17,7 +17,7 @@ LAYERS = {"encoder": 1, "decoder": 2}
 
 def shapes() -> dict[str, tuple[int, ...]]:
     """The tensors of the small model by our names."""
-    found: dict[str, tuple[int, ...]] = {
+    expected: dict[str, tuple[int, ...]] = {
         "encoder.conv1.weight": (DIM, MELS, 3),
         "encoder.conv1.bias": (DIM,),
         "encoder.conv2.weight": (DIM, DIM, 3),
@@ -27,17 +27,17 @@ def shapes() -> dict[str, tuple[int, ...]]:
         "decoder.embedding.weight": (VOCABULARY, DIM),
     }
     for half, layers in LAYERS.items():
-        found |= {f"{half}.norm.weight": (DIM,), f"{half}.norm.bias": (DIM,)}
+        expected |= {f"{half}.norm.weight": (DIM,), f"{half}.norm.bias": (DIM,)}
         for layer in (f"{half}.layers.{n}" for n in range(layers)):
             linears = {"widen": (FF, DIM), "narrow": (DIM, FF)}
             for kind in ("self", "memory") if half == "decoder" else ("self",):
-                found |= {f"{layer}.{kind}_norm.{end}": (DIM,) for end in ("weight", "bias")}
+                expected |= {f"{layer}.{kind}_norm.{end}": (DIM,) for end in ("weight", "bias")}
                 for name, rows in (("query", 1), ("keys_values", 2), ("output", 1)):
                     linears[f"{kind}_attention.to_{name}"] = (rows * DIM, DIM)
-            found |= {f"{layer}.ff_norm.{end}": (DIM,) for end in ("weight", "bias")}
+            expected |= {f"{layer}.ff_norm.{end}": (DIM,) for end in ("weight", "bias")}
             for name, shape in linears.items():
-                found |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
-    return found
+                expected |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
+    return expected
 
 
 def example_weights() -> dict[str, Tensor]:

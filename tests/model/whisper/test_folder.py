@@ -34,11 +34,11 @@ SECONDS_30 = 1500
 
 def weights(vocabulary: int = SIZE, frames: int = SECONDS_30) -> dict[str, torch.Tensor]:
     """The small model with labels for the small tokenizer, and positions for 30 s."""
-    found = example_weights()
+    tensors = example_weights()
     generator = torch.Generator().manual_seed(4)  # sines repeat, and equal scores are ties
     for name, rows in (("decoder.embedding.weight", vocabulary), ("encoder.positions", frames)):
-        found[name] = torch.randn(rows, checkpoints.DIM, generator=generator)
-    return found
+        tensors[name] = torch.randn(rows, checkpoints.DIM, generator=generator)
+    return tensors
 
 
 def write_folder(folder: Path, format: str, tokenizer: bool = True) -> Path:
