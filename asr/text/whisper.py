@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,8 @@ class WhisperTokenizer:
             special = {str(t["content"]): int(t["id"]) for t in self._values["added_tokens"]}
             vocabulary = dict(self._values["model"]["vocab"])
             plain = {text: label for text, label in vocabulary.items() if text not in special}
-            texts = {label: bytes(map(_BYTES.__getitem__, text)) for text, label in plain.items()}
+            value = _byte_characters().__getitem__
+            texts = {label: bytes(map(value, text)) for text, label in plain.items()}
             known = sorted([*plain.values(), *special.values()])
             if known[0] < 0 or known[-1] >= size or len(set(known)) < len(known):
                 raise ValueError(f"its ids are not those of a model with {size} labels")
@@ -263,12 +264,10 @@ def parse_whisper_tokenizer(content: bytes, path: Path) -> WhisperTokenizer:
         ) from None
 
 
+@cache
 def _byte_characters() -> dict[str, int]:
     """How `tokenizer.json` writes bytes: those that print as they are, the others from U+0100."""
     printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printing]
     characters = {chr(byte): byte for byte in printing}
     return characters | {chr(0x100 + place): byte for place, byte in enumerate(others)}
-
-
-_BYTES = _byte_characters()
