@@ -7,14 +7,15 @@ command line) into one, and pydantic's findings into a `ConfigError` that a pers
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from asr.errors import ConfigError
 
@@ -163,3 +164,37 @@ def _configs_in(annotation: Any) -> list[type[Config]]:
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
         return [nested for arg in typing.get_args(annotation) for nested in _configs_in(arg)]
     return []
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_WRITTEN = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
+
+
+def seconds_of(text: str) -> float:
+    """`1h30m` to 5400.0; a bare number counts as seconds.
+
+    Raises:
+        ValueError: it is written in no such way.
+    """
+    compact = text.replace(" ", "").lower()
+    if re.fullmatch(r"\d+(\.\d+)?", compact):
+        return float(compact)
+    if not _WRITTEN.fullmatch(compact):
+        raise ValueError(f"'{text}' is no length of time; write 90s, 20m or 1h30m")
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", compact)
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def format_duration(seconds: float) -> str:
+    """5400.0 to `1:30:00`, 75 to `1:15`."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _parsed(value: Any) -> Any:
+    return seconds_of(value) if isinstance(value, str) else value
+
+
+#: A key of a configuration that is seconds, or text such as `20m`.
+Duration = Annotated[float, BeforeValidator(_parsed)]

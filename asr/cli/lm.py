@@ -172,9 +172,9 @@ def _train(
 ) -> int:
     with console.working("loading libraries"):
         wanted = _recipe(**settings)
+        from asr.config import seconds_of
         from asr.train.lm.run import LMStart, train_lm
         from asr.train.lm.texts import Sources
-        from asr.train.report.duration import seconds_of
         from asr.transcribe.devices import chosen_device
 
         options.leave_cores_free()

@@ -80,7 +80,7 @@ def _a_checkpoint(context: click.Context, _: click.Parameter, value: str) -> str
 
 def _a_time(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     if value is not None:
-        from asr.train.report.duration import seconds_of
+        from asr.config import seconds_of
 
         try:
             seconds_of(value)

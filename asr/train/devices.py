@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from asr.model import SpeechModel
 from asr.model.self_attending import FeedForward
 from asr.model.transformer_decoder import DecoderLayer
 from asr.train.recipe import Precision, TrainingConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -189,3 +192,17 @@ def _try_part(part: nn.Module, device: torch.device, bf16: bool) -> None:
 
 def _forked(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
+
+
+def gpu_figures(device: torch.device) -> dict[str, float]:
+    """`gpu_gib`, the most memory that tensors held so far, and `gpu_percent`, the share of the
+    last moment in which the GPU was busy, where NVIDIA's library can be asked; empty elsewhere.
+    """
+    if device.type != "cuda":
+        return {}
+    figures = {"gpu_gib": torch.cuda.max_memory_allocated(device) / 2**30}
+    try:
+        figures["gpu_percent"] = float(torch.cuda.utilization(device))
+    except Exception as error:  # no pynvml, or one that may not ask: of several kinds
+        log.debug("the GPU's utilisation is not known: %s", error)
+    return figures

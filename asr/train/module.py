@@ -15,12 +15,11 @@ from asr.data.dataset import Batch
 from asr.data.specaugment import SpecAugment
 from asr.model import FULL_CONTEXT, ChunkContext, SpeechModel
 from asr.train.data import RunData
-from asr.train.devices import out_of_memory
+from asr.train.devices import gpu_figures, out_of_memory
 from asr.train.losses.consistency import widened
 from asr.train.losses.objective import EncodedBatch, Objective
 from asr.train.losses.weight_noise import noisy_weights
 from asr.train.recipe import Recipe
-from asr.train.report.gpu import gpu_figures
 from asr.train.state import derive, draw_context
 from asr.train.steps import StepModule, StepResult, StepSettings
 from asr.train.weights.initialise import Init, freeze

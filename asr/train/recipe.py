@@ -13,17 +13,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from asr.atomic import write_atomic
-from asr.config import Config, override, parse, read_yaml, to_yaml
+from asr.config import Config, Duration, override, parse, read_yaml, to_yaml
 from asr.data.config import CorpusSource, DataConfig
 from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TokenizerConfig
+from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import widened
-from asr.train.losses.mwer import MwerConfig
-from asr.train.losses.scheduled_sampling import ScheduledSamplingConfig
 from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
-from asr.train.report.duration import Duration
 
 #: A class of Lightning's kind: its dotted name, or a mapping of `class` and arguments.
 NamedClass = str | dict[str, Any]
@@ -36,36 +34,6 @@ def _text(value: Any) -> Any:
 
 #: A key of a configuration; `auto` is bf16 where the device multiplies it natively, else 32.
 Precision = Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_text)]
-
-
-class LossConfig(Config):
-    """loss = ctc_weight x CTC + (1 - ctc_weight) x cross entropy, both per label.
-
-    Attributes:
-        intermediate_weight: moves that part of the CTC loss to the mean of the intermediate CTC
-            losses (Lee and Watanabe 2021).
-        label_smoothing: of the cross entropy.
-        consistency_weight: adds so many times the divergence of two views of each utterance to
-            the CTC loss (Yao et al. 2024, who use 0.2; see `asr.train.losses.consistency`). A batch
-            takes twice the memory and time: halve `data.batch_seconds` where that is too much.
-        consistency_masking: multiplies number and share of the time masks of `spec_augment` for
-            views. The usual share of 0.3 becomes the 0.375 of the paper.
-        scheduled_sampling: the decoder hears some of its own labels (`ScheduledSamplingConfig`).
-        guided_attention: weight of a loss on attention off the diagonal (Tachibana et al. 2018).
-        mwer: for fine-tuning: the expected number of word errors is minimised, see `MwerConfig`.
-        leave_out_too_long: utterances with more labels than frames are left out of the CTC loss
-            instead of refused.
-    """
-
-    ctc_weight: float = Field(default=0.3, ge=0, le=1)
-    intermediate_weight: float = Field(default=0.3, ge=0, lt=1)
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    consistency_weight: float = Field(default=0.0, ge=0)
-    consistency_masking: float = Field(default=1.25, ge=1)
-    scheduled_sampling: ScheduledSamplingConfig | None = None
-    guided_attention: float = Field(default=0.0, ge=0)
-    mwer: MwerConfig | None = None
-    leave_out_too_long: bool = False
 
 
 class ChunkConfig(Config):

@@ -18,11 +18,11 @@ from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.report.profiling import StepProfile
 from asr.train.report.progress import TrainingProgress
+from asr.train.report.selection import SpeechEvaluation
 from asr.train.report.startup import StartupReport
 from asr.train.resume import PREPARED, changes, checkpoint_to_resume, prepare_folder
 from asr.train.trainer import end_with_parent, fit, make_trainer, quiet
 from asr.train.weights.initialise import Init
-from asr.train.weights.selection import SpeechEvaluation
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ def test_a_disk_that_fills_up_while_the_model_is_written(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("asr.train.weights.export.draw_curves", full)
+    monkeypatch.setattr("asr.train.report.export.draw_curves", full)
     with pytest.raises(OutputError, match="the model cannot be written: No space left on device"):
         train(recipe("training.max_steps=1"), tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["step"] == 1

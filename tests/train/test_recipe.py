@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from asr.config import format_duration, seconds_of
 from asr.errors import ConfigError
 from asr.train.recipe import load_recipe, write_recipe
-from asr.train.report.duration import format_duration, seconds_of
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from asr.config import Config
+from asr.config import Config, Duration
 from asr.lm.folder import LMConfig, lm_config
 from asr.text import NormalizerConfig
 from asr.train.optimizer import Cosine, OptimizerConfig, Schedule, schedule_config
 from asr.train.recipe import Precision
-from asr.train.report.duration import Duration
 
 
 class TextConfig(Config):

@@ -10,12 +10,12 @@ from torch import Tensor
 from asr.data.dataset import Batch
 from asr.model import SpeechModel
 from asr.text import Tokenizer
+from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import consistency_loss
 from asr.train.losses.guided_attention import guided_attention_loss
 from asr.train.losses.joint import IGNORED, attention_loss, ctc_loss, teacher_forcing
 from asr.train.losses.mwer import mwer_loss
 from asr.train.losses.scheduled_sampling import with_own_labels
-from asr.train.recipe import LossConfig
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,2 @@
-"""What a run tells: progress, log, curves, attention pictures, and the model card."""
+"""What a run reports and leaves: progress, log, validation, plots, the model folder and its
+card."""

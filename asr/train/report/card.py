@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.config import format_duration
 from asr.model import ModelConfig
 from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
-from asr.train.report.duration import format_duration
 from asr.train.report.validation import DevResult
 
 

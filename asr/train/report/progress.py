@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from lightning.pytorch.callbacks import ProgressBar
 
-from asr.train.report.duration import format_duration
+from asr.config import format_duration
 
 
 class TrainingProgress(ProgressBar):

@@ -1,1 +1,1 @@
-"""Weights: where they start from, their averages, and how they become a model folder."""
+"""Weights: where they start from, their averages, and how processes divide them."""

@@ -15,10 +15,10 @@ from asr.data.dataset import Batch
 from asr.errors import ModelError
 from asr.model import ModelConfig, SpeechModel
 from asr.text import Labels
+from asr.train.losses.config import LossConfig
 from asr.train.losses.joint import IGNORED, teacher_forcing
 from asr.train.losses.objective import EncodedBatch, Objective
 from asr.train.losses.scheduled_sampling import with_own_labels
-from asr.train.recipe import LossConfig
 from tests.layouts import LAYOUTS, TWO_STARTS, Layouts, without_blank
 
 layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=["one start", "two starts"])

@@ -10,9 +10,9 @@ import torch
 
 from asr.model.folder import load_model_folder, read_folder_config
 from asr.train.recipe import Recipe
+from asr.train.report.selection import SpeechEvaluation
 from asr.train.report.validation import DevResult
 from asr.train.run import train
-from asr.train.weights.selection import SpeechEvaluation
 
 
 @pytest.fixture

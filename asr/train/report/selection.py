@@ -13,10 +13,10 @@ from asr.train.corpora import sample
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.attention_check import advice
+from asr.train.report.export import Exported, chosen_weights, export, validated
 from asr.train.report.progress import TrainingProgress
 from asr.train.report.validation import DevResult, Validator, sample_lines
 from asr.train.weights.averaging import Snapshots
-from asr.train.weights.export import Exported, chosen_weights, export, validated
 
 
 class SpeechEvaluation(pl.Callback):
