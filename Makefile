@@ -11,10 +11,10 @@ help:
 	@echo "make install  .venv with this package and all that developing it needs (6 GB)"
 	@echo "make demo     install, and transcribe samples/"
 	@echo "make test     install, and run every check: lint, types, imports, tests"
-	@echo "make lint     the checks without the tests"
+	@echo "make lint     install, and run the checks without the tests"
 	@echo "make test-extras   install each extra alone into a fresh environment and run its command"
 	@echo "              (minutes, and gigabytes in a temporary folder; EXTRAS=train for one of them)"
-	@echo "make clean    remove .venv, caches and build products"
+	@echo "make clean    remove .venv, caches and build products (not data and runs of recipes)"
 
 install: $(INSTALLED)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import asr
-from asr.dependencies import installed, need, torchaudio_problem
+from asr.dependencies import installed, torchaudio_problem
 from asr.errors import AsrError, DependencyError
 
 Status = Literal["ok", "note", "wrong"]
@@ -229,7 +229,6 @@ def _microphone() -> Iterator[HealthCheck]:
     from asr.audio import input_devices
 
     try:
-        need("sounddevice", "mic")
         devices = input_devices()
     except (DependencyError, AsrError) as error:
         yield HealthCheck("microphone", "microphone", "note", str(error))
