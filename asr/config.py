@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -24,6 +24,28 @@ class Config(BaseModel):
     """Base of all configurations: immutable, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Options(Config):
+    """Base of the configurations that are built in Python: their mistakes are ConfigErrors too."""
+
+    source: ClassVar[str] = "options"
+    """What messages call it."""
+
+    def __init__(self, **values: Any) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: as `parse`.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise config_error(type(self), values, error, self.source) from None
+
+    # As pydantic's own classes that define `__init__`: it is not called for a part of another
+    # configuration, whose error names the path to the mistake, nor by `parse`.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
 class TypedConfig(Config):

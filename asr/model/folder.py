@@ -185,14 +185,14 @@ def load_speech_model(
             "name a model folder that asr train wrote"
         )
     check_files(folder, config.files)
-    model = SpeechModel(config.model, config.vocabulary)
-    fill(model, read_weights(folder), folder, dtype)
     tokenizer = load_tokenizer(folder)
-    if tokenizer.size != config.vocabulary:
+    if tokenizer.size != config.vocabulary:  # before memory is allocated for so many
         raise ModelError(
             f"{folder}: the tokenizer has {tokenizer.size} tokens, "
             f"the model was trained with {config.vocabulary}"
         )
+    model = SpeechModel(config.model, config.vocabulary)
+    fill(model, read_weights(folder), folder, dtype)
     return LoadedModel(model.eval(), tokenizer, config, folder)
 
 

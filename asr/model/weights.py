@@ -46,10 +46,12 @@ def fill(
     """Gives a module the weights that were read from `folder`.
 
     Args:
-        dtype: "float32", or "stored": each tensor keeps the type that it is stored in.
+        dtype: "float32", or "stored": each tensor keeps the type that it is stored in; float64
+            becomes float32, the widest type that models compute in.
 
     Raises:
-        ModelError: they do not fit; every tensor that does not is named.
+        ModelError: they do not fit, or are to be kept in a type that models cannot compute in;
+            every such tensor is named.
         ConfigError: there is no such `dtype`.
     """
     if dtype not in ("float32", "stored"):
@@ -57,12 +59,37 @@ def fill(
     if mismatches := weight_mismatches(model, weights):
         raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
     if dtype == "stored":
+        weights = _computable(model, weights, folder)
         for name, tensor in chain(model.named_parameters(), model.named_buffers()):
             if name in weights:
                 tensor.data = tensor.data.to(weights[name].dtype)
     else:
         weights = {name: tensor.float() for name, tensor in weights.items()}
     model.load_state_dict(weights, strict=False)
+
+
+def _computable(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """The weights in types that the model can compute in.
+
+    Raises:
+        ModelError: a tensor has another type, such as int8 or float8.
+    """
+    expected = model.state_dict()
+    floating = {name for name, tensor in expected.items() if tensor.is_floating_point()}
+    wrong = [
+        f"{name} is {str(tensor.dtype).removeprefix('torch.')}"
+        for name, tensor in weights.items()
+        if name in floating and tensor.dtype not in (*DTYPES.values(), torch.float64)
+    ]
+    if wrong:
+        raise ModelError(
+            f"{folder / WEIGHTS}: only {', '.join(DTYPES)} can be kept as stored; load the model "
+            "with dtype='float32': " + "; ".join(wrong)
+        )
+    return {
+        name: tensor.float() if tensor.dtype == torch.float64 else tensor
+        for name, tensor in weights.items()
+    }
 
 
 def weight_mismatches(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 
 from pydantic import Field, model_validator
 
-from asr.config import Config
+from asr.config import Options
 
 
-class SubtitleConfig(Config):
+class SubtitleConfig(Options):
     """How subtitles are cut: the line and time limits always hold, the others where sound allows.
 
     A reader who cannot keep up is helped by longer cues where there is a pause to fill, and by
     cuts that leave one; no words are left out for it.
     """
+
+    source = "subtitles"
 
     line_chars: int = Field(42, ge=8, description="most characters of a line")
     lines: int = Field(2, ge=1, description="most lines of a cue")

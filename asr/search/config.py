@@ -10,8 +10,10 @@ from asr.config import Config
 class SearchConfig(Config):
     """Options of the beam search. Greedy search is `beam=1`."""
 
-    beam: int = Field(10, ge=1, description="open hypotheses kept for each utterance")
-    nbest: int = Field(1, ge=1, description="finished hypotheses returned; at most the beam")
+    beam: int = Field(10, ge=1, le=1000, description="open hypotheses kept for each utterance")
+    nbest: int = Field(
+        1, ge=1, le=1000, description="finished hypotheses returned; at most the beam"
+    )
     ctc_weight: float = Field(
         0.3, ge=0.0, le=1.0, description="weight of CTC; attention has the rest"
     )

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ def plain_hotwords(hotwords: Any) -> PlainHotwords | None:
         )
     if not isinstance(plain, str) or not _is_file(plain):
         _each(plain, lambda *_: None)
+    if isinstance(plain, dict):
+        return {phrase: float(weight) for phrase, weight in plain.items()}
     return plain
 
 
@@ -219,7 +222,12 @@ def _weighted(entry: str) -> tuple[str, float]:
 
 
 def _checked(weight: float, phrase: str) -> float:
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 < weight < math.inf:
+    value = math.nan
+    if isinstance(weight, Real) and not isinstance(weight, bool):
+        try:
+            value = float(weight)
+        except OverflowError:  # of a whole number
+            value = math.inf
+    if not 0 < value < math.inf:
         raise ConfigError(f"'{phrase}': its weight must be above 0 and finite, got {weight!r}")
-    return float(weight)
+    return value

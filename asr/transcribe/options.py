@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
-from asr.config import Config, config_error
+from asr.config import Options
+from asr.errors import ConfigError
 from asr.transcribe.hotwords import Hotwords, plain_hotwords
 from asr.transcribe.streams.endpoint import EndpointConfig
 
@@ -31,11 +32,11 @@ class OptionValues(TypedDict, total=False):
     hotword_weight: float | None
 
 
-class TranscribeOptions(Config):
+class TranscribeOptions(Options):
     """How a recording or a stream is decoded. None takes the default of the model.
 
-    Immutable, comparable and picklable. `model_dump(mode="json", exclude_none=True)` gives JSON
-    values, and `TranscribeOptions.of(**values)` takes them back.
+    Immutable, comparable, hashable and picklable. `model_dump(mode="json", exclude_none=True)`
+    gives JSON values, and `TranscribeOptions.of(**values)` takes them back.
 
     Values are checked here. What depends on a model is checked where it is used: whether chunks are
     whole frames of its encoder, whether it has CTC, a decoder or a language model, and whether its
@@ -46,14 +47,14 @@ class TranscribeOptions(Config):
     """How much sound the encoder sees at once, in milliseconds, a multiple of the model's
     `frame_seconds`: text appears about so much later. Shorter chunks cost more work, and some
     accuracy. None: whole segments for recordings, 640 for streams."""
-    left_ms: FiniteFloat | None = Field(None, ge=0.0)
+    left_ms: FiniteFloat | None = Field(None, ge=0.0, le=600_000.0)
     """How much sound before its chunk a frame sees; needs `chunk_ms`. None: about five seconds."""
     endpoint: EndpointConfig | None = None
     """Where segments end. Without chunks only the level of the sound decides: see
     `asr.transcribe.files.segmenter`."""
-    beam: int | None = Field(None, ge=1)
+    beam: int | None = Field(None, ge=1, le=1000)
     """Hypotheses that the search keeps; 1 is greedy."""
-    nbest: int | None = Field(None, ge=1)
+    nbest: int | None = Field(None, ge=1, le=1000)
     """Hypotheses returned for each segment (`Segment.alternatives`); at most `beam`."""
     ctc_weight: FiniteFloat | None = Field(None, ge=0.0, le=1.0)
     """Share of CTC in the score; attention has the rest."""
@@ -76,11 +77,14 @@ class TranscribeOptions(Config):
             ConfigError: an option is unknown (the nearest known one is named), out of range, or
                 needs another one.
         """
-        given: dict[str, Any] = {**values}
-        try:
-            super().__init__(**given)
-        except ValidationError as error:
-            raise config_error(type(self), given, error, "options") from None
+        super().__init__(**values)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # see `Options`
+
+    def __hash__(self) -> int:
+        values = [(name, value) for name, value in self if not isinstance(value, dict)]
+        weighted = self.hotwords.items() if isinstance(self.hotwords, dict) else ()
+        return hash((*values, frozenset(weighted)))
 
     @field_validator("hotwords", mode="before")
     @classmethod
@@ -105,14 +109,29 @@ class TranscribeOptions(Config):
     def of(
         cls, options: TranscribeOptions | None = None, **values: Unpack[OptionValues]
     ) -> TranscribeOptions:
-        """`options` with the given values in place of theirs.
+        """`options` with the given values in place of theirs; None clears a value.
 
         Raises:
-            ConfigError: as the constructor.
+            ConfigError: as the constructor, or `options` are of another type.
         """
-        if options is not None and not values:
-            return options
-        return cls(**{**(options.given if options else {}), **values})
+        merged = cls.merged(options, values)
+        return cls(**merged) if options is None or values else options
+
+    @classmethod
+    def merged(cls, options: TranscribeOptions | None, values: OptionValues) -> OptionValues:
+        """As `of`, but the values before they are checked.
+
+        Raises:
+            ConfigError: `options` are of another type.
+        """
+        if options is None:
+            return values
+        if not isinstance(options, TranscribeOptions):
+            raise ConfigError(
+                f"options must be asr.TranscribeOptions, got {type(options).__name__}; "
+                "a dict goes as **values"
+            )
+        return cast(OptionValues, {**options.given, **values})
 
     @property
     def given(self) -> Mapping[str, Any]:

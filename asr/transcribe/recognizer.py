@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -176,10 +177,14 @@ class Recognizer:
             ConfigError, ModelError: at once, as in `transcribe`.
         """
         seconds = batch_seconds if batch_seconds is not None else BATCH_SECONDS[self.device.type]
-        if not 0 < seconds < math.inf:
-            raise ConfigError(f"batch_seconds must be above 0 and finite, got {seconds}")
+        if not isinstance(seconds, Real) or not 0 < seconds < math.inf:
+            raise ConfigError(f"batch_seconds must be a number above 0 and finite, got {seconds!r}")
         if _is_one(sources):
             raise ConfigError("transcribe_many takes a list; for one recording there is transcribe")
+        if not isinstance(sources, Iterable):
+            raise ConfigError(
+                f"transcribe_many takes a list of recordings, got {type(sources).__name__}"
+            )
         options = TranscribeOptions.of(options, **values)
 
         def opened(source: AudioSource) -> AbstractContextManager[Recording]:
@@ -214,15 +219,18 @@ class Recognizer:
 
         Args:
             sample_rate: of the samples that will be fed, in Hz.
-            options, values: as in `transcribe`; `chunk_ms` is 640 by default.
+            options, values: as in `transcribe`; `chunk_ms` is 640 by default. To clear an option,
+                give None for it and for those that need it: `left_ms` needs `chunk_ms`, which
+                streams always have, and `hotword_weight` needs `hotwords`.
 
         Raises:
             AudioError: there is no such rate.
             ConfigError, ModelError: as in `transcribe`.
         """
-        if options is None or options.chunk_ms is None:
-            values = {"chunk_ms": CHUNK_MS, **values}
-        options = TranscribeOptions.of(options, **values)
+        merged = TranscribeOptions.merged(options, values)
+        if merged.get("chunk_ms") is None:
+            merged = {**merged, "chunk_ms": CHUNK_MS}
+        options = TranscribeOptions(**merged)
         decoder = self._stream_decoder(options, options.chunk_ms or CHUNK_MS)
         return Stream(decoder, sample_rate)
 

@@ -14,6 +14,7 @@ from asr.config import parse
 from asr.errors import ConfigError, ModelError, OutputError
 from asr.model import ModelConfig, SpeechModel
 from asr.model.folder import load_model_folder, save_model_folder
+from asr.model.weights import read_weights, write_weights
 from asr.text import NormalizerConfig, TokenizerConfig, train_tokenizer
 
 VALUES = {
@@ -106,6 +107,38 @@ def test_weights_may_stay_in_the_type_that_they_are_stored_in(folder: Path, dtyp
 def test_a_type_that_does_not_exist_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="'float32' or 'stored', got 'int8'"):
         load_model_folder(folder, "int8")
+
+
+def stored_as(folder: Path, dtype: torch.dtype) -> None:
+    """Rewrites a tensor of the folder in another type."""
+    weights = read_weights(folder)
+    write_weights(folder, weights | {"ctc.bias": weights["ctc.bias"].to(dtype)})
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(values | {"files": {}}))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool, torch.float8_e4m3fn])
+def test_a_type_that_nothing_computes_in_is_not_kept(folder: Path, dtype: torch.dtype) -> None:
+    stored_as(folder, dtype)
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(ModelError, match=rf"with dtype='float32': ctc.bias is {name}$"):
+        load_model_folder(folder, "stored")
+    assert load_model_folder(folder).model.ctc.bias.dtype == torch.float32
+
+
+def test_float64_becomes_float32(folder: Path) -> None:
+    stored_as(folder, torch.float64)
+    bias = load_model_folder(folder, "stored").model.ctc.bias
+    assert bias.dtype == torch.float32
+    assert torch.equal(bias, load_model_folder(folder).model.ctc.bias)
+
+
+def test_an_absurd_vocabulary_allocates_nothing(folder: Path) -> None:
+    """A table for so many labels would take 32 TB."""
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(values | {"vocabulary": 10**12}))
+    with pytest.raises(ModelError, match=r"tokenizer has \d+ tokens, .* with 1000000000000"):
+        load_model_folder(folder)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "model.safetensors", "tokenizer.json"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from asr import load_model
+from asr import TranscribeOptions, load_model
 from asr.errors import ConfigError
 from asr.transcribe.hotwords import phrase_tree
 from asr.transcribe.recognizer import Recognizer
@@ -47,6 +48,7 @@ def test_every_form_means_the_same(tiny: Recognizer, tmp_path: Path):
         "Nottingham Castle : 2, Quilter : 0.5, abc",
         ["Nottingham  castle : 2", "quilter : 0.5", "abc"],
         {"NOTTINGHAM CASTLE": 2, "Quilter!": 0.5, "abc": 1},
+        {"Nottingham Castle": np.int64(2), "quilter": np.float32(0.5), "abc": Fraction(1)},
     ]
     for hotwords in forms:
         assert worth(tiny, hotwords, "nottingham castle") == 2 * len("nottingham castle")
@@ -88,6 +90,9 @@ def test_a_weight_needs_no_spaces(tiny: Recognizer, entry: str):
         (["abc : -1"], "'abc': its weight must be above 0 and finite, got -1.0"),
         (["abc : nan"], "must be above 0 and finite"),
         ({"abc": 0}, "must be above 0 and finite, got 0"),
+        ({"abc": True}, "must be above 0 and finite, got True"),
+        ({"abc": np.float32("nan")}, "must be above 0 and finite, got"),
+        ({"abc": 10**400}, "must be above 0 and finite, got"),
         ({"abc": "2"}, "must be above 0 and finite, got '2'"),
         ([3], "phrases must be text, got 3"),
         ({3: 1.0}, "phrases must be text, got 3"),
@@ -152,3 +157,8 @@ def test_a_stream_finds_what_a_file_has(tiny: Recognizer, sound: np.ndarray, chu
         [one.scores["hotwords"] for one in whole.segments], abs=1e-6
     )
     assert whole.text
+
+
+def test_weights_of_numpy_become_plain_numbers():
+    options = TranscribeOptions(hotwords={"abc": np.int64(2)})
+    assert options.model_dump_json(exclude_none=True) == '{"hotwords":{"abc":2.0}}'

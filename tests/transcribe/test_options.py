@@ -13,6 +13,7 @@ import pytest
 
 import asr
 from asr import TranscribeOptions
+from asr.config import parse
 from asr.errors import ConfigError
 from asr.search import SearchConfig
 from asr.transcribe.options import OptionValues
@@ -89,6 +90,9 @@ def test_hotwords_become_values_of_json(hotwords: Any, plain: Any) -> None:
         ({"beam": "many"}, "key 'beam'"),
         ({"lm_weight": float("inf")}, "key 'lm_weight': .* finite"),
         ({"left_ms": 640}, "left_ms needs chunk_ms"),
+        ({"chunk_ms": 640, "left_ms": 600_080}, "key 'left_ms': .* less than or equal to 600000"),
+        ({"beam": 1001}, "key 'beam': .* less than or equal to 1000"),
+        ({"nbest": 10**400}, "key 'nbest'"),
         ({"hotword_weight": 1.0}, "hotword_weight needs hotwords"),
         ({"hotwords": 3}, "3 are no phrases"),
         ({"hotwords": ["a : much"]}, "'much' is no weight"),
@@ -117,3 +121,48 @@ def test_every_door_takes_the_object_and_keywords(model: Recognizer, sound: np.n
     assert tuple(one for update in updates for one in update.final) == expected.segments
     for call in (model.transcribe, model.transcribe_many, model.stream, asr.listen, asr.stream):
         assert {"options", "values"} <= set(inspect.signature(call).parameters)
+
+
+def test_options_are_hashable_as_they_are_equal() -> None:
+    weighted = [TranscribeOptions(hotwords=words) for words in ({"a": 1, "b": 2}, {"b": 2, "a": 1})]
+    assert len({*weighted, TranscribeOptions(hotwords={"a": 2, "b": 2})}) == 2
+    assert hash(TranscribeOptions.of(**MANY)) == hash(TranscribeOptions.of(**MANY))  # type: ignore[arg-type]
+    assert len({TranscribeOptions(), TranscribeOptions(beam=4), TranscribeOptions(nbest=4)}) == 3
+
+
+@pytest.mark.parametrize("options", [{"chunk_ms": 320}, {}, "beam", 0, SearchConfig()])
+def test_options_of_another_type_are_refused(model: Recognizer, options: Any) -> None:
+    for call in (
+        lambda: TranscribeOptions.of(options),
+        lambda: TranscribeOptions.of(options, beam=2),
+        lambda: model.transcribe_many([], options=options),
+        lambda: model.stream(RATE, options=options),
+    ):
+        with pytest.raises(ConfigError, match=r"options must be asr.TranscribeOptions, got \w+; a"):
+            call()
+
+
+def test_a_stream_takes_its_default_where_chunks_are_cleared(
+    model: Recognizer, sound: np.ndarray
+) -> None:
+    options = TranscribeOptions(chunk_ms=320, left_ms=640)
+    stream = model.stream(RATE, options=options, chunk_ms=None)
+    expected = model.transcribe(sound, RATE, chunk_ms=640, left_ms=640).segments
+    assert (*stream.feed(sound).final, *stream.flush().final) == expected
+    with pytest.raises(ConfigError, match="left_ms needs chunk_ms"):  # no default for recordings
+        model.transcribe(sound, RATE, options=options, chunk_ms=None)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(asr.EndpointConfig, "endpoint"), (asr.SubtitleConfig, "subtitles")]
+)
+def test_every_class_of_options_raises_errors_of_ours(cls: Any, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: unknown key 'foo', known: "):
+        cls(foo=1)
+    with pytest.raises(ConfigError, match=r"^file: unknown key 'foo', known: "):
+        parse(cls, {"foo": 1}, "file")
+
+
+def test_every_mistake_is_in_one_message() -> None:
+    with pytest.raises(ConfigError, match=r"^options: .*'endpoint.silence'.*; .*'beam'"):
+        TranscribeOptions(endpoint={"silence": 1}, beam=0)  # type: ignore[typeddict-item]

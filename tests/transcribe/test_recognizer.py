@@ -174,8 +174,9 @@ def test_chunks_are_whole_frames_of_the_encoder(
         ({"beam": 0}, "beam"),
         ({"ctc_weight": 1.5}, "ctc_weight"),
         ({"nbest": 3, "beam": 2}, "nbest"),
-        ({"batch_seconds": 0}, "batch_seconds must be above 0"),
-        ({"batch_seconds": float("inf")}, "batch_seconds must be above 0"),
+        ({"batch_seconds": 0}, "batch_seconds must be a number above 0"),
+        ({"batch_seconds": float("inf")}, "batch_seconds must be a number above 0"),
+        ({"batch_seconds": "a"}, "batch_seconds must be a number above 0 and finite, got 'a'"),
     ],
 )
 def test_a_wrong_option_is_an_error_at_once(
@@ -190,6 +191,12 @@ def test_one_recording_is_not_a_list_of_them(model: Recognizer, sound: np.ndarra
     for one in (path, str(path), os.fsencode(path), sound, io.BytesIO(path.read_bytes())):
         with pytest.raises(ConfigError, match="takes a list"):
             model.transcribe_many(one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sources", [None, 5])
+def test_what_is_no_list_is_refused_at_once(model: Recognizer, sources: Any) -> None:
+    with pytest.raises(ConfigError, match=f"list of recordings, got {type(sources).__name__}"):
+        model.transcribe_many(sources)
 
 
 def test_samples_need_their_rate_and_files_have_one(model: Recognizer) -> None:

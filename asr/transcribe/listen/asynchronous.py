@@ -62,9 +62,12 @@ async def stream(
         opened = open_live(
             source, sample_rate, recognizer.sample_rate, pcm, channels, channel, recognizer.limits
         )
-        live = Live(
-            recognizer.stream(opened.rate, options=options, **values), opened, ahead_seconds
-        )
+        try:
+            fed = recognizer.stream(opened.rate, options=options, **values)
+            live = Live(fed, opened, ahead_seconds)
+        except BaseException:
+            opened.close()
+            raise
         if opened.later is not None:
             reading = asyncio.create_task(_read(opened, live))
         iterator = live

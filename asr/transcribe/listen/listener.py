@@ -122,7 +122,8 @@ def listen(
         )
     try:
         stream = model.stream(opened.rate, options=options, **values)
+        live = Live(stream, opened, ahead_seconds)
     except BaseException:
         opened.close()
         raise
-    return Listener(Live(stream, opened, ahead_seconds), on_update)
+    return Listener(live, on_update)

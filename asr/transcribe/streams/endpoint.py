@@ -23,15 +23,17 @@ from dataclasses import dataclass, field, replace
 from pydantic import Field, model_validator
 
 from asr.audio.samples import SILENCE_DB
-from asr.config import Config
+from asr.config import Options
 
 #: A segment of the greatest length is cut in this last part of it. Labels before it may be decided
 #: already (`asr.transcribe.streams.open_segment`), and then belong to this segment.
 LAST_PART_SECONDS = 0.64
 
 
-class EndpointConfig(Config):
+class EndpointConfig(Options):
     """When a segment ends, and what is too quiet to be speech. Levels are RMS, full scale is 0."""
+
+    source = "endpoint"
 
     silence_seconds: float = Field(default=0.7, ge=0.1, le=10.0)
     """Quiet after speech that ends a segment."""

@@ -14,6 +14,7 @@ grow with the length of the stream.
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -151,11 +152,20 @@ def feed_many(
         with that exception as its `__cause__`, and must be reset.
 
     Raises:
-        ConfigError: `max_chunks` is below 1.
+        ConfigError: an item is no pair of a stream and samples, or `max_chunks` is no whole number
+            from 1; nothing is fed then.
     """
-    if max_chunks is not None and max_chunks < 1:
-        raise ConfigError(f"max_chunks must be 1 or more, or None for no limit, got {max_chunks}")
-    return [_known(result) for result in _advance(list(feeds), False, max_chunks)]
+    if max_chunks is not None:
+        max_chunks = _checked_limit(max_chunks)
+    if not isinstance(feeds, Iterable):
+        raise ConfigError(f"feed_many takes pairs (stream, samples), got {type(feeds).__name__}")
+    pairs = list(feeds)
+    for place, pair in enumerate(pairs):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], Stream)):
+            raise ConfigError(
+                f"feed_many takes pairs (stream, samples), item {place} is {_type_of(pair)}"
+            )
+    return [_known(result) for result in _advance(pairs, False, max_chunks)]
 
 
 def flush_many(streams: Iterable[Stream]) -> list[StreamUpdate | AsrError]:
@@ -166,11 +176,36 @@ def flush_many(streams: Iterable[Stream]) -> list[StreamUpdate | AsrError]:
 
     Returns:
         for each stream its update or its error, as `feed_many` does.
+
+    Raises:
+        ConfigError: an item is no stream; nothing is flushed then.
     """
-    return [
-        _known(result)
-        for result in _advance([(stream, _NOTHING) for stream in streams], final=True)
-    ]
+    if not isinstance(streams, Iterable):
+        raise ConfigError(f"flush_many takes streams, got {type(streams).__name__}")
+    feeds = [(stream, _NOTHING) for stream in streams]
+    for place, (stream, _) in enumerate(feeds):
+        if not isinstance(stream, Stream):
+            raise ConfigError(f"flush_many takes streams, item {place} is {_type_of(stream)}")
+    return [_known(result) for result in _advance(feeds, final=True)]
+
+
+def _checked_limit(max_chunks: Any) -> int:
+    try:
+        limit = operator.index(max_chunks)
+    except TypeError:
+        limit = 0
+    if limit < 1:
+        raise ConfigError(
+            f"max_chunks must be a whole number from 1, or None for no limit, got {max_chunks!r}"
+        )
+    return limit
+
+
+def _type_of(item: Any) -> str:
+    """The type of an item, with those of its own items where it is a tuple: samples are long."""
+    if isinstance(item, tuple):
+        return f"({', '.join(type(part).__name__ for part in item)})"
+    return type(item).__name__
 
 
 def _advance(

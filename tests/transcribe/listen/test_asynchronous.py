@@ -7,6 +7,7 @@ import io
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import soundfile
 
 import asr
 from asr.errors import AudioError, ConfigError
+from asr.transcribe.listen import asynchronous, listener
+from asr.transcribe.listen.source import LiveBlocks, open_live
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams import stream as module
 from asr.types import Segment
@@ -220,3 +223,33 @@ def test_wrong_options_are_errors(model: Recognizer) -> None:
     for error, options in ((ConfigError, {"chunk_ms": 1}), (AudioError, {"sample_rate": None})):
         with pytest.raises(error):
             asyncio.run(finals(later(b""), model, **{"sample_rate": RATE, **options}))
+
+
+@pytest.mark.parametrize("options", [{"beam": 0}, {"chunk_ms": 100}, {"ahead_seconds": 0}])
+def test_a_file_is_closed_where_an_option_is_wrong(
+    model: Recognizer,
+    sound: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+) -> None:
+    soundfile.write(tmp_path / "a.wav", sound, RATE)
+    closed = list[bool]()
+
+    def opened(*args: Any) -> LiveBlocks:
+        blocks = open_live(*args)
+
+        def close() -> None:
+            blocks.close()
+            closed.append(True)
+
+        return replace(blocks, close=close)
+
+    for door in (asynchronous, listener):
+        monkeypatch.setattr(door, "open_live", opened)
+    with pytest.raises(ConfigError):
+        asyncio.run(finals(tmp_path / "a.wav", model, **options))
+    assert closed == [True]
+    with pytest.raises(ConfigError):
+        asr.listen(tmp_path / "a.wav", print, model=model, **options)
+    assert closed == [True, True]

@@ -192,3 +192,41 @@ def test_wrong_options_are_errors_at_once(
 ) -> None:
     with pytest.raises(error):
         model.stream(rate, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "item"),
+    [
+        (
+            lambda stream, sound: [(stream, sound), (None, sound)],
+            r"item 1 is \(NoneType, ndarray\)",
+        ),
+        (lambda stream, sound: [(stream, sound), (stream,)], r"item 1 is \(Stream\)"),
+        (lambda stream, sound: [(stream, sound), stream], "item 1 is Stream"),
+        (lambda stream, sound: [(stream, sound, 1)], r"item 0 is \(Stream, ndarray, int\)"),
+        (lambda stream, sound: stream, "got Stream"),
+    ],
+)
+def test_feeds_of_another_form_are_refused_and_nothing_is_fed(
+    model: Recognizer, sound: np.ndarray, make: Any, item: str
+) -> None:
+    stream = model.stream(RATE)
+    with pytest.raises(ConfigError, match=rf"feed_many takes pairs \(stream, samples\), {item}"):
+        asr.feed_many(make(stream, sound))
+    assert stream.seconds == 0.0
+
+
+def test_what_is_no_stream_is_not_flushed(model: Recognizer) -> None:
+    stream = model.stream(RATE)
+    with pytest.raises(ConfigError, match="flush_many takes streams, item 1 is int"):
+        asr.flush_many([stream, 5])  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="flush_many takes streams, got Stream"):
+        asr.flush_many(stream)  # type: ignore[arg-type]
+    stream.flush()  # for the first time
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, float("nan"), "1"])
+def test_a_limit_of_chunks_is_a_whole_number(model: Recognizer, limit: Any) -> None:
+    with pytest.raises(ConfigError, match=f"max_chunks must be a whole number .* got {limit!r}"):
+        asr.feed_many([(model.stream(RATE), b"")], max_chunks=limit)
+    assert len(asr.feed_many([(model.stream(RATE), b"")], max_chunks=np.int64(1))) == 1
