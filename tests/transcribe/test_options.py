@@ -31,6 +31,8 @@ MANY = {
     "length_reward": 0.2,
     "hotwords": {"Nottingham Castle": 2.0, "quilter": 1.0},
     "hotword_weight": 0.7,
+    "language": "en",
+    "task": "transcribe",
 }
 
 
@@ -90,6 +92,8 @@ def test_hotwords_become_values_of_json(hotwords: Any, plain: Any) -> None:
         ({"lm_weight": float("inf")}, "key 'lm_weight': .* finite"),
         ({"left_ms": 640}, "left_ms needs chunk_ms"),
         ({"hotword_weight": 1.0}, "hotword_weight needs hotwords"),
+        ({"language": ""}, "key 'language': .* at least 1 character"),
+        ({"task": "sing"}, "key 'task': .*'transcribe' or 'translate'"),
         ({"hotwords": 3}, "3 are no phrases"),
         ({"hotwords": ["a : much"]}, "'much' is no weight"),
         ({"endpoint": {"silence": 1}}, r"unknown key 'endpoint.silence', did you mean 'silence_"),
