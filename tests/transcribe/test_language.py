@@ -174,6 +174,40 @@ def test_attention_is_that_of_the_language(several: Recognizer) -> None:
     assert [labels[:4] for labels in fed] == [[START, YUE, TRANSCRIBE, NO_STAMPS]]
 
 
+@pytest.fixture
+def with_ctc(tiny_model: Path) -> Recognizer:
+    """A model with CTC that streams, and that is told one of two languages."""
+    recognizer = load_model(tiny_model, "cpu")
+    languages = Languages({"en": 5, "fr": 6}, {"transcribe": 7}, recognizer.tokenizer.labels.start)
+    recognizer.tokenizer.languages = languages  # type: ignore[misc]
+    return recognizer
+
+
+def test_streams_take_a_language_and_do_not_detect_it(
+    with_ctc: Recognizer, sound: np.ndarray
+) -> None:
+    stream = with_ctc.stream(RATE, language="fr")
+    segments = (*stream.feed(sound).final, *stream.flush().final)
+    assert {segment.language for segment in segments} == {"fr"}
+    assert with_ctc.transcribe(sound, RATE, language="fr", chunk_ms=640).segments == segments
+    for values in ({}, {"language": "auto"}):
+        with pytest.raises(ModelError, match=r"does not detect .* of a stream or of chunks: name"):
+            with_ctc.stream(RATE, **values)  # type: ignore[arg-type]
+        with pytest.raises(ModelError, match=r"does not detect .* of a stream or of chunks: name"):
+            with_ctc.transcribe(sound, RATE, chunk_ms=640, **values)  # type: ignore[arg-type]
+
+
+def test_words_are_those_of_the_language(with_ctc: Recognizer, sound: np.ndarray) -> None:
+    """Places and scores of labels go with the start that was searched with."""
+    [found] = with_ctc.transcribe(sound, RATE, ctc_weight=0.1).segments
+    assert found.words
+    told = with_ctc.transcribe(sound, RATE, ctc_weight=0.1, language=found.language)
+    assert told.segments == (found,)
+    other = {"en": "fr", "fr": "en"}[str(found.language)]
+    [unlike] = with_ctc.transcribe(sound, RATE, ctc_weight=0.1, language=other).segments
+    assert unlike.scores["attention"] != found.scores["attention"]
+
+
 class TestRefusals:
     CASES: ClassVar[Sequence[tuple[dict[str, Any], str]]] = [
         ({"language": "de"}, r"does not know the language 'de'; .* only one, is 'en'"),
