@@ -29,7 +29,8 @@ class Segment:
     `tokens` are the token ids that `text` was written from. `words` are those of `text`, in order,
     with times within the segment; there are none where the model has no CTC, for alternatives, and
     in the partial segment of a stream. `alternatives` are the next best hypotheses of the same
-    stretch, best first, where they were asked for.
+    stretch, best first, where they were asked for. `language` is the code of the language that was
+    spoken, as it was asked for or detected; None where the model has no choice of languages.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Segment:
     scores: dict[str, float] = field(default_factory=dict)
     tokens: tuple[int, ...] = ()
     alternatives: tuple[Segment, ...] = ()
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Hypothesis:
 
     `spans` says of each token in which frames it is said, (first, behind the last), where it was
     aligned with the sound; `label_scores` is the log probability of each token then, by scorer.
+    `language` is the code of the language that was searched in, where the model has a choice.
     """
 
     tokens: tuple[int, ...]
@@ -91,3 +94,4 @@ class Hypothesis:
     scores: dict[str, float] = field(default_factory=dict)
     spans: tuple[tuple[int, int], ...] = ()
     label_scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    language: str | None = None

@@ -203,6 +203,18 @@ hotword_weight = click.option(
     metavar="W",
     help="Added to the score for each letter of a hotword.  [default: saved, or 0.5]",
 )
+language = click.option(
+    "--language",
+    metavar="CODE|auto",
+    help="What is spoken, as fr; auto detects it for each segment.  [default: auto for models that "
+    "know several languages]",
+)
+task = click.option(
+    "--task",
+    type=click.Choice(["transcribe", "translate"]),
+    help="translate: the text is English, whatever is spoken, where the model can.  "
+    "[default: transcribe]",
+)
 max_time = click.option(
     "--max-time", metavar="TIME", callback=_a_time, help="Stop cleanly after 90s, 20m or 1h30m."
 )
@@ -232,9 +244,9 @@ batch_seconds = click.option(
 
 
 def model_options(command: F) -> F:
-    """Adds what decides how a model is run: which one, with which language model, where, how."""
-    language = (hotword_weight, hotwords, length_reward, ilm_weight, lm_weight, no_lm, lm)
-    for option in (*language, ctc_weight, beam, device, model):
+    """Adds what decides how a model is run: which one, where, for which language, how."""
+    words = (hotword_weight, hotwords, length_reward, ilm_weight, lm_weight, no_lm, lm)
+    for option in (*words, ctc_weight, beam, task, language, device, model):
         command = option(command)
     return command
 

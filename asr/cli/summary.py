@@ -63,6 +63,7 @@ def model_summary(folder: Path) -> dict[str, Any]:
     recognizer = load_model(folder, "cpu")
     speech, config = recognizer.model, recognizer.config
     encoder, decoder = config.model.encoder, config.model.decoder
+    languages = recognizer.tokenizer.languages
     return {
         "name": config.name,
         "folder": str(folder),
@@ -72,7 +73,9 @@ def model_summary(folder: Path) -> dict[str, Any]:
         "sample_rate": recognizer.sample_rate,
         "frame_ms": round(recognizer.frame_seconds * 1000, 3),
         "vocabulary": config.vocabulary,
-        "language": config.normalizer.language,
+        "language": None if languages else config.normalizer.language,
+        "languages": list(languages.labels) if languages else None,
+        "tasks": list(languages.tasks) if languages else None,
         "encoder": encoder.type,
         "decoder": decoder.type if decoder else None,
         "ctc": speech.ctc is not None,

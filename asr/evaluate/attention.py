@@ -14,6 +14,7 @@ from asr.atomic import atomic_file
 from asr.audio import Audio, from_samples
 from asr.errors import ModelError
 from asr.model.attention_shape import AttentionShape, attention_shape
+from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer
 
@@ -55,13 +56,14 @@ def look(
     if audio.rate != recognizer.sample_rate:
         audio = from_samples(audio.samples, audio.rate, recognizer.sample_rate)
     device = next(model.parameters()).device
+    language = LanguageSetting.of(recognizer.loaded, TranscribeOptions.of(options))
     found = []
     for segment in recognizer.transcribe(audio, options=options).segments:
         first, last = (round(time * audio.rate) for time in (segment.start, segment.end))
         samples = torch.from_numpy(audio.samples[first:last].copy())[None].to(device)
         lengths = torch.tensor([samples.shape[1]], device=device)
         memory, frames = model.encode(*model.features(samples, lengths))
-        start = recognizer.tokenizer.labels.start
+        start = language.labels_of(segment.language).start
         tokens = torch.tensor([[*start, *segment.tokens]], device=device)
         weights = model.decoder.attention(tokens, memory, frames)[0].float().cpu()
         weights = weights[:, :, len(start) - 1 :]

@@ -27,8 +27,9 @@ def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
 
     Keys: `source, text, duration, truncated, notes, model, segments`. Times are seconds, rounded
     to the millisecond. `truncated` is null for a whole input. A segment has `start, end, text,
-    score, scores, tokens`, and `words` and `alternatives` where there are any. A word has `text,
-    start, end`, and `confidence` where it is known.
+    score, scores, tokens`, `language` where the model has a choice of languages, and `words` and
+    `alternatives` where there are any. A word has `text, start, end`, and `confidence` where it is
+    known.
     """
     return {
         "source": transcript.source,
@@ -55,6 +56,8 @@ def segment_values(segment: Segment) -> dict[str, Any]:
         "scores": {name: round(score, 5) for name, score in segment.scores.items()},
         "tokens": list(segment.tokens),
     }
+    if segment.language is not None:
+        values["language"] = segment.language
     if segment.words:
         values["words"] = [_word(word) for word in segment.words]
     if segment.alternatives:
@@ -62,7 +65,7 @@ def segment_values(segment: Segment) -> dict[str, Any]:
             {
                 key: value
                 for key, value in segment_values(other).items()
-                if key not in ("start", "end")
+                if key not in ("start", "end", "language")
             }
             for other in segment.alternatives
         ]

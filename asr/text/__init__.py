@@ -1,6 +1,7 @@
 """Text for training and scoring: one normaliser, and tokenizers behind one protocol."""
 
 from asr.text.config import NormalizerConfig, TokenizerConfig
+from asr.text.languages import Languages
 from asr.text.loading import load_tokenizer
 from asr.text.normalizer import TextNormalizer
 from asr.text.tokenizer import UNKNOWN_MARK, Labels, Tokenizer
@@ -9,6 +10,7 @@ from asr.text.training import train_tokenizer
 __all__ = [
     "UNKNOWN_MARK",
     "Labels",
+    "Languages",
     "NormalizerConfig",
     "TextNormalizer",
     "Tokenizer",

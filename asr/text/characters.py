@@ -21,6 +21,9 @@ _FORMAT = {"type": "char", "version": 1}
 class CharacterTokenizer:
     """Labels are characters, the space among them; ids follow `symbols` after the special ones."""
 
+    languages = None
+    """See `Tokenizer.languages`: there is no choice."""
+
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = tuple(symbols)
         self._ids = {symbol: i for i, symbol in enumerate(self.symbols, len(SPECIAL_PIECES))}

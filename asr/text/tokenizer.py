@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asr.errors import ModelError
+from asr.text.languages import Languages
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Labels:
         unknown: stands for text that cannot be written; None where all text can be (bytes).
         end: ends a text. Language models begin with it too.
         start: what a decoder is fed before the first label of a text, at least one label: a start
-            of transcript, perhaps with language and task. For another language, `replace` it.
+            of transcript, perhaps with language and task. `Languages.start` gives those of others.
         never: further ids that no hypothesis may hold, such as time stamps; in any order.
         never_first: ids that no hypothesis may begin with. With the end among them, none is empty.
 
@@ -82,6 +83,11 @@ class Tokenizer(Protocol):
     @property
     def labels(self) -> Labels:
         """Which of its labels are special."""
+        ...
+
+    @property
+    def languages(self) -> Languages | None:
+        """The languages and tasks to choose from; None where the model has one of each."""
         ...
 
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:

@@ -18,6 +18,7 @@ from typing import Any
 from asr.atomic import write_atomic
 from asr.dependencies import first_line, need
 from asr.errors import ModelError, shortened
+from asr.text.languages import TRANSCRIBE, TRANSLATE, Languages
 from asr.text.tokenizer import WORD_MARK, Labels
 
 WHISPER_FILE = "whisper_tokenizer.json"
@@ -44,13 +45,15 @@ class WhisperTokenizer:
         suppress: labels that no hypothesis may hold, besides the special ones.
         suppress_first: labels that no hypothesis may begin with. If the end is among them, none is
             empty.
-        language: code of what is spoken, as `en`; None for models that know English only.
+        language: code of what is spoken where nothing else is chosen, as `en`; None for models that
+            know English only.
         task: `transcribe`, or `translate` to English; means nothing without language.
+        tasks: those that the model can do.
         source: names the file in messages.
 
     Raises:
         ModelError: it is no such tokenizer, or not one of a model of that size, or lacks the
-            language.
+            language or the task.
     """
 
     def __init__(
@@ -60,12 +63,13 @@ class WhisperTokenizer:
         suppress: Sequence[int] = (),
         suppress_first: Sequence[int] = (),
         language: str | None = None,
-        task: str = "transcribe",
+        task: str = TRANSCRIBE,
+        tasks: Sequence[str] = (TRANSCRIBE, TRANSLATE),
         source: str = "tokenizer",
     ) -> None:
         self.content = content
         self.suppress, self.suppress_first = tuple(suppress), tuple(suppress_first)
-        self.language, self.task = language, task
+        self.language, self.task, self.tasks = language, task, tuple(tasks)
         self.source = source
         self._size = size
         try:
@@ -89,6 +93,8 @@ class WhisperTokenizer:
         wrong = [label for label in (*self.suppress, *self.suppress_first) if label >= size]
         if wrong or min(self.suppress + self.suppress_first, default=0) < 0:
             raise ModelError(f"{source}: suppressed labels are not below {size}: {wrong[:5]}")
+        self.languages = self._languages() if language is not None else None
+        """See `Tokenizer.languages`."""
         self.labels = self._labels()
         """Which labels are special. There is no blank, and bytes can write everything."""
 
@@ -98,23 +104,9 @@ class WhisperTokenizer:
         return self._size
 
     @property
-    def languages(self) -> tuple[str, ...]:
-        """The codes of languages that have a label."""
-        codes = (re.fullmatch(r"<\|([a-z]{2,3})\|>", name) for name in self._special)
-        return tuple(match[1] for match in codes if match)
-
-    @property
     def space(self) -> tuple[int, ...]:
         """The label of a single space, if there is one."""
         return tuple(label for label, content in self._texts.items() if content == b" ")
-
-    def speaking(self, language: str | None, task: str = "transcribe") -> WhisperTokenizer:
-        """This tokenizer for another language or task.
-
-        Raises:
-            ModelError: there is no label for it.
-        """
-        return WhisperTokenizer(**{**self.__getstate__(), "language": language, "task": task})
 
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
         """The labels of `text`; there is one way to write it, so `sample` changes nothing.
@@ -187,30 +179,37 @@ class WhisperTokenizer:
             "suppress_first": self.suppress_first,
             "language": self.language,
             "task": self.task,
+            "tasks": self.tasks,
             "source": self.source,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
+    def _languages(self) -> Languages:
+        codes = (re.fullmatch(r"<\|([a-z]{2,3})\|>", name) for name in self._special)
+        return Languages(
+            labels={match[1]: self._special[match[0]] for match in codes if match},
+            tasks={task: self._label(f"<|{task}|>") for task in self.tasks},
+            before=(self._label(START),),
+            after=(self._label(NO_TIMESTAMPS),),
+        )
+
     def _labels(self) -> Labels:
         end = self._label(END)
-        start = [self._label(START)]
-        if self.language is not None:
-            if self.language not in self.languages:
-                raise ModelError(
-                    f"{self.source}: no language '{shortened(self.language, 20)}'; there are: "
-                    f"{', '.join(self.languages)}"
-                )
-            start += [self._label(f"<|{self.language}|>"), self._label(f"<|{self.task}|>")]
-        start.append(self._label(NO_TIMESTAMPS))
+        start: tuple[int, ...] = (self._label(START), self._label(NO_TIMESTAMPS))
+        if self.languages is not None and self.language is not None:
+            try:
+                start = self.languages.start(self.language, self.task)
+            except ModelError as error:
+                raise ModelError(f"{self.source}: {error}") from None
         no_text = {label for label in range(self._size) if label not in self._texts} - {end}
         never = no_text.union(self.suppress) - {end}
         return Labels(
             blank=None,
             unknown=None,
             end=end,
-            start=tuple(start),
+            start=start,
             never=tuple(sorted(never)),
             never_first=self.suppress_first,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from pydantic import Field, FiniteFloat, field_validator, model_validator
 
@@ -30,6 +30,8 @@ class OptionValues(TypedDict, total=False):
     length_reward: float | None
     hotwords: Hotwords | None
     hotword_weight: float | None
+    language: str | None
+    task: Literal["transcribe", "translate"] | None
 
 
 class TranscribeOptions(Options):
@@ -39,8 +41,8 @@ class TranscribeOptions(Options):
     gives JSON values, and `TranscribeOptions.of(**values)` takes them back.
 
     Values are checked here. What depends on a model is checked where it is used: whether chunks are
-    whole frames of its encoder, whether it has CTC, a decoder or a language model, and whether its
-    tokenizer can write the hotwords.
+    whole frames of its encoder, whether it has CTC, a decoder or a language model, whether it knows
+    the language and the task, and whether its tokenizer can write the hotwords.
     """
 
     chunk_ms: FiniteFloat | None = Field(None, gt=0.0)
@@ -69,6 +71,13 @@ class TranscribeOptions(Options):
     between them, or phrases with their weights (1 is usual); see docs/hotwords.md."""
     hotword_weight: FiniteFloat | None = Field(None, ge=0.0)
     """Added to the score for each letter of a hotword; needs `hotwords`."""
+    language: str | None = Field(None, min_length=1)
+    """Code of the language that is spoken, as "fr", or "auto": that of each segment is detected, by
+    models that know several. None: auto for such models, the only language for others. Streams do
+    not detect; a model that knows several languages needs a code there."""
+    task: Literal["transcribe", "translate"] | None = None
+    """"translate": the text is English, whatever is spoken, by models that can. None:
+    transcribe."""
 
     def __init__(self, **values: Unpack[OptionValues]) -> None:
         """Checks the values.

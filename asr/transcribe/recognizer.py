@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.audio import Audio, AudioLimits
-from asr.errors import AsrError, ConfigError
+from asr.errors import AsrError, ConfigError, ModelError
 from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
 from asr.model.folder import LoadedModel, load_model_folder
@@ -25,6 +25,7 @@ from asr.transcribe.files.segment_decoder import SegmentDecoder
 from asr.transcribe.files.segmenter import cut_segments, segment_rules
 from asr.transcribe.files.source import AudioSource, open_recording
 from asr.transcribe.hotwords import phrase_tree
+from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import OptionValues, TranscribeOptions
 from asr.transcribe.settings import (
     chunk_context,
@@ -194,13 +195,12 @@ class Recognizer:
             decoder = self._stream_decoder(options, options.chunk_ms)
             return transcribe_chunked(sources, opened, decoder, seconds, progress)
         search = self._search_config(options)
+        language = LanguageSetting.of(self.loaded, options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
         phrases = phrase_tree(options.hotwords, self.loaded)
         settings = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(
-                self.model, self.tokenizer.labels, search, self._language_model, phrases
-            ),
+            decode=SegmentDecoder(self.model, language, search, self._language_model, phrases),
             clock=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
@@ -239,17 +239,24 @@ class Recognizer:
         return self.lm.lm if self.lm is not None else None
 
     def _stream_decoder(self, options: TranscribeOptions, chunk_ms: float) -> StreamDecoder:
-        search = self._search_config(options)
-        return StreamDecoder(
+        search, language = self._search_config(options), LanguageSetting.of(self.loaded, options)
+        decoder = StreamDecoder(
             self.model,
-            self.tokenizer.labels,
+            language.labels,
             chunk_context(self.frame_seconds, chunk_ms, options.left_ms),
             search,
             options.endpoint or self.endpoint,
             self._word_timer(search),
             self._language_model,
             phrase_tree(options.hotwords, self.loaded),
+            language.language,
         )
+        if language.detects:
+            raise ModelError(
+                f"model '{self.name}' does not detect the language of a stream or of chunks: "
+                "name it (--language CODE, or language='CODE')"
+            )
+        return decoder
 
     def _word_timer(self, search: SearchConfig) -> WordTimer:
         maps = self.confidence

@@ -90,17 +90,26 @@ def test_special_labels() -> None:
 def test_the_start_names_language_and_task(
     language: str | None, task: str, start: tuple[int, ...]
 ) -> None:
-    other = tokenizer("fr", suppress=(3,)).speaking(language, task)
-    assert other.labels.start == start
-    assert other.suppress == (3,)
+    assert tokenizer(language, task=task).labels.start == start
+    if language is not None:
+        languages = tokenizer("fr").languages
+        assert languages is not None
+        assert languages.start(language, task) == start
 
 
 def test_languages() -> None:
-    assert tokenizer().languages == ("en", "fr", "yue")
-    with pytest.raises(ModelError, match="no language 'de'; there are: en, fr, yue"):
-        tokenizer("de")
+    assert tokenizer().languages is None  # English only, though there are labels of others
+    languages = tokenizer("en").languages
+    assert languages is not None
+    assert languages.labels == {"en": EN, "fr": FR, "yue": YUE}
+    assert languages.tasks == {"transcribe": TRANSCRIBE, "translate": TRANSLATE}
+    assert languages.before == (START,)
+    with pytest.raises(ModelError, match="tokenizer: no language 'fx'; the nearest codes are fr"):
+        tokenizer("fx")
+    with pytest.raises(ModelError, match="tokenizer: no task 'translate'; there are: transcribe"):
+        tokenizer("fr", task="translate", tasks=("transcribe",))
     with pytest.raises(ModelError, match=r"has no label <\|sing\|>"):
-        tokenizer().speaking("fr", "sing")
+        tokenizer("fr", tasks=("sing",))
 
 
 def test_text_of_labels() -> None:

@@ -32,6 +32,8 @@ MANY = {
     "length_reward": 0.2,
     "hotwords": {"Nottingham Castle": 2.0, "quilter": 1.0},
     "hotword_weight": 0.7,
+    "language": "en",
+    "task": "transcribe",
 }
 
 
@@ -94,6 +96,8 @@ def test_hotwords_become_values_of_json(hotwords: Any, plain: Any) -> None:
         ({"beam": 1001}, "key 'beam': .* less than or equal to 1000"),
         ({"nbest": 10**400}, "key 'nbest'"),
         ({"hotword_weight": 1.0}, "hotword_weight needs hotwords"),
+        ({"language": ""}, "key 'language': .* at least 1 character"),
+        ({"task": "sing"}, "key 'task': .*'transcribe' or 'translate'"),
         ({"hotwords": 3}, "3 are no phrases"),
         ({"hotwords": ["a : much"]}, "'much' is no weight"),
         ({"endpoint": {"silence": 1}}, r"unknown key 'endpoint.silence', did you mean 'silence_"),

@@ -26,6 +26,7 @@ from asr.model.whisper.files import (
     read_openai,
 )
 from asr.text import NormalizerConfig
+from asr.text.languages import TRANSCRIBE, TRANSLATE
 from asr.text.whisper import WhisperTokenizer
 
 KIND = "whisper"
@@ -55,7 +56,7 @@ class GenerationSettings:
 
 
 def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedModel[SpeechModel]:
-    """Opens a Whisper checkpoint; multilingual ones transcribe English.
+    """Opens a Whisper checkpoint; the labels of multilingual ones are for English by default.
 
     Utterances are encoded as the original does: padded with silence to 30 s.
 
@@ -152,10 +153,21 @@ def _tokenizer(
         multilingual = checkpoint.vocabulary >= MULTILINGUAL_LABELS
     language = "en" if multilingual else None
     size, source = checkpoint.vocabulary, str(path)
-    plain = WhisperTokenizer(content, size, language=language, source=source)
+    tasks = _tasks(checkpoint)
+    plain = WhisperTokenizer(content, size, language=language, tasks=tasks, source=source)
     suppress, first = settings.suppress, settings.suppress_first
     if suppress is None:
         suppress = plain.non_speech()
     if first is None:
         first = (*plain.space, plain.labels.end)
-    return WhisperTokenizer(content, size, suppress, first, language, source=source)
+    return WhisperTokenizer(content, size, suppress, first, language, tasks=tasks, source=source)
+
+
+def _tasks(checkpoint: WhisperCheckpoint) -> tuple[str, ...]:
+    """What a multilingual checkpoint can do.
+
+    Models with a shorter decoder (turbo, distil) were trained further without translation: asked
+    for it they write the language that is spoken.
+    """
+    shorter = checkpoint.decoder.layers < checkpoint.encoder.layers
+    return (TRANSCRIBE,) if shorter else (TRANSCRIBE, TRANSLATE)

@@ -15,6 +15,7 @@ from asr.text import Tokenizer
 from asr.train.module import SUMS, SpeechTraining
 from asr.train.report.attention_check import shapes
 from asr.transcribe.files.segment_decoder import SegmentDecoder
+from asr.transcribe.language import LanguageSetting
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Validator:
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
         """Greedy search of the sample: that of transcription, with a beam of 1."""
         config = fitting(SearchConfig(beam=1), module.model)
-        decode = SegmentDecoder(module.model, self.tokenizer.labels, config)
+        decode = SegmentDecoder(module.model, LanguageSetting(self.tokenizer.labels), config)
         decoded: list[Decoded] = []
         for batch in self.sample:
             # rows beyond the ids are padding

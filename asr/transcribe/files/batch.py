@@ -176,8 +176,16 @@ def _segment(
     start = stretch.start
     end = (round(start * work.rate) + len(stretch.samples)) / work.rate
     best, *others = (
-        Segment(work.clock.text_of(one.tokens), start, end, (), one.score, one.scores, one.tokens)
-        for one in hypotheses
+        Segment(
+            work.clock.text_of(hypothesis.tokens),
+            start,
+            end,
+            score=hypothesis.score,
+            scores=hypothesis.scores,
+            tokens=hypothesis.tokens,
+            language=hypothesis.language,
+        )
+        for hypothesis in hypotheses
     )
     if best.text:
         levels = work.clock.levels(stretch.samples)

@@ -15,6 +15,7 @@ from asr.model import ASRModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.text import Labels
 from asr.transcribe.files.batch import GRID_SECONDS
+from asr.transcribe.language import LanguageSetting
 from asr.transcribe.words.align import align_many
 from asr.transcribe.words.evidence import with_label_scores
 from asr.types import Hypothesis
@@ -25,7 +26,7 @@ class SegmentDecoder:
     """A model, which sees each stretch as a whole, with the way it is searched."""
 
     model: ASRModel
-    labels: Labels
+    language: LanguageSetting
     search: SearchConfig
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
@@ -33,7 +34,8 @@ class SegmentDecoder:
     def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each stretch (N,) of float32 samples, best first.
 
-        With CTC the labels of the best one have their `spans` and `label_scores`.
+        With CTC the labels of the best one have their `spans` and `label_scores`. Segments of
+        different languages are searched one language after the other: a search has one start.
         A stretch too short for one feature frame says nothing. Where the accelerator's memory
         does not hold the batch, its halves are decoded one after the other.
 
@@ -68,9 +70,21 @@ class SegmentDecoder:
         if features.size(1) == 0:
             return [[Hypothesis((), 0.0)] for _ in stretches]
         memory, memory_lengths = self.model.encode(features, frames)
-        scorers = all_scorers(self.model, self.labels, self.search, self.lm, self.hotwords)
-        results = search(scorers, memory, memory_lengths, self.labels, self.search)
-        return self._aligned(results, memory, memory_lengths)
+        results: list[list[Hypothesis]] = [[] for _ in stretches]
+        for language, rows in self.language.groups(self.model, memory, memory_lengths):
+            some, counts = memory, memory_lengths
+            if len(rows) < len(results):
+                some, counts = memory[rows], memory_lengths[rows]
+            hypotheses = self._searched(some, counts, self.language.labels_of(language))
+            for row, best in zip(rows, hypotheses, strict=True):
+                results[row] = [replace(hypothesis, language=language) for hypothesis in best]
+        return results
+
+    def _searched(self, memory: Tensor, lengths: Tensor, labels: Labels) -> list[list[Hypothesis]]:
+        """The best hypotheses of segments (B, M, D) that have one start."""
+        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords)
+        results = search(scorers, memory, lengths, labels, self.search)
+        return self._aligned(results, memory, lengths, labels)
 
     @property
     def _lm(self) -> LanguageModel | None:
@@ -78,21 +92,19 @@ class SegmentDecoder:
         return self.lm if self.search.lm_weight else None
 
     def _aligned(
-        self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor
+        self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor, labels: Labels
     ) -> list[list[Hypothesis]]:
         """The same, with place and scores of each label of the best ones, where there is CTC."""
         if self.model.ctc is None:
             return results
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
         posteriors = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
-        spans = align_many(posteriors, [best.tokens for best, *_ in results], self.labels.ctc_blank)
+        spans = align_many(posteriors, [best.tokens for best, *_ in results], labels.ctc_blank)
         placed = [
             replace(best, spans=tuple(span))
             for (best, *_), span in zip(results, spans, strict=True)
         ]
-        sure = with_label_scores(
-            self.model, self.labels, placed, memory, lengths, posteriors, self._lm
-        )
+        sure = with_label_scores(self.model, labels, placed, memory, lengths, posteriors, self._lm)
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
 
 

@@ -35,6 +35,8 @@ class StreamDecoder:
     timer: WordTimer
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+    language: str | None = None
+    """Code of the language that is spoken, where the model has a choice."""
 
     def __post_init__(self) -> None:
         """Refuses a model that cannot stream before anything is read."""
@@ -131,6 +133,7 @@ class StreamDecoder:
                 hypothesis.score,
                 hypothesis.scores,
                 hypothesis.tokens,
+                language=self.language,
             )
             for hypothesis in hypotheses
         )
