@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import settings
 
 settings.register_profile("exact", derandomize=True, deadline=None)
@@ -81,6 +83,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         search={"beam": 2, "ctc_weight": 0.3},
         facts={"hours": 0.5},
     )
+    return folder
+
+
+def with_case(model: Path, folder: Path) -> Path:
+    """A copy of a model folder, of a model whose texts keep case, punctuation and digits."""
+    shutil.copytree(model, folder)
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["normalizer"] |= {"lowercase": False, "punctuation": False, "numbers": False}
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return folder
 
 

@@ -69,7 +69,7 @@ def commands(folder: Path) -> dict[str, Command]:
     recipe = _write_corpus(folder)
     recording = str(REPOSITORY / "samples" / "unscrewing.m4a")
     transcript, model, rooms = folder / "text", folder / "run", folder / "rooms"
-    labels = folder / "labels.json"
+    labels, scored = folder / "labels.json", folder / "scored.jsonl"
     return {
         "none": Command(
             "asr",
@@ -85,6 +85,14 @@ def commands(folder: Path) -> dict[str, Command]:
             "tools/simulate_rooms.py",
             ("-o", str(rooms), "--count", "1"),
             rooms / "simulated-0-00000.flac",
+        ),
+        "scoring": Command(
+            "asr",
+            (
+                *("evaluate", str(folder / "data.jsonl"), "--device", "cpu", "--beam", "1"),
+                *("--normalizer", "whisper", "-o", str(scored)),
+            ),
+            scored,
         ),
     }
 

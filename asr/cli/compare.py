@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from asr.evaluate.interval import Interval
     from asr.evaluate.report.sound import Mode
     from asr.evaluate.results import Results
+    from asr.evaluate.scoring import ScoringName
 
 #: Utterances of each kind that are shown.
 SHOWN = 5
@@ -56,6 +57,7 @@ SHOWN = 5
 )
 @options.html_audio
 @options.html_limit
+@options.normalizer
 @options.quiet
 @click.pass_obj
 def compare(
@@ -69,6 +71,7 @@ def compare(
     html: Path | None,
     html_audio: Mode,
     html_limit: float,
+    normalizer: ScoringName,
 ) -> int:
     """Tell whether one of two systems is better, how sure that is, and what changed.
 
@@ -77,14 +80,18 @@ def compare(
     Cox 1989); the interval of the difference is by bootstrap over speakers.
 
     Exit status: 0 done, whatever is better, 1 the two are not of the same utterances or not of one
-    language, or some audio could not be used (it is listed, and in no count), 2 the call is wrong,
-    130 interrupted.
+    language, were scored differently, or some audio could not be used (it is listed, and in no
+    count), 2 the call is wrong, 130 interrupted.
     """
     models = [place for place in (first, second) if place.is_dir()]
     if manifest is None and models:
         raise click.UsageError("a model folder needs --manifest, to be measured on")
     if manifest is not None and not models:
         raise click.UsageError("--manifest is for model folders, and neither A nor B is one")
+    if normalizer != "asr" and not models:
+        raise click.UsageError(
+            "--normalizer is for model folders; files are compared as asr evaluate scored them"
+        )
     for model in models:
         check_model_folder(model)
     check_output("--html", html)
@@ -94,12 +101,15 @@ def compare(
     from asr.evaluate.report.page import comparison_page
     from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import read_results
+    from asr.evaluate.scoring import check_scoring, difference_of
 
+    check_scoring(normalizer)
     failed: dict[str, str] = {}
     known = {place: read_results(place) for place in (first, second) if place not in models}
     if manifest is not None:
         utterances = read_utterances(manifest)
-        known |= {model: _measured(console, model, utterances, device, failed) for model in models}
+        for model in models:
+            known[model] = _measured(console, model, utterances, device, normalizer, failed)
     sides = [known[place] for place in (first, second)]
     if all(side.normalizer is None for side in sides):
         console.note(
@@ -109,6 +119,8 @@ def compare(
     for name, error in failed.items():
         console.say(f"{name}: not counted: {error}")
     result = compared(*(side.without(failed) for side in sides))
+    if settings := difference_of(*(side.normalizer for side in sides)):
+        console.note(f"the two were scored with different settings ({settings})")
     if html is not None:
         title = f"{first.stem} and {second.stem}"
         sounds = Sounds(html_audio, html, round(html_limit * 1e6))
@@ -125,16 +137,19 @@ def _measured(
     model: Path,
     utterances: list[ReferenceUtterance],
     device: str,
+    normalizer: ScoringName,
     failed: dict[str, str],
 ) -> Results:
     """What a model gets wrong; `failed` is told the ids whose audio cannot be used, and why."""
     from asr.evaluate.corpus import total_seconds
     from asr.evaluate.evaluation import evaluate
     from asr.evaluate.results import Results
+    from asr.evaluate.scoring import scoring_for
 
     recognizer = open_model(console, model, device)
+    scoring = scoring_for(recognizer.config.normalizer, normalizer)
     with progress(None, total_seconds(utterances), console.quiet) as bar:
-        evaluation = evaluate(recognizer, utterances, progress=bar.heard)
+        evaluation = evaluate(recognizer, utterances, scoring=scoring, progress=bar.heard)
     failed.update(evaluation.failed)
     return Results(evaluation.scored, evaluation.normalizer)
 

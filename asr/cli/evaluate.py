@@ -16,6 +16,7 @@ from asr.transcribe.files.jobs import check_output
 
 if TYPE_CHECKING:
     from asr.evaluate.report.sound import Mode
+    from asr.evaluate.scoring import ScoringName
 
 
 @click.command()
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 )
 @options.html_audio
 @options.html_limit
+@options.normalizer
 @options.quiet
 @click.pass_obj
 def evaluate(
@@ -63,6 +65,7 @@ def evaluate(
     html: Path | None,
     html_audio: Mode,
     html_limit: float,
+    normalizer: ScoringName,
     lm: str | None,
     no_lm: bool,
     batch_seconds: float | None,
@@ -71,9 +74,10 @@ def evaluate(
     """Measure the error rate of a model on a manifest.
 
     MANIFEST has a line of JSON for each recording: {"audio_filepath": "a.wav", "text": "hello"};
-    other forms of corpora are read where asr[train] is installed. References and hypotheses are
-    written by the model's own normaliser before they are compared. Rates in JSON are fractions.
-    What the figures mean is in docs/evaluation.md.
+    other forms of corpora are read where asr[train] is installed. References and hypotheses go
+    through one normaliser before they are compared, so case, punctuation and digits do not count;
+    where a model writes them, the error rates of the text as written are given too. Rates in JSON
+    are fractions. What the figures mean is in docs/evaluation.md.
 
     Exit status: 0 done, 1 some audio could not be used (it is listed, and in no count), 2 the call
     is wrong, 130 interrupted.
@@ -91,21 +95,23 @@ def evaluate(
     from asr.evaluate.report.page import evaluation_page
     from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import Results, result_lines
+    from asr.evaluate.scoring import build_normalizer, check_scoring, scoring_for
     from asr.evaluate.vocabulary import check_vocabulary, read_vocabulary
-    from asr.text import TextNormalizer
 
+    check_scoring(normalizer)
     with console.working(f"reading {manifest}"):
         utterances = read_utterances(manifest)
     if vocabulary is not None:
         check_vocabulary(vocabulary)
     recognizer = open_model(console, model, device, lm, no_lm)
-    normalizer = recognizer.config.normalizer
-    words = read_vocabulary(vocabulary, TextNormalizer(normalizer)) if vocabulary else None
-    known = Known.of(normalizer.language, words)
+    scoring = scoring_for(recognizer.config.normalizer, normalizer)
+    words = read_vocabulary(vocabulary, build_normalizer(scoring)) if vocabulary else None
+    known = Known.of(scoring.language, words)
     with progress(None, total_seconds(utterances), console.quiet) as shown:
         found = measure(
             recognizer,
             utterances,
+            scoring=scoring,
             batch_seconds=batch_seconds,
             progress=shown.heard,
             options=asked,

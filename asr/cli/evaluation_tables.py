@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asr.cli.tables import between, common_folder, table
 from asr.evaluate.error_rate import number_of, percent
+from asr.evaluate.scoring import scoring_name
 
 if TYPE_CHECKING:
     from asr.evaluate.breakdown import Breakdown, Group
@@ -50,11 +51,26 @@ def _rates(evaluation: Evaluation, model: str) -> str:
         [
             *lines,
             f"CER         {percent(evaluation.characters.rate if evaluation.scored else None)}",
+            *_as_written(evaluation),
+            *_scored_with(evaluation),
             "speed       "
             + (f"{evaluation.rtf:.3f} s for each second of sound" if evaluation.rtf else "-"),
             "",
         ]
     )
+
+
+def _as_written(evaluation: Evaluation) -> list[str]:
+    if evaluation.written is None:
+        return []
+    words, characters = (percent(counts.rate) for counts in evaluation.written)
+    return [f"as written  WER {words}, CER {characters} (case and punctuation count)"]
+
+
+def _scored_with(evaluation: Evaluation) -> list[str]:
+    if scoring_name(evaluation.normalizer) == "asr":
+        return []
+    return ["scored      with the normaliser of Whisper"]
 
 
 def _kinds(evaluation: Evaluation, parts: Breakdown) -> str:

@@ -190,6 +190,14 @@ html_limit = click.option(
     metavar="MB",
     help="Most sound inside of the page, what has most errors first; the rest is linked.",
 )
+normalizer = click.option(
+    "--normalizer",
+    type=click.Choice(["asr", "whisper"]),
+    default="asr",
+    show_default=True,
+    help="Rules that both sides are scored with: small letters and words only, or those that error "
+    "rates of Whisper are published with (asr[scoring]).",
+)
 hotwords = click.option(
     "--hotwords",
     callback=_readable_hotwords,

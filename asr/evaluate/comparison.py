@@ -21,7 +21,8 @@ import numpy as np
 from asr.errors import ManifestError, shortened
 from asr.evaluate.error_rate import Counts, Scored, total
 from asr.evaluate.interval import Interval, difference_interval, rate_interval
-from asr.evaluate.results import Results, alike, difference_of
+from asr.evaluate.results import Results, alike
+from asr.evaluate.scoring import difference_of
 
 #: So many words that both systems get right divide segments.
 BUFFER = 2
@@ -130,11 +131,12 @@ class Comparison:
 def compare(first: Results, second: Results) -> Comparison:
     """Compares two evaluations of the same utterances, in any order.
 
-    Texts that are not told to be normalised already are written by the other's normaliser.
+    Results that do not name their normaliser are written by the other's.
 
     Raises:
-        ManifestError: they are of no utterances, not of the same or not of one language, or the
-            references differ.
+        ManifestError: they are of no utterances, not of the same or not of one language, were
+            scored differently, or the references differ.
+        DependencyError: as `alike`.
     """
     if not first.scored and not second.scored:
         raise ManifestError("there is no utterance to compare by; measure both on some recordings")
@@ -154,7 +156,7 @@ def compare(first: Results, second: Results) -> Comparison:
             said, other = (shortened(one.reference, 60) for one in (pair.first, pair.second))
             raise ManifestError(
                 f"'{pair.first.id}' has different references: '{said}' and '{other}'; evaluate "
-                "both systems on the same manifest, with models that normalise texts alike"
+                "both systems on the same manifest, with normalisers that are alike"
                 f"{differ and f' (here {differ})'}"
             )
     spread = difference_interval(

@@ -41,8 +41,21 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Written:
+    """The texts of an utterance as the model writes texts, and the edits between them.
+
+    Case, punctuation and digits count here, as far as the model's own normaliser keeps them.
+    """
+
+    reference: str
+    hypothesis: str
+    words: Counts
+    characters: Counts
+
+
+@dataclass(frozen=True)
 class Scored:
-    """One utterance: its normalised texts and what they differ by.
+    """One utterance: its texts, written by the scoring normaliser, and what they differ by.
 
     `heard` are the words of the hypothesis with their times, none where those are not known.
     `names` are the words of the reference that are names, as far as its capitals tell. The sound
@@ -61,6 +74,8 @@ class Scored:
     names: tuple[str, ...] = ()
     audio: str | None = None
     start: float | None = None
+    written: Written | None = None
+    """The texts as the model writes them; None where they are the same or not known."""
 
 
 def score(
@@ -84,6 +99,12 @@ def score(
         edits=edits,
         heard=heard,
     )
+
+
+def count_written(reference: str, hypothesis: str) -> Written:
+    """Counts the edits between texts as they were written."""
+    words, characters = count_words(reference, hypothesis), count_characters(reference, hypothesis)
+    return Written(reference, hypothesis, words, characters)
 
 
 def counted(edits: Iterable[Edit]) -> Counts:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from asr.audio import Audio
 from asr.errors import AsrError, AudioError
 from asr.evaluate.corpus import ReferenceUtterance, each_sound
-from asr.evaluate.error_rate import Counts, Scored, score, total
+from asr.evaluate.error_rate import Counts, Scored, count_written, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
+from asr.evaluate.scoring import Scoring, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
 from asr.types import Transcript, Word
 
@@ -31,14 +32,14 @@ class Evaluation:
 
     `failed` says for ids whose audio could not be used why; they are in no count. `audio_seconds`
     and `wall_seconds` are of the others: reading the audio is part of the work, opening the model
-    is not. `normalizer` is what wrote the texts.
+    is not. `normalizer` is what both sides were scored with.
     """
 
     scored: tuple[Scored, ...]
     failed: dict[str, str]
     audio_seconds: float
     wall_seconds: float
-    normalizer: NormalizerConfig = field(default_factory=NormalizerConfig)
+    normalizer: Scoring = field(default_factory=NormalizerConfig)
 
     @property
     def words(self) -> Counts:
@@ -49,6 +50,17 @@ class Evaluation:
     def characters(self) -> Counts:
         """Character edits of all utterances together."""
         return total(one.characters for one in self.scored)
+
+    @property
+    def written(self) -> tuple[Counts, Counts] | None:
+        """Word and character edits of the texts as the model writes texts, with case and
+        punctuation if it has them; None where the rates are those of the scored texts.
+        """
+        texts = [one.written or one for one in self.scored]
+        words = total(text.words for text in texts)
+        characters = total(text.characters for text in texts)
+        same = (words.rate, characters.rate) == (self.words.rate, self.characters.rate)
+        return None if same else (words, characters)
 
     @property
     def interval(self) -> Interval | None:
@@ -69,13 +81,15 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: rates are fractions, null where there is nothing to divide by."""
-        words, interval = self.words, self.interval
+        words, interval, written = self.words, self.interval, self.written
         return {
             "language": self.normalizer.language,
+            "normalizer": self.normalizer.model_dump(),
             "wer": words.rate if self.scored else None,
             "wer_interval": [interval.low, interval.high] if interval else None,
             "interval_over": interval.units if interval else None,
             "cer": self.characters.rate if self.scored else None,
+            **({"wer_written": written[0].rate, "cer_written": written[1].rate} if written else {}),
             "substitutions": words.substitutions,
             "deletions": words.deletions,
             "insertions": words.insertions,
@@ -100,20 +114,24 @@ def evaluate(
     recognizer: Recognizer,
     utterances: Sequence[ReferenceUtterance],
     *,
+    scoring: Scoring | None = None,
     batch_seconds: float | None = None,
     progress: Callable[[float], None] | None = None,
     options: TranscribeOptions | None = None,
     **values: Unpack[OptionValues],
 ) -> Evaluation:
-    """Transcribes `utterances` and compares; the model's normaliser writes both sides.
+    """Transcribes `utterances` and compares; the scoring normaliser writes both sides.
 
     Args:
+        scoring: the normaliser, by default that of `scoring_for` the model.
         batch_seconds, progress, options, values: as in `Recognizer.transcribe_many`.
 
     Raises:
         ConfigError, ModelError: as `Recognizer.transcribe_many`.
+        DependencyError: as `build_normalizer`.
     """
-    normalize = TextNormalizer(recognizer.config.normalizer)
+    scoring = scoring or scoring_for(recognizer.config.normalizer)
+    scorer = _Scorer(scoring, recognizer.config.normalizer)
     failed: dict[str, str] = {}
     asked: deque[ReferenceUtterance] = deque()
 
@@ -141,31 +159,41 @@ def evaluate(
             )
             continue
         audio_seconds += result.duration
-        scored.append(_scored(utterance, result, normalize))
+        scored.append(scorer(utterance, result))
     seconds = audio_seconds, time.perf_counter() - began
-    return Evaluation(tuple(scored), failed, *seconds, normalize.config)
+    return Evaluation(tuple(scored), failed, *seconds, scoring)
 
 
-def _scored(utterance: ReferenceUtterance, result: Transcript, normalize: TextNormalizer) -> Scored:
-    """Compares what was said with what was heard."""
-    hypothesis = normalize(result.text)
-    found = score(
-        utterance.id,
-        normalize(utterance.text),
-        hypothesis,
-        utterance.speaker,
-        result.duration,
-        heard_words(result, hypothesis, normalize),
-    )
-    return replace(
-        found,
-        names=names_in(utterance.text, normalize.config.language, normalize),
-        audio=utterance.audio,
-        start=None if utterance.seconds is None else utterance.start,
-    )
+class _Scorer:
+    """Compares the reference of an utterance with what the model wrote."""
+
+    def __init__(self, scoring: Scoring, model: NormalizerConfig) -> None:
+        self.language = scoring.language
+        self.normalize = build_normalizer(scoring)
+        self.write = TextNormalizer(model)
+
+    def __call__(self, utterance: ReferenceUtterance, result: Transcript) -> Scored:
+        texts = self.normalize(utterance.text), self.normalize(result.text)
+        written = self.write(utterance.text), self.write(result.text)
+        scored = score(
+            utterance.id,
+            *texts,
+            utterance.speaker,
+            result.duration,
+            heard_words(result, texts[1], self.normalize),
+        )
+        return replace(
+            scored,
+            names=names_in(utterance.text, self.language, self.normalize),
+            audio=utterance.audio,
+            start=None if utterance.seconds is None else utterance.start,
+            written=None if written == texts else count_written(*written),
+        )
 
 
-def heard_words(result: Transcript, hypothesis: str, normalize: TextNormalizer) -> tuple[Word, ...]:
+def heard_words(
+    result: Transcript, hypothesis: str, normalize: Callable[[str], str]
+) -> tuple[Word, ...]:
     """The words of `hypothesis`, the normalised text of a transcript, with times and confidence.
 
     None where the transcript has no words, or where it cannot be told which are which.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asr.config import parse
 from asr.data.lines import text_lines
 from asr.errors import ConfigError, ManifestError
-from asr.evaluate.error_rate import Scored, score
-from asr.text import NormalizerConfig, TextNormalizer
+from asr.evaluate.error_rate import Scored, count_written, score
+from asr.evaluate.scoring import Scoring, build_normalizer, difference_of, parse_scoring
 from asr.types import Word
 
 #: What is kept of the evidence of a word: how loud it is, which tells words that are in silence.
@@ -21,28 +20,33 @@ _LEVEL = "level"
 
 @dataclass(frozen=True)
 class Results:
-    """Utterances that were scored, and what wrote their texts: None where that is not told."""
+    """Utterances and the normaliser that they were scored with: None where that is not known."""
 
     scored: tuple[Scored, ...]
-    normalizer: NormalizerConfig | None = None
+    normalizer: Scoring | None = None
 
     def without(self, ids: Collection[str]) -> Results:
         """The same but for these utterances."""
         return replace(self, scored=tuple(one for one in self.scored if one.id not in ids))
 
-    def written_by(self, normalizer: NormalizerConfig) -> Results:
-        """The same with the texts as `normalizer` writes them."""
-        normalize = TextNormalizer(normalizer)
+    def written_by(self, normalizer: Scoring) -> Results:
+        """The same with the texts as `normalizer` writes them.
+
+        Raises:
+            DependencyError: as `build_normalizer`.
+        """
+        normalize = build_normalizer(normalizer)
         return Results(tuple(_rewritten(one, normalize) for one in self.scored), normalizer)
 
 
-def _rewritten(one: Scored, normalize: TextNormalizer) -> Scored:
+def _rewritten(one: Scored, normalize: Callable[[str], str]) -> Scored:
     texts = normalize(one.reference), normalize(one.hypothesis)
     if texts == (one.reference, one.hypothesis):
         return one
-    found = score(one.id, *texts, one.speaker, one.seconds)
+    scored = score(one.id, *texts, one.speaker, one.seconds)
     names = {word for name in one.names for word in normalize(name).split()}
-    return replace(found, names=tuple(sorted(names)), audio=one.audio, start=one.start)
+    names_now = tuple(sorted(names))
+    return replace(scored, names=names_now, audio=one.audio, start=one.start)
 
 
 def result_lines(results: Results) -> str:
@@ -50,9 +54,11 @@ def result_lines(results: Results) -> str:
 
     `heard` are the words of the hypothesis: [text, start, end, confidence, level], where the level
     is in dB below the loudest of the segment; the last two are null where they are not known.
+    `reference_written` and `hypothesis_written` are the texts as the model writes texts, with error
+    rates of their own, where they are not the scored ones.
     """
-    told = {} if results.normalizer is None else {"normalizer": results.normalizer.model_dump()}
-    lines = (json.dumps(_values(one) | told, ensure_ascii=False) for one in results.scored)
+    scoring = {} if results.normalizer is None else {"normalizer": results.normalizer.model_dump()}
+    lines = (json.dumps(_values(one) | scoring, ensure_ascii=False) for one in results.scored)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -73,6 +79,13 @@ def _values(one: Scored) -> dict[str, Any]:
         "audio": one.audio,
         "start": one.start,
     }
+    if one.written is not None:
+        values |= {
+            "reference_written": one.written.reference,
+            "hypothesis_written": one.written.hypothesis,
+            "wer_written": one.written.words.rate,
+            "cer_written": one.written.characters.rate,
+        }
     if one.names:
         values["names"] = list(one.names)
     if one.heard:
@@ -97,8 +110,8 @@ def read_results(path: Path) -> Results:
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; write one with: asr evaluate ... -o {path}")
     found: dict[str, Scored] = {}
-    told: Any = None
-    normalizer: NormalizerConfig | None = None
+    settings: Any = None
+    normalizer: Scoring | None = None
     for number, line in text_lines(path):
         if isinstance(line, ManifestError):
             raise line
@@ -107,8 +120,8 @@ def read_results(path: Path) -> Results:
         if one.id in found:
             raise ManifestError(f"{where}: id '{one.id}' is there twice; keep one")
         if not found:
-            told, normalizer = says, _normalizer(says, where)
-        elif says != told and _normalizer(says, where) != normalizer:
+            settings, normalizer = says, _normalizer(says, where)
+        elif says != settings and _normalizer(says, where) != normalizer:
             raise ManifestError(
                 f"{where}: another 'normalizer' than in the first line; results of one model only "
                 "belong in a file"
@@ -125,8 +138,9 @@ def _read(line: str, where: str) -> tuple[Scored, Any]:
         values = json.loads(line)
         texts = values["id"], values["reference"], values["hypothesis"]
         speaker, audio = values.get("speaker"), values.get("audio")
-        told = [*texts, *(one for one in (speaker, audio) if one is not None)]
-        if not all(isinstance(text, str) for text in told):
+        written = values.get("reference_written"), values.get("hypothesis_written")
+        known = [*texts, *(one for one in (speaker, audio, *written) if one is not None)]
+        if not all(isinstance(text, str) for text in known):
             raise TypeError
         heard = tuple(_word(*word) for word in values.get("heard", ()))
         found = score(*texts, speaker, float(values.get("seconds") or 0.0), heard)
@@ -135,10 +149,13 @@ def _read(line: str, where: str) -> tuple[Scored, Any]:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ManifestError(
             f"{where}: not an utterance of asr evaluate -o; it needs a JSON object with the texts "
-            "'id', 'reference' and 'hypothesis'; 'speaker' and 'audio' are texts or null"
+            "'id', 'reference' and 'hypothesis'; 'speaker', 'audio', 'reference_written' and "
+            "'hypothesis_written' are texts or null"
         ) from None
     if [word.text for word in heard] != texts[2].split():
         found = replace(found, heard=())
+    if None not in written:
+        found = replace(found, written=count_written(*written))
     return replace(found, names=names, audio=audio, start=start), values.get("normalizer")
 
 
@@ -150,11 +167,11 @@ def _word(
     return Word(str(text), float(start), float(end), confidence, evidence)
 
 
-def _normalizer(says: Any, where: str) -> NormalizerConfig | None:
+def _normalizer(says: Any, where: str) -> Scoring | None:
     if says is None:
         return None
     try:
-        return parse(NormalizerConfig, says, f"{where}: normalizer")
+        return parse_scoring(says, f"{where}: normalizer")
     except ConfigError as error:
         raise ManifestError(str(error)) from None
 
@@ -162,30 +179,27 @@ def _normalizer(says: Any, where: str) -> NormalizerConfig | None:
 def alike(first: Results, second: Results) -> tuple[Results, Results]:
     """Both with texts that can be compared.
 
-    Where one does not tell what wrote its texts, as the results of other systems, the other's
-    normaliser writes them.
+    Where one does not name its normaliser, as the results of other systems, the other's is applied.
 
     Raises:
-        ManifestError: they are of different languages.
+        ManifestError: they are of different languages, or one was scored with Whisper's normaliser
+            and the other with the toolkit's.
+        DependencyError: as `build_normalizer`.
     """
-    if first.normalizer is None or second.normalizer is None:
-        if (known := first.normalizer or second.normalizer) is None:
-            return first, second
-        return first.written_by(known), second.written_by(known)
+    if first.normalizer is None:
+        return (first if second.normalizer is None else first.written_by(second.normalizer)), second
+    if second.normalizer is None:
+        return first, second.written_by(first.normalizer)
     languages = first.normalizer.language, second.normalizer.language
     if languages[0] != languages[1]:
         raise ManifestError(
             f"the first results are in the language '{languages[0]}', the second in "
             f"'{languages[1]}': compare systems for one language, on the same manifest"
         )
+    if type(first.normalizer) is not type(second.normalizer):
+        raise ManifestError(
+            "the two results were scored differently "
+            f"({difference_of(first.normalizer, second.normalizer)}); evaluate both systems with "
+            "the same --normalizer"
+        )
     return first, second
-
-
-def difference_of(first: NormalizerConfig | None, second: NormalizerConfig | None) -> str:
-    """In which settings two normalisers differ, for people; "" where they do not."""
-    if first is None or second is None:
-        return ""
-    here, there = first.model_dump(), second.model_dump()
-    return ", ".join(
-        f"{key}: {here[key]} and {there[key]}" for key in here if here[key] != there[key]
-    )

@@ -13,7 +13,7 @@ from asr.evaluate.error_rate import score
 from asr.evaluate.results import Results, result_lines
 from asr.text import NormalizerConfig
 from tests.cli.conftest import PROGRAM, Run, start
-from tests.conftest import RATE, SAMPLES
+from tests.conftest import RATE, SAMPLES, with_case
 
 MANIFEST = SAMPLES / "manifest.jsonl"
 
@@ -105,6 +105,29 @@ def test_models_are_measured(run: Run, tiny_model: Path, tmp_path: Path) -> None
     result = run("compare", tiny_model, other)
     assert result.exit_code == 2
     assert "a model folder needs --manifest" in result.stderr
+
+
+def test_models_that_write_differently_are_scored_alike(
+    run: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    other = with_case(tiny_model, tmp_path / "other")
+    result = run("compare", tiny_model, other, "--manifest", MANIFEST, "--device", "cpu")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "+0.00 points" in result.stdout
+
+
+def test_other_settings_of_the_normaliser_are_told(run: Run, systems: tuple[Path, Path]) -> None:
+    text = systems[1].read_text().replace('"diacritics": "keep"', '"diacritics": "fold"')
+    systems[1].write_text(text)
+    result = run("compare", *systems)
+    assert result.exit_code == 0
+    assert "scored with different settings (diacritics: keep and fold)" in result.stderr
+
+
+def test_files_keep_their_normaliser(run: Run, systems: tuple[Path, Path]) -> None:
+    result = run("compare", *systems, "--normalizer", "whisper")
+    assert result.exit_code == 2
+    assert "--normalizer is for model folders" in result.stderr
 
 
 def test_what_cannot_be_used_is_in_no_count(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from asr.errors import OutputError
 from tests.cli.conftest import Run
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, with_case
 
 MANIFEST = SAMPLES / "manifest.jsonl"
 
@@ -44,6 +45,38 @@ def test_the_table_has_rates_and_the_worst(evaluate: Run) -> None:
     assert "errors in 68 words" in result.stdout
     assert "utterances  6, 0.4 minutes" in result.stdout
     assert "  said   the queen gazed" in result.stdout
+
+
+def test_rates_as_written_are_in_the_table(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    folder = with_case(tiny_model, tmp_path / "model")
+    result = run("evaluate", "-m", folder, "--device", "cpu", MANIFEST)
+    plain = run("evaluate", "-m", tiny_model, "--device", "cpu", MANIFEST)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("as written  WER ")]
+    assert len(lines) == 1
+    assert "as written" not in plain.stdout
+    rates = [re.findall(r"^WER .*", text.stdout, re.M) for text in (result, plain)]
+    assert rates[0] == rates[1]
+
+
+def test_whispers_normaliser_scores_where_it_is_asked_for(evaluate: Run, tmp_path: Path) -> None:
+    pytest.importorskip("whisper_normalizer", reason="asr[scoring] is not installed")
+    output = tmp_path / "a.jsonl"
+    result = evaluate(MANIFEST, "--normalizer", "whisper", "--json", "-o", output)
+    assert (result.exit_code, result.stderr) == (0, "")
+    settings = json.loads(result.stdout)["normalizer"]
+    assert (settings["type"], settings["language"]) == ("whisper", "en")
+    assert json.loads(output.read_text().splitlines()[0])["normalizer"] == settings
+    assert "with the normaliser of Whisper" in evaluate(MANIFEST, "--normalizer", "whisper").stdout
+
+
+def test_a_missing_normaliser_is_told_before_the_manifest_is_read(
+    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "whisper_normalizer", None)
+    result = evaluate(tmp_path / "gone.jsonl", "--normalizer", "whisper")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "pip install 'asr[scoring]'" in result.stderr
 
 
 def test_audio_that_fails_is_status_1(evaluate: Run, tmp_path: Path) -> None:

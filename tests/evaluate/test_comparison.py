@@ -12,6 +12,7 @@ from asr.errors import ManifestError
 from asr.evaluate.comparison import Comparison, Pair, compare, mapsswe, segments, side_by_side
 from asr.evaluate.error_rate import Scored, score
 from asr.evaluate.results import Results
+from asr.evaluate.scoring import WhisperNormalizerConfig
 from asr.text import NormalizerConfig
 
 
@@ -154,6 +155,12 @@ def test_what_another_system_wrote_is_normalised() -> None:
     ):
         assert (found.first.errors, found.second.errors) == errors
         assert found.language == "en"
+
+
+def test_results_that_were_scored_differently_are_refused() -> None:
+    one = (score("one", "i am", "i am"),)
+    with pytest.raises(ManifestError, match=r"normalizer: asr and whisper.*same --normalizer"):
+        compare(Results(one, NormalizerConfig()), Results(one, WhisperNormalizerConfig()))
 
 
 def test_settings_that_differ_are_named_where_references_do() -> None:

@@ -13,8 +13,9 @@ from asr.errors import ManifestError
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import Scored, score
 from asr.evaluate.evaluation import Evaluation, evaluate
+from asr.text import NormalizerConfig
 from asr.transcribe.recognizer import Recognizer, load_model
-from tests.conftest import RATE
+from tests.conftest import RATE, with_case
 
 Write = Callable[..., Path]
 
@@ -54,7 +55,25 @@ def test_the_models_own_words_have_no_errors(
     assert (values["wer"], values["cer"], values["worst"]) == (0.0, 0.0, [])
     assert values["words"] == sum(len(text.split()) for text in said) > 0
     assert (values["utterances"], values["seconds"], values["failed"]) == (2, 3.0, [])
+    assert "wer_written" not in values  # the model writes no case: there is nothing more to count
     assert values["rtf"] == pytest.approx(found.wall_seconds / 3.0)
+
+
+def test_a_model_with_case_is_scored_without_it(
+    tiny_model: Path, manifest: Write, tmp_path: Path
+) -> None:
+    """The rates of the text as written are figures of their own."""
+    cased = load_model(with_case(tiny_model, tmp_path / "model"), "cpu")
+    text = cased.transcribe(tmp_path / "a.wav").text
+    evaluation = evaluate(cased, read_utterances(manifest(line("a.wav", text.upper() + "!"))))
+    values = evaluation.to_dict()
+    assert (values["wer"], values["cer"]) == (0.0, 0.0)
+    assert values["wer_written"] == 1.0
+    assert 0 < values["cer_written"] <= 1
+    assert evaluation.normalizer == NormalizerConfig()
+    [scored] = evaluation.scored
+    assert scored.written is not None
+    assert (scored.written.reference, scored.written.hypothesis) == (text.upper() + "!", text)
 
 
 def test_parts_of_a_file_are_what_they_are_alone(model: Recognizer, manifest: Write) -> None:

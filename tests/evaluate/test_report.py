@@ -17,12 +17,13 @@ from asr.audio import Audio, load_audio
 from asr.evaluate.breakdown import breakdown
 from asr.evaluate.classes import Known
 from asr.evaluate.comparison import Comparison, compare
-from asr.evaluate.error_rate import Scored, score
+from asr.evaluate.error_rate import Scored, count_written, score
 from asr.evaluate.evaluation import Evaluation
 from asr.evaluate.report.charts import HIGHEST, LABEL, PLOT, bars
 from asr.evaluate.report.page import comparison_page, evaluation_page
 from asr.evaluate.report.sound import Sounds
 from asr.evaluate.results import Results
+from asr.evaluate.scoring import WhisperNormalizerConfig
 from asr.text import NormalizerConfig
 from asr.types import Word
 from tests.conftest import RATE
@@ -52,6 +53,19 @@ def page(scored: list[Scored], sounds: Sounds) -> str:
     known = Known.of("en")
     found = Evaluation(tuple(scored), {}, sum(one.seconds for one in scored), 0.0)
     return evaluation_page(found, breakdown(scored, known), known, f"model {EVIL}", sounds)
+
+
+def test_rates_as_written_and_another_normaliser_are_on_the_page() -> None:
+    plain = score("one", "the cat", "the cat")
+    known, sounds = Known.of("en"), Sounds("none", Path("page.html"), 0)
+    scored = (replace(plain, written=count_written("The cat.", "the cat")),)
+    found = Evaluation(scored, {}, 1.0, 1.0, WhisperNormalizerConfig())
+    html = evaluation_page(found, breakdown(scored, known), known, "title", sounds)
+    assert "<span>as written</span><strong>100.0 %</strong><small>word errors, 25.0 %" in html
+    assert "Scored with the normaliser of Whisper." in html
+    html = page([plain], sounds)
+    assert "as written" not in html
+    assert "normaliser of Whisper" not in html
 
 
 def compared(

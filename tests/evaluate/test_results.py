@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 
 from asr.errors import ManifestError
 from asr.evaluate import results as module
-from asr.evaluate.error_rate import score
+from asr.evaluate.error_rate import count_written, score
 from asr.evaluate.results import Results, read_results, result_lines
+from asr.evaluate.scoring import WhisperNormalizerConfig
 from asr.text import NormalizerConfig
 from asr.types import Word
 
@@ -31,6 +33,21 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_results(path) == Results(results().scored)
 
 
+def test_texts_as_written_and_the_normalizer_of_whisper_are_kept(tmp_path: Path) -> None:
+    written = count_written("The cat.", "the cat")
+    scored = replace(score("one", "the cat", "the cat"), written=written)
+    results = Results((scored,), WhisperNormalizerConfig(language="fr", version="0.1.15"))
+    path = tmp_path / "a.jsonl"
+    path.write_text(result_lines(results))
+    line = json.loads(path.read_text())
+    assert (line["wer"], line["wer_written"], line["cer_written"]) == (0.0, 1.0, 0.25)
+    assert line["normalizer"] == {"type": "whisper", "language": "fr", "version": "0.1.15"}
+    assert read_results(path) == results
+    path.write_text(json.dumps(line | {"reference_written": 3}))
+    with pytest.raises(ManifestError, match="line 1: not an utterance"):
+        read_results(path)
+
+
 def test_what_other_systems_and_earlier_versions_wrote_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     words = [["the", 0.1, 0.2, 0.75], ["hat", 0.2, 0.5, None]]
@@ -47,13 +64,13 @@ def test_the_normalizer_of_a_file_is_parsed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    whole = module.parse
+    whole = module.parse_scoring
 
     def counted(*told: Any) -> Any:
         asked.append(told)
         return whole(*told)
 
-    monkeypatch.setattr(module, "parse", counted)
+    monkeypatch.setattr(module, "parse_scoring", counted)
     path = tmp_path / "a.jsonl"
     path.write_text(result_lines(results()))
     assert read_results(path).normalizer == results().normalizer

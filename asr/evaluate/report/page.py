@@ -18,6 +18,7 @@ from asr.evaluate.error_rate import Scored, percent
 from asr.evaluate.evaluation import Evaluation
 from asr.evaluate.report.charts import bars, diagram
 from asr.evaluate.report.sound import Sounds
+from asr.evaluate.scoring import scoring_name
 
 #: Speakers that are drawn; the page lists all of them.
 SPEAKERS = 12
@@ -57,6 +58,7 @@ def evaluation_page(
         title=title,
         language=_tag(known.language),
         found=found,
+        scoring=scoring_name(found.normalizer),
         parts=parts,
         rows=[_row(one, known, urls) for one in found.scored],
         lengths=bars(parts.lengths),

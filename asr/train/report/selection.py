@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from asr.data.dataset import Batch
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.train.corpora import sample
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
@@ -72,7 +73,11 @@ class SpeechEvaluation(pl.Callback):
         if self.recipe.data.cache == "device":  # which would wait for the decoder each time
             measured, decoded = list(measured), list(decoded)
         self._validator = Validator(
-            measured, decoded if chosen else (), data.tokenizer, self.recipe.validation.batches
+            measured,
+            decoded if chosen else (),
+            data.tokenizer,
+            build_normalizer(scoring_for(self.recipe.normalizer)),
+            self.recipe.validation.batches,
         )
 
     # -- what the loop asks for --------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,7 +20,7 @@ from asr.transcribe.language import LanguageSetting
 
 @dataclass(frozen=True)
 class Decoded:
-    """An utterance of the sample: what was said and what the model heard."""
+    """An utterance of the sample: the reference, and the hypothesis as the model writes it."""
 
     id: str
     reference: str
@@ -65,6 +65,7 @@ class Validator:
     Args:
         batches: batches of this process' part of the dev set.
         sample: batches of this process' part of the utterances to decode.
+        normalize: writes both sides before word errors are counted.
         limit: how many of `batches` to use; None for all.
     """
 
@@ -73,11 +74,13 @@ class Validator:
         batches: Iterable[Batch],
         sample: Iterable[Batch],
         tokenizer: Tokenizer,
+        normalize: Callable[[str], str],
         limit: int | None = None,
     ) -> None:
         self.batches = batches
         self.sample = sample
         self.tokenizer = tokenizer
+        self.normalize = normalize
         self.limit = limit
 
     @torch.no_grad()
@@ -129,10 +132,12 @@ class Validator:
         for batch in self.sample:
             # rows beyond the ids are padding
             rows = zip(batch.ids, batch.samples.numpy(), batch.lengths.tolist(), strict=False)
-            found = decode([samples[:length] for _, samples, length in rows])
-            texts = [self.tokenizer.decode(best.tokens) for best, *_ in found]
+            hypotheses = decode([samples[:length] for _, samples, length in rows])
+            texts = [self.tokenizer.decode(best.tokens) for best, *_ in hypotheses]
             decoded += map(Decoded, batch.ids, batch.texts, texts)
-        return decoded, total(count_words(one.reference, one.hypothesis) for one in decoded)
+        normalize = self.normalize
+        counts = (count_words(normalize(d.reference), normalize(d.hypothesis)) for d in decoded)
+        return decoded, total(counts)
 
 
 def sample_lines(sample: tuple[Decoded, ...], show: int) -> str:
