@@ -29,14 +29,23 @@ MARGIN = 4
 
 
 def check_chunks(model: ModelConfig, chunks: ChunkConfig) -> None:
-    """Refuses chunks that the encoder cannot honour.
+    """Refuses chunks that the front end or the encoder cannot honour.
 
     Raises:
-        ConfigError: it cannot, and batches with chunks would be drawn.
+        ConfigError: one cannot, and batches with chunks would be drawn.
     """
     if chunks.full == 1:
         return
     frontend = FRONTENDS.build(model.frontend)
+    try:
+        frontend.check_streaming()
+    except ModelError as error:
+        reason = str(error).partition("; ")[0]  # what follows is for transcribing
+        raise ConfigError(
+            f"chunks.full is {chunks.full:g}, so chunks would be trained on, but {reason}; set "
+            "chunks.full to 1, or use a front end that works on a stream (whisper does with "
+            "model.frontend.maximum running and without pad_seconds)"
+        ) from None
     with torch.device("meta"):  # nothing is allocated or drawn
         encoder = ENCODERS.build(model.encoder, frontend.dim, frontend.hop_seconds)
     try:

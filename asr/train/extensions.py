@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    ProgressBar,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.loggers import Logger
 
-from asr.errors import ConfigError, DependencyError
+from asr.errors import AsrError, ConfigError, DependencyError, TrainingError
 from asr.train.report.log import TrainingLog
 
 #: Loggers that have a short name: where their class is, and what to install for it.
@@ -20,23 +27,89 @@ LOGGERS = {
     "wandb": ("lightning.pytorch.loggers.WandbLogger", "wandb"),
     "mlflow": ("lightning.pytorch.loggers.MLFlowLogger", "mlflow"),
 }
+#: Callbacks that a run cannot have, and why.
+REFUSED: dict[type[Callback], str] = {
+    ProgressBar: "is a progress bar; a run has its own",
+    StochasticWeightAveraging: "does not work with the steps of a run; use training.ema",
+    GradientAccumulationScheduler: "does not work with the steps of a run; use training.accumulate",
+}
 T = TypeVar("T")
 
 
-def build_callbacks(entries: Sequence[str | Mapping[str, Any]]) -> list[Callback]:
+def build_callbacks(
+    entries: Sequence[str | Mapping[str, Any]], checkpoints: Path
+) -> list[Callback]:
     """Lightning callbacks by dotted name, with their arguments.
 
+    Args:
+        checkpoints: the run's folder of checkpoints, for a `ModelCheckpoint` that names none: what
+            a run needs to go on from a file is beside it there.
+
     Raises:
-        ConfigError: one cannot be imported or made, or is no callback.
+        ConfigError: one cannot be imported or made, is no callback, or does not work in a run.
+        DependencyError: a library that it needs is not installed.
     """
-    callbacks = []
+    callbacks: list[Callback] = []
     for entry in entries:
         name, arguments = _named(entry, "training.callbacks")
-        callback = _make(_import(name, "training.callbacks"), arguments, name, Callback)
-        if isinstance(callback, ProgressBar):
-            raise ConfigError(f"training.callbacks: {name} is a progress bar; a run has its own")
+        cls = _import(name, "training.callbacks")
+        try:
+            callback = _make(cls, arguments, name, Callback)
+        except ModuleNotFoundError as error:
+            raise DependencyError(
+                f"training.callbacks: {name}: {_first_line(error)}; install what is missing"
+            ) from error
+        for kind, reason in REFUSED.items():
+            if isinstance(callback, kind):
+                raise ConfigError(f"training.callbacks: {name} {reason}")
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = str(checkpoints)
+            # `last.ckpt` is the run's own
+            callback.CHECKPOINT_NAME_LAST = "callback-last"
+        stateful = type(callback).state_dict is not Callback.state_dict
+        if stateful and callback.state_key in [other.state_key for other in callbacks]:
+            raise ConfigError(
+                f"training.callbacks: {name} is there twice, and both would have one state in "
+                "checkpoints; leave one out, or give one a state_key of its own"
+            )
         callbacks.append(callback)
     return callbacks
+
+
+@contextmanager
+def name_failing_callback(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Says which of `callbacks` has raised what comes out of the block.
+
+    Raises:
+        TrainingError: one has.
+    """
+    try:
+        yield
+    except AsrError:
+        raise
+    except Exception as error:
+        if (callback := _failing(error, callbacks)) is None:
+            raise
+        raise TrainingError(
+            f"training.callbacks: {type(callback).__name__} raised {type(error).__name__}: "
+            f"{_first_line(error)}; mend it or take it out (--debug prints where)"
+        ) from error
+
+
+def _failing(error: Exception, callbacks: Sequence[Callback]) -> Callback | None:
+    """The one of `callbacks` that was running, or being called, when `error` was raised."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        running = [frame.f_locals.get("self")]  # a callback's own method
+        if frame.f_globals.get("__name__", "").startswith("lightning."):
+            # where Lightning calls it: all there is of a hook with the wrong parameters
+            running.append(frame.f_locals.get("callback"))
+        for callback in callbacks:
+            if any(value is callback for value in running):
+                return callback
+        traceback = traceback.tb_next
+    return None
 
 
 def build_loggers(
@@ -74,7 +147,7 @@ def build_loggers(
             loggers.append(_make(cls, usual.get(short, {}) | arguments, short, Logger))  # type: ignore[type-abstract]
         except ModuleNotFoundError as error:
             raise DependencyError(
-                f"log.loggers: {short}: {str(error).splitlines()[0]}; install it with: "
+                f"log.loggers: {short}: {_first_line(error)}; install it with: "
                 f"pip install {install or error.name}"
             ) from None
     return loggers
@@ -98,13 +171,20 @@ def _import(name: str, key: str) -> type[Any]:
         short = ", ".join(("csv", *LOGGERS)) + ", or " if key == "log.loggers" else ""
         raise ConfigError(f"{key}: '{name}' must be {short}a dotted name: package.module.Class")
     try:
-        cls = getattr(import_module(module), attribute)
-    except ImportError as error:
+        cls = getattr(import_module(module), attribute, None)
+    except Exception as error:  # of any kind: it is not our module
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        hint = "mend it (--debug prints where)"
+        if missing is not None:
+            hint = f"install {missing}"
+            if f"{module}.".startswith(f"{missing}."):
+                hint = "is its folder in PYTHONPATH?"
         raise ConfigError(
-            f"{key}: {name} cannot be imported ({error}); is its folder in PYTHONPATH?"
-        ) from None
-    except AttributeError:
-        raise ConfigError(f"{key}: the module {module} has no '{attribute}'") from None
+            f"{key}: {name} cannot be imported ({type(error).__name__}: {_first_line(error)}); "
+            f"{hint}"
+        ) from error
+    if cls is None:
+        raise ConfigError(f"{key}: the module {module} has no '{attribute}'")
     if not inspect.isclass(cls):
         raise ConfigError(f"{key}: {name} is no class")
     return cls
@@ -119,6 +199,10 @@ def _make(cls: type[Any], arguments: dict[str, Any], name: str, kind: type[T]) -
     except ModuleNotFoundError:
         raise
     except Exception as error:  # of any kind: it is not our class
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{key}: {name}({arguments}) cannot be made: {message}") from None
+        reason = _first_line(error)
+        raise ConfigError(f"{key}: {name}({arguments}) cannot be made: {reason}") from error
     return made
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

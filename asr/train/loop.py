@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import EarlyStopping
 
 from asr.errors import TrainingError
 from asr.train.checkpoint import LAST
@@ -64,35 +65,57 @@ class TrainingLoop(pl.Callback):
     """Sits behind every batch of a `StepModule`; all processes take the same decisions.
 
     `ended` says why training stopped: `epochs`, `max_steps`, `total_time`, `max_time`,
-    `interrupted`, or `callback` where one of Lightning's callbacks stopped it.
+    `interrupted`, or `callback` where one of Lightning's callbacks stopped it. A run that a
+    callback has stopped ends at once when it is called again, unless `recipe_changed`.
     """
 
     def __init__(
-        self, plan: RunPlan, folder: Path, progress: TrainingProgress, evaluation: Evaluation
+        self,
+        plan: RunPlan,
+        folder: Path,
+        progress: TrainingProgress,
+        evaluation: Evaluation,
+        recipe_changed: bool = False,
     ) -> None:
         self.plan = plan
         self.folder = folder
         self.progress = progress
         self.evaluation = evaluation
+        self.recipe_changed = recipe_changed
         self.ended = ""
         self._epoch_batches: int | None = None
         self._take_signals = lambda: None
 
     @contextmanager
-    def interruptible(self, module: StepModule) -> Iterator[None]:
+    def interruptible(self, trainer: pl.Trainer, module: StepModule) -> Iterator[None]:
         """Ctrl-C or SIGTERM ends the run after the step; a second one at once."""
+        asked = False
 
         def stop() -> bool:
-            if module.stop_wanted and self.ended == "interrupted":
+            nonlocal asked
+            if asked:
                 return False
-            self._want_stop(module, "interrupted")
-            self.progress.say("stopping after this step; once more to stop at once")
+            asked = True
+            if trainer.should_stop:  # the steps are over, and `ended` says why
+                self.progress.say("the model is being written; once more to stop at once")
+            else:
+                self._want_stop(module, "interrupted")
+                self.progress.say("stopping after this step; once more to stop at once")
             return True
 
         with stop_signals(stop) as self._take_signals:
             yield
 
     # -- Lightning's hooks -------------------------------------------------------------------------
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Lets the recipe's patience win over the one that `EarlyStopping` keeps in its state."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, EarlyStopping) and state is not None:
+                state["patience"] = callback.patience
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Clocks start; Lightning, which has just taken the signals, leaves them to us."""
@@ -103,6 +126,9 @@ class TrainingLoop(pl.Callback):
         self._started = self._checkpointed = time.monotonic()
         self._progress_before = module.progress = self._fraction(module)
         self._marks = [(self._started, module.work_done())]
+        if module.run.stopped and not self.recipe_changed:
+            trainer.should_stop = True
+        module.run.stopped = False
         self._stop_at_end(trainer, module)
 
     def on_train_batch_end(
@@ -140,10 +166,17 @@ class TrainingLoop(pl.Callback):
         if module.run.step == 0:
             return
         self.ended = self.ended or "callback"
+        module.run.stopped = self.ended == "callback"
         self.checkpoint(trainer, module)
-        reasons = {"max_time": "training.max_time is over", "interrupted": "interrupted"}
+        same = "the same command goes on from here"
+        reasons = {
+            "max_time": f"training.max_time is over; {same}",
+            "interrupted": f"interrupted; {same}",
+            "callback": "a callback stopped the run; to go on, take it out of training.callbacks "
+            "or change its arguments (a higher patience)",
+        }
         if self.ended in reasons:
-            self.progress.say(f"{reasons[self.ended]}; the same command goes on from here")
+            self.progress.say(reasons[self.ended])
         before = module.run.best
         self.evaluation.finish(module)
         if module.run.best != before:  # how good the model is belongs to the state

@@ -27,6 +27,16 @@ from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
 NamedClass = str | dict[str, Any]
 
 
+def _in_a_list(value: Any) -> Any:
+    if isinstance(value, str | dict):
+        shown = value if isinstance(value, str) else "{class: ...}"
+        raise ValueError(f"must be a list, as [{shown}]")
+    return value
+
+
+NamedClasses = Annotated[tuple[NamedClass, ...], BeforeValidator(_in_a_list)]
+
+
 def _text(value: Any) -> Any:
     """YAML reads 32 as a number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -103,7 +113,7 @@ class TrainingConfig(Config):
     devices: int | Literal["auto"] = "auto"
     nodes: int = Field(default=1, ge=1)
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    callbacks: tuple[NamedClass, ...] = ()
+    callbacks: NamedClasses = ()
     threads: int = Field(default=0, ge=0)
     compile: bool = False
     ema: float = Field(default=0.999, ge=0, lt=1)
@@ -177,9 +187,21 @@ class LogConfig(Config):
 
     steps: int = Field(default=10, ge=1)
     seconds: float = Field(default=30.0, gt=0)
-    loggers: tuple[NamedClass, ...] = ("csv", "tensorboard")
+    loggers: NamedClasses = ("csv", "tensorboard")
     tensorboard: bool = True
     profile: int = Field(default=0, ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _no_logger_twice(self) -> LogConfig:
+        seen: list[NamedClass] = []
+        for entry in self.loggers:
+            name = entry if isinstance(entry, str) else entry.get("class", "")
+            # short names write to a place of the run; classes may be told different places
+            key: NamedClass = entry if isinstance(entry, dict) and "." in str(name) else name
+            if key in seen:
+                raise ValueError(f"loggers has {name} twice; leave one of them out")
+            seen.append(key)
+        return self
 
     @property
     def active_loggers(self) -> list[NamedClass]:

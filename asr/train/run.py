@@ -11,7 +11,7 @@ from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import check_chunks, check_texts
 from asr.train.data import RunData
 from asr.train.devices import choose_devices, prepare_cpu
-from asr.train.extensions import build_callbacks, build_loggers
+from asr.train.extensions import build_callbacks, build_loggers, name_failing_callback
 from asr.train.lock import locked
 from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.module import SpeechTraining
@@ -65,10 +65,12 @@ def train(
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
     notes = changes(recipe, state) if state is not None else []
+    recipe_changed = bool(notes)
     if start.init is not None and state is not None:
         notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
     data = RunData(recipe, checkpoints / PREPARED)
-    callbacks = build_callbacks(recipe.training.callbacks)
+    users = build_callbacks(recipe.training.callbacks, checkpoints)
+    callbacks = list(users)
     step = state["run"]["step"] if state is not None else 0
     loggers = build_loggers(recipe.log.active_loggers, training, folder.name, step)
     if recipe.log.profile:
@@ -76,7 +78,7 @@ def train(
     progress = TrainingProgress(recipe.log.seconds)
     resumes_here = resumed == checkpoints / LAST
     evaluation = SpeechEvaluation(recipe, folder, progress, resumes_here, command)
-    loop = TrainingLoop(_plan(recipe), checkpoints, progress, evaluation)
+    loop = TrainingLoop(_plan(recipe), checkpoints, progress, evaluation, recipe_changed)
     report = StartupReport(devices, folder, notes, progress)
     trainer = make_trainer(
         devices,
@@ -103,7 +105,8 @@ def train(
             init = Init(start.init, start.init_partial, progress.say, listing)
         state = None  # Lightning reads the checkpoint again
         module = SpeechTraining(recipe, data, init)
-        fit(trainer, module, data, loop, resumed)
+        with name_failing_callback(users):
+            fit(trainer, module, data, loop, resumed)
     finally:
         progress.close()
         held.close()

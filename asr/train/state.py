@@ -24,7 +24,7 @@ class RunState:
     `audio_seconds` and `labels` have been trained on; `skipped` steps had a loss or gradient that
     was not finite, `skipped_in_row` of them just now; `clock` is seconds of training; `left_out`
     utterances could not be decoded (of this process' share); `best` is the dev loss of the model
-    that was last exported.
+    that was last exported; `stopped` says whether a callback ended the run.
     """
 
     step: int = 0
@@ -37,6 +37,7 @@ class RunState:
     clock: float = 0.0
     left_out: int = 0
     best: float = float("inf")
+    stopped: bool = False
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -22,6 +22,7 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
+from asr.errors import AsrError, TrainingError
 from asr.train.checkpoint import SafeCheckpointIO
 from asr.train.devices import Devices
 from asr.train.loop import TrainingLoop
@@ -100,15 +101,29 @@ def fit(
     checkpoint = str(resumed) if resumed is not None else None
     try:
         os.environ[_STARTED_BY] = str(os.getpid())
-        with loop.interruptible(module):
+        with loop.interruptible(trainer, module):
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     except BaseException as error:
         end_children(trainer)
         if isinstance(error, SystemExit):  # what Lightning makes of a second Ctrl-C
             raise KeyboardInterrupt from None
+        if is_of_another_process(error, trainer.world_size):
+            raise TrainingError(
+                "another process of the run has failed, see above; once that is mended, the same "
+                "command goes on from the last checkpoint"
+            ) from error
         raise
     finally:
         os.environ.pop(_STARTED_BY, None)
+
+
+def is_of_another_process(error: BaseException, processes: int) -> bool:
+    """Whether `error` says no more than that a process is gone which this one exchanges with."""
+    if processes == 1 or isinstance(error, AsrError) or not isinstance(error, RuntimeError):
+        return False
+    # gloo and NCCL have no class of error for it
+    gone = ("Connection closed by peer", "Connection reset by peer", "remote process exited")
+    return any(text in str(error) for text in gone)
 
 
 def end_children(trainer: pl.Trainer) -> None:

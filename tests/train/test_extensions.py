@@ -12,12 +12,12 @@ import pytest
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from asr.errors import ConfigError, DependencyError
+from asr.errors import ConfigError, DependencyError, TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.extensions import build_callbacks, build_loggers
+from asr.train.extensions import build_callbacks, build_loggers, name_failing_callback
 from asr.train.recipe import Recipe
 from asr.train.report.log import TrainingLog, read_log
-from asr.train.run import train
+from asr.train.run import Start, train
 
 #: A user's own module.
 MINE = """
@@ -39,6 +39,18 @@ class Recorder(Callback):
     def load_state_dict(self, state):
         self.count = state["count"]
 
+class Failing(Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        return {}["nothing"]
+
+class WrongParameters(Callback):
+    def on_train_start(self):
+        pass
+
+class Needing(Callback):
+    def __init__(self):
+        import a_library_that_is_not_there
+
 class NoCallback:
     pass
 
@@ -52,6 +64,10 @@ EPOCHS = ("training.max_steps=null", "training.epochs=3", "data.batch_seconds=8"
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a module that can be imported."""
     (tmp_path / "my_callbacks.py").write_text(MINE)
+    (tmp_path / "no_syntax.py").write_text("def")
+    (tmp_path / "raising.py").write_text("{}['nothing']")
+    (tmp_path / "without_attribute.py").write_text("import sys\nsys.nothing")
+    (tmp_path / "importing.py").write_text("import a_library_that_is_not_there")
     monkeypatch.syspath_prepend(tmp_path)
     return "my_callbacks"
 
@@ -90,7 +106,7 @@ def test_lightnings_own_callbacks_log_to_the_log(
 
 
 def test_early_stopping_and_its_own_checkpoints(
-    recipe: Callable[..., Recipe], tmp_path: Path
+    recipe: Callable[..., Recipe], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop = {
         "class": "lightning.pytorch.callbacks.EarlyStopping",
@@ -105,20 +121,108 @@ def test_early_stopping_and_its_own_checkpoints(
         "save_on_train_epoch_end": True,
     }
     named = json.dumps([stop, keep])
-    outcome = train(recipe(*EPOCHS, f"training.callbacks={named}"), tmp_path / "run")
+    run = tmp_path / "run"
+    outcome = train(recipe(*EPOCHS, f"training.callbacks={named}"), run)
     assert outcome.ended == "callback"
+    assert "a callback stopped the run; to go on, take it out" in capsys.readouterr().err
     [kept] = (tmp_path / "kept").iterdir()
     state = load_checkpoint(kept)
     assert state["run"]["epoch"] == 1
     assert outcome.model is not None
-    resumed = train(recipe(*EPOCHS), tmp_path / "run")
+    steps = load_checkpoint(run / "checkpoints" / LAST)["run"]["step"]
+    for _ in range(2):  # the same recipe has nothing more to do
+        again = train(recipe(*EPOCHS, f"training.callbacks={named}"), run)
+        assert again.ended == "callback"
+        assert "a callback stopped the run; to go on, take it out" in capsys.readouterr().err
+        assert load_checkpoint(run / "checkpoints" / LAST)["run"]["step"] == steps
+    resumed = train(recipe(*EPOCHS), run)
     assert resumed.ended == "epochs"
+    assert not load_checkpoint(run / "checkpoints" / LAST)["run"]["stopped"]
+
+
+def test_a_higher_patience_lets_a_stopped_run_go_on(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    def overrides(patience: int) -> tuple[str, ...]:
+        stop = {
+            "class": "lightning.pytorch.callbacks.EarlyStopping",
+            "monitor": "dev_loss",
+            "min_delta": 1e9,  # nothing is an improvement
+            "patience": patience,
+            "check_on_train_epoch_end": True,
+        }
+        return (*EPOCHS, f"training.callbacks={json.dumps([stop])}", "validation.decode=0")
+
+    assert train(recipe(*overrides(1)), tmp_path / "run").ended == "callback"
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["epoch"] == 2
+    assert train(recipe(*overrides(9)), tmp_path / "run").ended == "epochs"
+
+
+def test_a_checkpoint_of_a_callback_can_be_gone_on_from(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    keep = {
+        "class": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "filename": "kept",
+        "every_n_epochs": 1,
+        "save_last": True,
+        "save_on_train_epoch_end": True,
+    }
+    named = f"training.callbacks={json.dumps([keep])}"
+    first = tmp_path / "first" / "checkpoints"
+    train(recipe(*EPOCHS, "training.epochs=1", named, "validation.decode=0"), first.parent)
+    assert {path.name for path in first.glob("*.ckpt")} == {LAST, "kept.ckpt", "callback-last.ckpt"}
+    start = Start(resume=str(first / "kept.ckpt"))
+    train(recipe(*EPOCHS, "validation.decode=0"), tmp_path / "second", start)
+    state = load_checkpoint(tmp_path / "second" / "checkpoints" / LAST)
+    assert state["run"]["epoch"] == 3
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("nowhere.Callback", "nowhere.Callback cannot be imported"),
+        ("my_callbacks.Failing", "Failing raised KeyError: 'nothing'"),
+        ("my_callbacks.WrongParameters", "WrongParameters raised TypeError: .*on_train_start"),
+        (
+            {"class": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "loss_of_dev"},
+            "EarlyStopping raised RuntimeError: .*loss_of_dev",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("mine")
+def test_a_callback_that_raises_is_named(
+    recipe: Callable[..., Recipe], tmp_path: Path, entry: Any, message: str
+) -> None:
+    named = f"training.callbacks={json.dumps([entry])}"
+    with pytest.raises(TrainingError, match=f"training.callbacks: {message}") as caught:
+        train(recipe(*EPOCHS, named, "validation.decode=0"), tmp_path / "run")
+    assert caught.value.__cause__ is not None  # --debug prints it
+
+
+def test_the_statistics_of_a_device_need_a_library(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    if importlib.util.find_spec("psutil") is not None:
+        pytest.skip("psutil is installed")
+    named = "training.callbacks=[lightning.pytorch.callbacks.DeviceStatsMonitor]"
+    with pytest.raises(TrainingError, match=r"DeviceStatsMonitor raised .*psutil"):
+        train(recipe(named), tmp_path / "run")
+
+
+def test_errors_that_no_callback_raised_stay_as_they_are() -> None:
+    [callback] = build_callbacks(["lightning.pytorch.callbacks.LearningRateMonitor"], Path("x"))
+    with pytest.raises(ZeroDivisionError), name_failing_callback([callback]):
+        _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("nowhere.Callback", "nowhere.Callback cannot be imported .* in PYTHONPATH"),
+        ("no_syntax.Callback", "cannot be imported .SyntaxError: .* mend it"),
+        ("raising.Callback", "cannot be imported .KeyError: 'nothing'.; mend it"),
+        ("without_attribute.Callback", "cannot be imported .AttributeError: .*; mend it"),
+        ("importing.Callback", "No module named .*; install a_library_that_is_not_there"),
         ("Recorder", "'Recorder' must be a dotted name"),
         ("my_callbacks.Missing", "the module my_callbacks has no 'Missing'"),
         ("my_callbacks.function", "my_callbacks.function is no class"),
@@ -126,17 +230,37 @@ def test_early_stopping_and_its_own_checkpoints(
         ({"path": "x"}, "needs the key 'class'"),
         ({"class": "my_callbacks.Recorder", "pth": "x"}, "cannot be made: .*'pth'"),
         ("lightning.pytorch.callbacks.TQDMProgressBar", "is a progress bar; a run has its own"),
+        (
+            {"class": "lightning.pytorch.callbacks.StochasticWeightAveraging", "swa_lrs": 0.1},
+            "use training.ema",
+        ),
+        (
+            {
+                "class": "lightning.pytorch.callbacks.GradientAccumulationScheduler",
+                "scheduling": {1: 2},
+            },
+            "use training.accumulate",
+        ),
     ],
 )
 @pytest.mark.usefixtures("mine")
 def test_what_is_no_callback_is_refused(entry: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=f"training.callbacks: .*{message}"):
-        build_callbacks([entry])
+        build_callbacks([entry], Path("checkpoints"))
+
+
+@pytest.mark.usefixtures("mine")
+def test_callbacks_whose_library_is_missing_or_that_share_their_state() -> None:
+    with pytest.raises(DependencyError, match="Needing: No module named 'a_library"):
+        build_callbacks(["my_callbacks.Needing"], Path("checkpoints"))
+    with pytest.raises(ConfigError, match="Recorder is there twice"):
+        build_callbacks(["my_callbacks.Recorder"] * 2, Path("checkpoints"))
 
 
 def test_names_and_arguments_make_callbacks() -> None:
     name = "lightning.pytorch.callbacks.LearningRateMonitor"
-    plain, with_arguments = build_callbacks([name, {"class": name, "log_momentum": True}])
+    entries = [name, {"class": name, "log_momentum": True}]
+    plain, with_arguments = build_callbacks(entries, Path("checkpoints"))
     assert isinstance(plain, LearningRateMonitor)
     assert isinstance(with_arguments, LearningRateMonitor)
     assert with_arguments.log_momentum
@@ -148,6 +272,29 @@ def test_loggers_by_name(tmp_path: Path) -> None:
     assert [type(logger) for logger in loggers] == [TrainingLog, TensorBoardLogger, CSVLogger]
     with pytest.raises(ConfigError, match="'tensorbord' must be csv, tensorboard, wandb, mlflow"):
         build_loggers(["tensorbord"], tmp_path, "run", 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("log.loggers=tensorboard", r"must be a list, as \[tensorboard\]"),
+        ("log.loggers={class: wandb}", r"must be a list, as \[\{class: ...\}\]"),
+        ("training.callbacks=a.B", r"must be a list, as \[a.B\]"),
+        ("log.loggers=[csv, tensorboard, csv]", "loggers has csv twice"),
+        ("log.loggers=[wandb, {class: wandb, project: a}]", "loggers has wandb twice"),
+        ("log.loggers=[a.B, a.B]", "loggers has a.B twice"),
+    ],
+)
+def test_lists_of_loggers_and_callbacks(
+    recipe: Callable[..., Recipe], value: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        recipe(value)
+
+
+def test_two_loggers_of_one_class_in_different_places(recipe: Callable[..., Recipe]) -> None:
+    loggers = recipe("log.loggers=[{class: a.B, save_dir: x}, {class: a.B, save_dir: y}]").log
+    assert len(loggers.active_loggers) == 2
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])

@@ -24,6 +24,8 @@ from asr.train.data import RunData
 from asr.train.module import SpeechTraining
 from asr.train.recipe import ChunkConfig, Recipe
 from asr.train.run import train
+from asr.train.trainer import is_of_another_process
+from asr.train.weights.selection import SpeechEvaluation
 from tests.model import whole_only  # noqa: F401 (registers test-whole-only)
 from tests.train.conftest import write_corpus
 
@@ -57,6 +59,18 @@ def test_chunks_for_an_encoder_that_cannot_have_them_are_refused(
     assert not (tmp_path / "run").exists()
     check_chunks(recipe(cannot).model, ChunkConfig())  # whole utterances alone
     check_chunks(recipe().model, ChunkConfig(full=0.5))
+
+
+def test_chunks_for_a_front_end_that_cannot_have_them_are_refused(recipe: Load) -> None:
+    for more in ("", ", maximum: running, pad_seconds: 1"):
+        model = recipe(f"model.frontend={{type: whisper{more}}}").model
+        with pytest.raises(
+            ConfigError, match=r"chunks.full is 0.5, .*'whisper'.* chunks.full to 1, or .* running"
+        ):
+            check_chunks(model, ChunkConfig(full=0.5))
+        check_chunks(model, ChunkConfig())
+    running = recipe("model.frontend={type: whisper, maximum: running}").model
+    check_chunks(running, ChunkConfig(full=0.5))
 
 
 def test_an_encoder_that_depends_on_padding_trains(recipe: Load, tmp_path: Path) -> None:
@@ -273,6 +287,43 @@ def test_a_second_interruption_ends_at_once(
     with pytest.raises(KeyboardInterrupt):
         train(recipe(), tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("end", ["training.max_steps=1", "training.max_time=0.000001"])
+def test_an_interruption_while_the_model_is_written(
+    recipe: Load,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: str,
+) -> None:
+    """The first changes nothing, the second ends at once."""
+    finish, count = SpeechEvaluation.finish, 1
+
+    def interrupt(self: SpeechEvaluation, module: SpeechTraining) -> None:
+        for _ in range(count):
+            signal.raise_signal(signal.SIGINT)
+        finish(self, module)
+
+    monkeypatch.setattr(SpeechEvaluation, "finish", interrupt)
+    outcome = train(recipe(end), tmp_path / "run")
+    assert outcome.ended == end.partition("=")[0].removeprefix("training.")
+    assert outcome.model is not None
+    told = capsys.readouterr().err
+    assert "the model is being written; once more to stop at once" in told
+    assert "stopping after this step" not in told
+    count = 2
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(end), tmp_path / "other")
+    assert not (tmp_path / "other" / "model").exists()
+
+
+def test_the_error_that_another_process_causes_is_not_called_ours() -> None:
+    error = RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [::1]:1")
+    assert not is_of_another_process(error, 1)
+    assert is_of_another_process(error, 2)
+    assert not is_of_another_process(RuntimeError("shapes differ"), 2)
+    assert not is_of_another_process(TrainingError("Connection closed by peer"), 2)
 
 
 def test_workers_do_not_outlive_a_run_that_failed(
