@@ -147,7 +147,7 @@ def evaluate(
 
 
 def _scored(utterance: ReferenceUtterance, result: Transcript, normalize: TextNormalizer) -> Scored:
-    """Compares what was said with what was heard."""
+    """Compares the reference with the transcript."""
     hypothesis = normalize(result.text)
     found = score(
         utterance.id,
@@ -155,7 +155,7 @@ def _scored(utterance: ReferenceUtterance, result: Transcript, normalize: TextNo
         hypothesis,
         utterance.speaker,
         result.duration,
-        heard_words(result, hypothesis, normalize),
+        hypothesis_words(result, hypothesis, normalize),
     )
     return replace(
         found,
@@ -165,7 +165,9 @@ def _scored(utterance: ReferenceUtterance, result: Transcript, normalize: TextNo
     )
 
 
-def heard_words(result: Transcript, hypothesis: str, normalize: TextNormalizer) -> tuple[Word, ...]:
+def hypothesis_words(
+    result: Transcript, hypothesis: str, normalize: TextNormalizer
+) -> tuple[Word, ...]:
     """The words of `hypothesis`, the normalised text of a transcript, with times and confidence.
 
     None where the transcript has no words, or where it cannot be told which are which.

@@ -75,12 +75,12 @@ def _values(one: Scored) -> dict[str, Any]:
     }
     if one.names:
         values["names"] = list(one.names)
-    if one.heard:
-        values["heard"] = [_heard(word) for word in one.heard]
+    if one.hypothesis_words:
+        values["heard"] = [_word_values(word) for word in one.hypothesis_words]
     return values
 
 
-def _heard(word: Word) -> list[Any]:
+def _word_values(word: Word) -> list[Any]:
     sure = None if word.confidence is None else round(word.confidence, 4)
     level = round(word.evidence[_LEVEL], 1) if _LEVEL in word.evidence else None
     return [word.text, round(word.start, 3), round(word.end, 3), sure, level]
@@ -128,8 +128,8 @@ def _read(line: str, where: str) -> tuple[Scored, Any]:
         told = [*texts, *(one for one in (speaker, audio) if one is not None)]
         if not all(isinstance(text, str) for text in told):
             raise TypeError
-        heard = tuple(_word(*word) for word in values.get("heard", ()))
-        found = score(*texts, speaker, float(values.get("seconds") or 0.0), heard)
+        words = tuple(_word(*word) for word in values.get("heard", ()))
+        found = score(*texts, speaker, float(values.get("seconds") or 0.0), words)
         names = tuple(str(name) for name in values.get("names", ()))
         start = None if values.get("start") is None else float(values["start"])
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -137,8 +137,8 @@ def _read(line: str, where: str) -> tuple[Scored, Any]:
             f"{where}: not an utterance of asr evaluate -o; it needs a JSON object with the texts "
             "'id', 'reference' and 'hypothesis'; 'speaker' and 'audio' are texts or null"
         ) from None
-    if [word.text for word in heard] != texts[2].split():
-        found = replace(found, heard=())
+    if [word.text for word in words] != texts[2].split():
+        found = replace(found, hypothesis_words=())
     return replace(found, names=names, audio=audio, start=start), values.get("normalizer")
 
 
