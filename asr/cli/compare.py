@@ -134,7 +134,7 @@ def _measured(
 
     recognizer = open_model(console, model, device)
     with progress(None, total_seconds(utterances), console.quiet) as bar:
-        evaluation = evaluate(recognizer, utterances, progress=bar.heard)
+        evaluation = evaluate(recognizer, utterances, progress=bar.decoded)
     failed.update(evaluation.failed)
     return Results(evaluation.scored, evaluation.normalizer)
 

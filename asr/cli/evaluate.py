@@ -107,7 +107,7 @@ def evaluate(
             recognizer,
             utterances,
             batch_seconds=batch_seconds,
-            progress=shown.heard,
+            progress=shown.decoded,
             options=asked,
         )
     for name, error in found.failed.items():

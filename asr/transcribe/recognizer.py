@@ -196,7 +196,7 @@ class Recognizer:
             decode=SegmentDecoder(
                 self.model, self.tokenizer.labels, search, self._language_model, phrases
             ),
-            clock=self._word_timer(search),
+            word_timer=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,
