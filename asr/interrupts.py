@@ -2,7 +2,8 @@
 
 Python runs signal handlers in the main thread only, and only there can they be set: in other
 threads the context managers of this module change nothing. A signal that is ignored, as SIGINT is
-for jobs in the background of a shell, stays ignored.
+for jobs in the background of a shell, stays ignored. One whose handler was not installed from
+Python stays with that handler: Python could not install it again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def handle_signals(
         yield lambda: None
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
 
     def install() -> None:
         for number in before:

@@ -70,8 +70,8 @@ class StreamUpdate:
     """What one block of audio added: `final` segments never change; `partial` may.
 
     `stable` counts the leading characters of `partial.text` that will not change. `lag` is how
-    many seconds hearing is behind the sound; only `asr.stream` and `asr.listen` know it, which see
-    the sound come.
+    many seconds transcription lags behind the audio; only `asr.stream` and `asr.listen` know it,
+    which see the sound come.
     """
 
     final: tuple[Segment, ...] = ()

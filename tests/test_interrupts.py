@@ -86,3 +86,21 @@ def test_a_signal_that_is_ignored_is_not_handled() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert calls == [signal.SIGTERM]
+
+
+def test_a_handler_that_python_did_not_install_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a program that embeds Python has installed it, `getsignal` returns None."""
+    before, original = signal.getsignal(signal.SIGINT), signal.getsignal
+    calls: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            signal,
+            "getsignal",
+            lambda number: None if number == signal.SIGINT else original(number),
+        )
+        with handle_signals(lambda number, frame: calls.append(number)) as install:
+            install()
+            assert original(signal.SIGINT) is before
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert calls == [signal.SIGTERM]

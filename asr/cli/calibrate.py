@@ -58,10 +58,10 @@ def calibrate(
         options.leave_cores_free()
     seconds = total_seconds(utterances)
     if seconds is not None and (model / "lm" / CONFIG).is_file():
-        seconds *= 2  # heard with it, and without
+        seconds *= 2  # decoded with it, and without
     with progress(None, seconds, console.quiet) as bar:
         result = calibrate_model(
-            model, utterances, device, batch_seconds=batch_seconds, progress=bar.heard
+            model, utterances, device, batch_seconds=batch_seconds, progress=bar.decoded
         )
     keep_maps(model, result.maps)
     for name, error in result.failed.items():

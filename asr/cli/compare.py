@@ -149,7 +149,7 @@ def _measured(
     recognizer = open_model(console, model, device)
     scoring = scoring_for(recognizer.config.normalizer, normalizer)
     with progress(None, total_seconds(utterances), console.quiet) as bar:
-        evaluation = evaluate(recognizer, utterances, scoring=scoring, progress=bar.heard)
+        evaluation = evaluate(recognizer, utterances, scoring=scoring, progress=bar.decoded)
     failed.update(evaluation.failed)
     return Results(evaluation.scored, evaluation.normalizer)
 

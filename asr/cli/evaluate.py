@@ -113,7 +113,7 @@ def evaluate(
             utterances,
             scoring=scoring,
             batch_seconds=batch_seconds,
-            progress=shown.heard,
+            progress=shown.decoded,
             options=asked,
         )
     for name, error in found.failed.items():

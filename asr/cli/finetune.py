@@ -133,7 +133,7 @@ def _say(line: str) -> None:
 @contextmanager
 def _measuring(seconds: float | None) -> Iterator[Callable[[float], None]]:
     with progress(None, seconds) as bar:
-        yield bar.heard
+        yield bar.decoded
 
 
 def _command(request: Any, overrides: tuple[str, ...], max_time: str | None) -> str:

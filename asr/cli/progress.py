@@ -25,10 +25,10 @@ class ProgressDisplay:
     seconds: float | None = None
     sound: float = 0.0
     done: int = 0
-    whole: float = 0.0
+    total: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
-    def heard(self, seconds: float) -> None:
+    def decoded(self, seconds: float) -> None:
         """So many seconds of sound were just decoded."""
         self.sound += seconds
         self.show()
@@ -41,8 +41,8 @@ class ProgressDisplay:
             expected: how long it was expected to be.
         """
         self.done += 1
-        self.whole += seconds or 0.0
-        self.sound = max(self.sound, self.whole)  # silence is passed over without being heard
+        self.total += seconds or 0.0
+        self.sound = max(self.sound, self.total)  # silence is skipped without being decoded
         if self.seconds is not None and expected is not None:
             self.seconds += (seconds or 0.0) - expected
         self.show()
@@ -111,7 +111,7 @@ def measure_in_background(
     """Finds out, beside the work, how long all inputs are, and then tells the progress.
 
     Returns:
-        the length of each path, filled meanwhile. One that is not known leaves the whole unknown.
+        the length of each path, filled meanwhile. One that is not known leaves the total unknown.
     """
     lengths: dict[Any, float] = {}
     if display.bar is None:

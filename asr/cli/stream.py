@@ -244,7 +244,7 @@ class Listening:
         """Tells when sound is lost or late, each the first time."""
         now = f"at {clock_time(self.live.stream.seconds)}"
         if self.timed and update.lag >= LATE_SECONDS > self.most_lag:
-            self.console.say(f"{now}: hearing is {update.lag:.1f} s behind the sound")
+            self.console.say(f"{now}: transcription lags {update.lag:.1f} s behind the audio")
         self.most_lag = max(self.most_lag, update.lag)
         overruns = self.microphone.overruns if self.microphone else 0
         if overruns and not self.overruns:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @output_options
 @options.search_options
-@options.chunk_ms(None, "whole stretches")
+@options.chunk_ms(None, "whole segments")
 @options.left_ms
 @options.endpoint
 @click.option("-r", "--recursive", is_flag=True, help="Look into folders of folders.")
@@ -112,23 +112,23 @@ def transcribe(
         console.problem(problem)
     if len(todo) < len(jobs):
         console.note(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
-    delivery = ResultWriter(console, printed=formats[0], named=len(found) > 1, options=written)
-    delivery.refused = len(problems)
-    if present := _present(todo, delivery):
+    writer = ResultWriter(console, printed=formats[0], named=len(found) > 1, options=written)
+    writer.refused = len(problems)
+    if present := _present(todo, writer):
         limits = AudioLimits.for_hours(max_hours)
         recognizer = open_model(console, model, device, lm, no_lm, limits=limits)
-        run(recognizer, present, delivery, asked, batch_seconds)
-    delivery.finished()
-    return SOME_FAILED if delivery.refused or delivery.failed else DONE
+        run(recognizer, present, writer, asked, batch_seconds)
+    writer.finished()
+    return SOME_FAILED if writer.refused or writer.failed else DONE
 
 
-def _present(jobs: list[TranscribeJob], delivery: ResultWriter) -> list[TranscribeJob]:
+def _present(jobs: list[TranscribeJob], writer: ResultWriter) -> list[TranscribeJob]:
     """The jobs whose input is there; of the others is told before a model is opened."""
     present = []
     for job in jobs:
         source = job.input.source
         if isinstance(source, Path) and not os.path.lexists(source):
-            delivery.deliver(job, missing(source))
+            writer.deliver(job, missing(source))
         else:
             present.append(job)
     return present
@@ -137,39 +137,39 @@ def _present(jobs: list[TranscribeJob], delivery: ResultWriter) -> list[Transcri
 def run(
     recognizer: Recognizer,
     jobs: list[TranscribeJob],
-    delivery: ResultWriter,
+    writer: ResultWriter,
     asked: TranscribeOptions,
     batch_seconds: float | None,
 ) -> None:
     """Transcribes the inputs of `jobs`, and delivers each as soon as it is done."""
     from asr.audio.duration import claimed_seconds
 
-    delivery.options = replace(delivery.options, model=recognizer.name)
-    formats = {delivery.printed}.union(*(job.files for job in jobs))
+    writer.options = replace(writer.options, model=recognizer.name)
+    formats = {writer.printed}.union(*(job.files for job in jobs))
     if formats & WITH_CONFIDENCE:
-        note_confidence(delivery.console, recognizer, asked)
+        note_confidence(writer.console, recognizer, asked)
     sources = [job.input.source for job in jobs]
 
     def length(source: str | Path) -> float | None:
         """A file that tells nothing adds to the whole when it is done; mostly it is broken."""
         return None if source == STDIN else claimed_seconds(source, recognizer.limits) or 0.0
 
-    with progress(len(jobs), quiet=delivery.console.quiet) as shown:
+    with progress(len(jobs), quiet=writer.console.quiet) as shown:
         lengths = measure_in_background(shown, sources, length)
         results = recognizer.transcribe_many(
-            delivery.sources(jobs),
+            writer.sources(jobs),
             batch_seconds=batch_seconds,
-            progress=shown.heard,
+            progress=shown.decoded,
             options=asked,
         )
         try:
             for job, (source, result) in zip(jobs, results, strict=True):
-                delivery.deliver(job, result)
+                writer.deliver(job, result)
                 seconds = result.duration if isinstance(result, Transcript) else None
                 shown.input_done(seconds, lengths.get(source))
         except KeyboardInterrupt:
-            delivery.stopped(len(jobs))
+            writer.stopped(len(jobs))
             raise
         except AsrError as error:
-            delivery.console.problem(error)
-            delivery.stopped(len(jobs))
+            writer.console.problem(error)
+            writer.stopped(len(jobs))

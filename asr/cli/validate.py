@@ -96,7 +96,7 @@ def validate(
         def done(seconds: float) -> None:
             nonlocal count
             count += 1
-            bar.heard(seconds)
+            bar.decoded(seconds)
             bar.input_done()
 
         report = validate_corpus(

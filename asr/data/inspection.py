@@ -20,17 +20,17 @@ from asr.errors import AudioError
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-#: Everything is heard at this rate: that of the models that ship.
+#: Everything is decoded at this rate: that of the models that ship.
 RATE = 16000
 #: Samples at or beyond this are at full scale.
 FULL_SCALE = 0.999
-#: Cuts of one long file that are heard in one task at most.
+#: Cuts of one long file that are decoded in one task at most.
 _TOGETHER = 100
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedUtterance:
-    """One utterance: what the manifest says, and what was heard.
+    """One utterance: what the manifest states, and what was measured.
 
     `seconds` is the length of the audio, 0 where `problem` says why there is none; `declared` that
     of the manifest. `peak` is the largest sample, `clipped` the share of samples at full scale,
@@ -53,14 +53,14 @@ def inspect_audio(
 ) -> Iterator[InspectedUtterance]:
     """Decodes every cut, in order, in `jobs` threads (decoders run outside the lock).
 
-    Bounded memory: a few files a thread, whatever the size of the corpus. `progress` is told the
-    seconds of each cut as it is done.
+    Bounded memory: a few files a thread, whatever the size of the corpus. `progress` is called
+    with the seconds of each cut as it is done.
     """
     workers = max(1, jobs or os.cpu_count() or 1)
-    waiting: deque[Future[list[InspectedUtterance]]] = deque()
+    pending: deque[Future[list[InspectedUtterance]]] = deque()
 
     def finished() -> Iterator[InspectedUtterance]:
-        for result in waiting.popleft().result():
+        for result in pending.popleft().result():
             if progress is not None:
                 progress(result.seconds)
             yield result
@@ -68,10 +68,10 @@ def inspect_audio(
     with ThreadPoolExecutor(workers) as pool:
         try:
             for group in _by_file(cuts):
-                waiting.append(pool.submit(_hear_file, group))
-                if len(waiting) > 4 * workers:
+                pending.append(pool.submit(_inspect_file, group))
+                if len(pending) > 4 * workers:
                     yield from finished()
-            while waiting:
+            while pending:
                 yield from finished()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -90,14 +90,14 @@ def _by_file(cuts: Iterable[Cut]) -> Iterator[list[Cut]]:
             yield group
 
 
-def _hear_file(cuts: list[Any]) -> list[InspectedUtterance]:
+def _inspect_file(cuts: list[Any]) -> list[InspectedUtterance]:
     cache = SampleCache(RATE)
     if len(cuts) > 1:
         cache.fill([str(audio_file(cuts[0]))], jobs=1)
-    return [_hear(cut, cache) for cut in cuts]
+    return [_inspect(cut, cache) for cut in cuts]
 
 
-def _hear(cut: Any, cache: SampleCache) -> InspectedUtterance:
+def _inspect(cut: Any, cache: SampleCache) -> InspectedUtterance:
     fields = {
         "id": cut.id,
         "text": text_of(cut),

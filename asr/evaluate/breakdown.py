@@ -88,9 +88,11 @@ class Breakdown:
 def breakdown(scored: Sequence[Scored], known: Known) -> Breakdown:
     """Takes an evaluation apart."""
     edits = [edit for one in scored for edit in one.edits]
-    swapped = Counter((one.said, one.heard) for one in edits if one.kind == "substitution")
-    missing = Counter(one.said for one in edits if one.kind == "deletion")
-    added = Counter(one.heard for one in edits if one.kind == "insertion")
+    swapped = Counter(
+        (edit.reference, edit.hypothesis) for edit in edits if edit.kind == "substitution"
+    )
+    missing = Counter(edit.reference for edit in edits if edit.kind == "deletion")
+    added = Counter(edit.hypothesis for edit in edits if edit.kind == "insertion")
     return Breakdown(
         kinds=_kinds(scored, known),
         lengths=by_length(scored),
@@ -110,8 +112,8 @@ def _kinds(scored: Sequence[Scored], known: Known) -> tuple[KindCount, ...]:
         errors = sum(len(one.get(kind.name, ())) for one in found)
         words = None
         if kind.of_words is not None:
-            said = ((edit.said, one) for one in scored for edit in one.edits if edit.said)
-            words = sum(kind.of_words(word, one, known) for word, one in said)
+            edits = ((edit, one) for one in scored for edit in one.edits if edit.reference)
+            words = sum(kind.of_words(edit.reference, one, known) for edit, one in edits)
         if errors or words:
             utterances = sum(kind.name in one for one in found)
             counts.append(KindCount(kind.name, kind.meaning, errors, utterances, words))

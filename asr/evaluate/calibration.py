@@ -161,5 +161,5 @@ def halved(scored: Sequence[Scored]) -> tuple[list[Scored], list[Scored]]:
     for name in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).hexdigest()):
         half = sizes[1] < sizes[0]
         (second if half else first).extend(groups[name])
-        sizes[half] += sum(len(one.heard) for one in groups[name])
+        sizes[half] += sum(len(one.hypothesis_words) for one in groups[name])
     return first, second

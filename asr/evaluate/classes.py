@@ -76,7 +76,11 @@ def number_words(language: str) -> frozenset[str]:
 
 def _loops(one: Scored, known: Known) -> set[int]:
     words = one.hypothesis.split()
-    wrong = {edit.at_heard: n for n, edit in enumerate(one.edits) if edit.heard and _is_wrong(edit)}
+    wrong = {
+        edit.at_hypothesis: n
+        for n, edit in enumerate(one.edits)
+        if edit.hypothesis and _is_wrong(edit)
+    }
     found: set[int] = set()
     for begin, end, size in _repeats(words):
         inside = {wrong[place] for place in range(begin, end) if place in wrong}
@@ -112,13 +116,13 @@ def _bursts(one: Scored, known: Known) -> set[int]:
 def _in_silence(one: Scored, known: Known) -> set[int]:
     quiet = {
         place
-        for place, word in enumerate(one.heard)
+        for place, word in enumerate(one.hypothesis_words)
         if word.evidence.get("level", 0.0) < SILENCE_DB
     }
     return {
         place
         for place, edit in enumerate(one.edits)
-        if edit.kind == "insertion" and (not one.reference or edit.at_heard in quiet)
+        if edit.kind == "insertion" and (not one.reference or edit.at_hypothesis in quiet)
     }
 
 
@@ -129,14 +133,16 @@ def _divided(one: Scored, known: Known) -> set[int]:
         if edit is not None and _is_wrong(edit):
             run.append(place)
             continue
-        said, heard = ("".join(getattr(one.edits[n], side) for n in run) for side in _SIDES)
-        if run and said == heard:
+        reference, hypothesis = (
+            "".join(getattr(one.edits[n], side) for n in run) for side in _SIDES
+        )
+        if run and reference == hypothesis:
             found |= set(run)
         run = []
     return found
 
 
-_SIDES = ("said", "heard")
+_SIDES = ("reference", "hypothesis")
 
 
 def _sound_alike(one: Scored, known: Known) -> set[int]:
@@ -145,7 +151,7 @@ def _sound_alike(one: Scored, known: Known) -> set[int]:
     return {
         place
         for place, edit in enumerate(one.edits)
-        if edit.kind == "substitution" and _key(edit.said) == _key(edit.heard)
+        if edit.kind == "substitution" and _key(edit.reference) == _key(edit.hypothesis)
     }
 
 
@@ -175,7 +181,7 @@ def _wrong_words(
         return {
             place
             for place, edit in enumerate(one.edits)
-            if edit.said and _is_wrong(edit) and of_words(edit.said, one, known)
+            if edit.reference and _is_wrong(edit) and of_words(edit.reference, one, known)
         }
 
     return find

@@ -209,9 +209,9 @@ def _by_place(one: Scored) -> list[int]:
     counts = [0] * (2 * len(one.reference.split()) + 1)
     for edit in one.edits:
         if edit.kind == "insertion":
-            counts[2 * edit.at_said] += 1
+            counts[2 * edit.at_reference] += 1
         elif edit.kind != "hit":
-            counts[2 * edit.at_said + 1] += 1
+            counts[2 * edit.at_reference + 1] += 1
     return counts
 
 
@@ -225,7 +225,7 @@ def _changed(pair: Pair) -> dict[str, Any]:
 
 
 def side_by_side(pair: Pair) -> list[tuple[str, str, str]]:
-    """Columns (said, heard by the first, heard by the second), "-" for no word.
+    """Columns (reference, first hypothesis, second hypothesis), "-" for no word.
 
     What is wrong is in capitals. Where a language has none, the columns still show it.
     """
@@ -243,13 +243,15 @@ def side_by_side(pair: Pair) -> list[tuple[str, str, str]]:
 
 
 def _columns(one: Scored) -> list[tuple[list[str], str]]:
-    """Of each word of the reference, and of its end: what is added before it, what is heard."""
+    """Of each word of the reference, and of its end: insertions before it, and its hypothesis."""
     count = len(one.reference.split()) + 1
     added: list[list[str]] = [[] for _ in range(count)]
-    heard = ["-"] * count
+    words = ["-"] * count
     for edit in one.edits:
         if edit.kind == "insertion":
-            added[edit.at_said].append(edit.heard.upper())
+            added[edit.at_reference].append(edit.hypothesis.upper())
         elif edit.kind != "deletion":
-            heard[edit.at_said] = edit.heard if edit.kind == "hit" else edit.heard.upper()
-    return list(zip(added, heard, strict=True))
+            words[edit.at_reference] = (
+                edit.hypothesis if edit.kind == "hit" else edit.hypothesis.upper()
+            )
+    return list(zip(added, words, strict=True))

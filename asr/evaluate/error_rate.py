@@ -57,7 +57,7 @@ class Written:
 class Scored:
     """One utterance: its texts, written by the scoring normaliser, and what they differ by.
 
-    `heard` are the words of the hypothesis with their times, none where those are not known.
+    `hypothesis_words` have the times of the words, and are empty where those are not known.
     `names` are the words of the reference that are names, as far as its capitals tell. The sound
     is the file `audio`, or `seconds` of it from `start` on; `audio` is None where it is in no file.
     """
@@ -70,7 +70,7 @@ class Scored:
     speaker: str | None = None
     seconds: float = 0.0
     edits: tuple[Edit, ...] = ()
-    heard: tuple[Word, ...] = ()
+    hypothesis_words: tuple[Word, ...] = ()
     names: tuple[str, ...] = ()
     audio: str | None = None
     start: float | None = None
@@ -84,7 +84,7 @@ def score(
     hypothesis: str,
     speaker: str | None = None,
     seconds: float = 0.0,
-    heard: tuple[Word, ...] = (),
+    hypothesis_words: tuple[Word, ...] = (),
 ) -> Scored:
     """Counts the edits of one utterance; both texts are normalised already."""
     edits = aligned(reference, hypothesis)
@@ -97,7 +97,7 @@ def score(
         speaker=speaker,
         seconds=seconds,
         edits=edits,
-        heard=heard,
+        hypothesis_words=hypothesis_words,
     )
 
 

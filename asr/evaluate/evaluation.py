@@ -180,7 +180,7 @@ class _Scorer:
             *texts,
             utterance.speaker,
             result.duration,
-            heard_words(result, texts[1], self.normalize),
+            hypothesis_words(result, texts[1], self.normalize),
         )
         return replace(
             scored,
@@ -191,7 +191,7 @@ class _Scorer:
         )
 
 
-def heard_words(
+def hypothesis_words(
     result: Transcript, hypothesis: str, normalize: Callable[[str], str]
 ) -> tuple[Word, ...]:
     """The words of `hypothesis`, the normalised text of a transcript, with times and confidence.

@@ -72,14 +72,15 @@ def reliability(confidences: Sequence[float], right: Sequence[bool]) -> Reliabil
 
 
 def judged_words(scored: Iterable[Scored]) -> list[tuple[float | None, Mapping[str, float], bool]]:
-    """(confidence, evidence, whether it is right) of each word that was heard, where known."""
+    """(confidence, evidence, whether it is right) of each word of the hypotheses, where known."""
     found = []
     for one in scored:
-        if not one.heard:
+        if not one.hypothesis_words:
             continue
-        right = {edit.at_heard: edit.kind == "hit" for edit in one.edits if edit.heard}
+        right = {edit.at_hypothesis: edit.kind == "hit" for edit in one.edits if edit.hypothesis}
         found += [
-            (word.confidence, word.evidence, right[place]) for place, word in enumerate(one.heard)
+            (word.confidence, word.evidence, right[place])
+            for place, word in enumerate(one.hypothesis_words)
         ]
     return found
 

@@ -88,12 +88,12 @@ def _values(one: Scored) -> dict[str, Any]:
         }
     if one.names:
         values["names"] = list(one.names)
-    if one.heard:
-        values["heard"] = [_heard(word) for word in one.heard]
+    if one.hypothesis_words:
+        values["heard"] = [_word_values(word) for word in one.hypothesis_words]
     return values
 
 
-def _heard(word: Word) -> list[Any]:
+def _word_values(word: Word) -> list[Any]:
     sure = None if word.confidence is None else round(word.confidence, 4)
     level = round(word.evidence[_LEVEL], 1) if _LEVEL in word.evidence else None
     return [word.text, round(word.start, 3), round(word.end, 3), sure, level]
@@ -142,8 +142,8 @@ def _read(line: str, where: str) -> tuple[Scored, Any]:
         known = [*texts, *(one for one in (speaker, audio, *written) if one is not None)]
         if not all(isinstance(text, str) for text in known):
             raise TypeError
-        heard = tuple(_word(*word) for word in values.get("heard", ()))
-        found = score(*texts, speaker, float(values.get("seconds") or 0.0), heard)
+        words = tuple(_word(*word) for word in values.get("heard", ()))
+        found = score(*texts, speaker, float(values.get("seconds") or 0.0), words)
         names = tuple(str(name) for name in values.get("names", ()))
         start = None if values.get("start") is None else float(values["start"])
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -152,8 +152,8 @@ def _read(line: str, where: str) -> tuple[Scored, Any]:
             "'id', 'reference' and 'hypothesis'; 'speaker', 'audio', 'reference_written' and "
             "'hypothesis_written' are texts or null"
         ) from None
-    if [word.text for word in heard] != texts[2].split():
-        found = replace(found, heard=())
+    if [word.text for word in words] != texts[2].split():
+        found = replace(found, hypothesis_words=())
     if None not in written:
         found = replace(found, written=count_written(*written))
     return replace(found, names=names, audio=audio, start=start), values.get("normalizer")

@@ -38,8 +38,8 @@ def encode_rows(
         tapped.extend([tap[place] for tap in taps] for place in range(len(rows)))
     back = torch.tensor(order).argsort().tolist()
 
-    def whole(parts: list[Tensor]) -> Tensor:
+    def batched(parts: list[Tensor]) -> Tensor:
         return pad_sequence([parts[place] for place in back], batch_first=True)
 
     taps_of = [list(tap) for tap in zip(*tapped, strict=True)]
-    return whole(memories), torch.cat(counts)[back], [whole(tap) for tap in taps_of]
+    return batched(memories), torch.cat(counts)[back], [batched(tap) for tap in taps_of]

@@ -71,7 +71,7 @@ class RecurrentConfig(TypedConfig):
 
 
 @dataclass(frozen=True)
-class RecurrentState(ChunkedState):
+class RecurrentEncoderState(ChunkedState):
     """A batch of streams between two steps: what the forward direction of each layer carries."""
 
     carried: tuple[Carried, ...]
@@ -79,7 +79,7 @@ class RecurrentState(ChunkedState):
 
 @register_encoder("lstm", RecurrentConfig)
 @register_encoder("gru", RecurrentConfig)
-class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
+class RecurrentEncoder(ChunkedEncoder[RecurrentEncoderState]):
     """Subsampling, then recurrent layers."""
 
     layers: Sequence[RecurrentLayer]  # a ModuleList, which would be typed as any modules
@@ -126,16 +126,16 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
         first = frames * self.pairing
         return first if self.subsampling is None else self.subsampling.needed(first)
 
-    def initial_state(self, batch: int, context: ChunkContext) -> RecurrentState:
+    def initial_state(self, batch: int, context: ChunkContext) -> RecurrentEncoderState:
         """See `StreamingEncoder.initial_state`."""
         self.check_context(context)
         nothing = next(self.parameters()).new_zeros(batch, 0, self.feature_dim)
         carried = tuple(layer.nothing(batch) for layer in self.layers)
-        return RecurrentState(context, nothing, carried)
+        return RecurrentEncoderState(context, nothing, carried)
 
     def step(
-        self, features: Tensor, state: RecurrentState, final: bool
-    ) -> tuple[Tensor, RecurrentState]:
+        self, features: Tensor, state: RecurrentEncoderState, final: bool
+    ) -> tuple[Tensor, RecurrentEncoderState]:
         """See `StreamingEncoder.step`.
 
         In one direction every frame comes as soon as it is known.
@@ -154,7 +154,9 @@ class RecurrentEncoder(ChunkedEncoder[RecurrentState]):
         waiting = waiting[:, :0] if final else waiting[:, size * self.factor :]
         return memory, replace(state, features=waiting)
 
-    def chunk(self, features: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def chunk(
+        self, features: Tensor, state: RecurrentEncoderState
+    ) -> tuple[Tensor, RecurrentEncoderState]:
         """See `ChunkedEncoder.chunk`."""
         frames = self._subsampled(features)
         lengths = torch.full((len(frames),), frames.shape[1], device=frames.device)

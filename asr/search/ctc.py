@@ -100,7 +100,7 @@ class PrefixState:
     phi: Tensor  # (N, T + 1) n + b after t = 0..T frames; -inf where no frame comes after
     blank_phi: Tensor  # (N, T + 1) b alone
     psi: Tensor  # (N,)
-    whole: Tensor  # (N,) log probability that the utterance says the prefix and nothing more
+    complete: Tensor  # (N,) log probability that the utterance is the prefix and nothing more
 
     def each(self, rows: int) -> PrefixState:
         """`rows` copies of each row."""
@@ -116,7 +116,7 @@ class PrefixState:
             self.phi.where(chosen[:, None], other.phi),
             self.blank_phi.where(chosen[:, None], other.blank_phi),
             self.psi.where(chosen, other.psi),
-            self.whole.where(chosen, other.whole),
+            self.complete.where(chosen, other.complete),
         )
 
 
@@ -143,10 +143,10 @@ class CTCPrefixScorer:
         posteriors = Posteriors.of(self.log_probs(memory), memory_lengths, self.blank)
         utterance = torch.arange(len(memory), device=memory.device)
         nothing = posteriors.blank.masked_fill(posteriors.beyond, -math.inf)
-        whole = posteriors.blank.gather(1, memory_lengths[:, None])[:, 0]
+        complete = posteriors.blank.gather(1, memory_lengths[:, None])[:, 0]
         last = torch.full_like(utterance, self.blank)
-        psi = torch.zeros_like(whole)
-        return PrefixState(posteriors, utterance, last, nothing, nothing, psi, whole)
+        psi = torch.zeros_like(complete)
+        return PrefixState(posteriors, utterance, last, nothing, nothing, psi, complete)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
@@ -203,14 +203,14 @@ class CTCPrefixScorer:
         label = _accumulate(before, _before(log_probs))
         blank = _accumulate(label, posteriors.blank[utterance])
         phi = torch.logaddexp(label, blank)
-        whole = phi.gather(1, posteriors.lengths[utterance, None])[:, 0]
+        complete = phi.gather(1, posteriors.lengths[utterance, None])[:, 0]
         beyond = posteriors.beyond[utterance]
         phi, blank = phi.masked_fill_(beyond, -math.inf), blank.masked_fill_(beyond, -math.inf)
-        return PrefixState(posteriors, utterance, tokens, phi, blank, psi, whole)
+        return PrefixState(posteriors, utterance, tokens, phi, blank, psi, complete)
 
     def finish(self, state: PrefixState) -> Tensor:
         """Log probability (N,) that no label comes after the prefix."""
-        return state.whole - _finite(state.psi)
+        return state.complete - _finite(state.psi)
 
 
 def _finite(log: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from asr.train.recipe import Recipe
 from asr.train.state import derive, draw_context
 from asr.train.steps import StepModule, StepResult, StepSettings
 from asr.train.weights.initialise import Init, freeze
-from asr.train.weights.sharding import is_sharded, local, shard, whole
+from asr.train.weights.sharding import full_tensor, is_sharded, local, shard
 
 #: The losses of a batch that are shown as means per label.
 LOSSES = ("loss", "ctc", "attention", "intermediate", "consistency")
@@ -77,7 +77,7 @@ class SpeechTraining(StepModule):
             return
         trained = self.model
         averages = self.ema.weights() if self.ema else {}
-        state = {name: whole(local(own), own) for name, own in trained.state_dict().items()}
+        state = {name: full_tensor(local(own), own) for name, own in trained.state_dict().items()}
         copy = SpeechModel(self.recipe.model, self.data.tokenizer.size).to(self.device)
         copy.load_state_dict(state | averages, strict=True)
         try:

@@ -1,1 +1,1 @@
-"""Recordings to transcripts: cut into stretches, decoded in batches, put together again."""
+"""Recordings to transcripts: cut into segments, decoded in batches, put together again."""

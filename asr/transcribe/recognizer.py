@@ -201,7 +201,7 @@ class Recognizer:
         settings = BatchSettings(
             rate=self.sample_rate,
             decode=SegmentDecoder(self.model, language, search, self._language_model, phrases),
-            clock=self._word_timer(search),
+            word_timer=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,

@@ -22,7 +22,7 @@ def test_a_terminal_shows_inputs_and_speed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with progress(2) as shown:
-        shown.heard(3661.0)
+        shown.decoded(3661.0)
         shown.input_done()
         Console().say("a message")
         shown.bar.refresh()
@@ -68,7 +68,7 @@ def test_who_wants_no_notes_is_not_told_what_goes_on(
 def test_elsewhere_nothing_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", file := io.StringIO())
     with progress(2) as shown, Console().working("loading"):
-        shown.heard(10.0)
+        shown.decoded(10.0)
         shown.input_done()
     assert file.getvalue() == ""
 
@@ -78,7 +78,7 @@ def test_with_known_lengths_the_time_left_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with progress(2, 400.0) as shown:
         shown.started = time.monotonic() - 60
-        shown.heard(100.0)
+        shown.decoded(100.0)
         shown.bar.refresh()
     assert "0:01:40 of 0:06:40 of sound, 1.7 times real time, 0:0" in terminal.getvalue()
     assert re.search(r"0:0(2:59|3:00) left", terminal.getvalue())
@@ -94,7 +94,7 @@ def test_lengths_are_found_beside_the_work(monkeypatch: pytest.MonkeyPatch) -> N
                 thread.join()
         assert found == {"a": 2.0, "b": 5.0}
         assert shown.seconds == 9.0
-        shown.input_done(None, 2.0)  # it failed: nothing is to be heard of it
+        shown.input_done(None, 2.0)  # it failed: nothing of it is decoded
         shown.input_done(6.0, 5.0)
         assert (shown.seconds, shown.sound) == (8.0, 6.0)
 
@@ -113,5 +113,5 @@ def test_an_unknown_length_leaves_the_whole_unknown(monkeypatch: pytest.MonkeyPa
 def test_quiet_shows_nothing_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with progress(2, quiet=True) as shown:
-        shown.heard(1.0)
+        shown.decoded(1.0)
     assert terminal.getvalue() == ""

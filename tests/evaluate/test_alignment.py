@@ -14,19 +14,19 @@ texts = st.lists(st.sampled_from("abcd"), max_size=12).map(" ".join)
 @given(texts, texts)
 def test_it_is_a_way_from_one_text_to_the_other(reference: str, hypothesis: str) -> None:
     edits = aligned(reference, hypothesis)
-    assert " ".join(one.said for one in edits if one.said) == reference
-    assert " ".join(one.heard for one in edits if one.heard) == hypothesis
+    assert " ".join(one.reference for one in edits if one.reference) == reference
+    assert " ".join(one.hypothesis for one in edits if one.hypothesis) == hypothesis
     said, heard = reference.split(), hypothesis.split()
     for one in edits:
         assert one.kind == (
             "insertion"
-            if not one.said
+            if not one.reference
             else "deletion"
-            if not one.heard
-            else ("hit" if one.said == one.heard else "substitution")
+            if not one.hypothesis
+            else ("hit" if one.reference == one.hypothesis else "substitution")
         )
-        assert not one.said or said[one.at_said] == one.said
-        assert not one.heard or heard[one.at_heard] == one.heard
+        assert not one.reference or said[one.at_reference] == one.reference
+        assert not one.hypothesis or heard[one.at_hypothesis] == one.hypothesis
 
 
 @given(texts.filter(bool), texts)

@@ -21,7 +21,7 @@ def wrong(reference: str, hypothesis: str, kind: str, known: Known = ENGLISH) ->
 
 def errors(one: Scored, kind: str, known: Known = ENGLISH) -> list[str]:
     places = sorted(kinds_of(one, known).get(kind, ()))
-    return [f"{one.edits[place].said}>{one.edits[place].heard}" for place in places]
+    return [f"{one.edits[place].reference}>{one.edits[place].hypothesis}" for place in places]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_heard_in_silence() -> None:
     assert wrong("well", "well the end", "in silence") == []
     heard = [("well", 0.0), ("the", -45.0), ("end", -10.0)]
     words = tuple(Word(text, 0.0, 1.0, None, {"level": level}) for text, level in heard)
-    one = score("x", "well", "well the end", heard=words)
+    one = score("x", "well", "well the end", hypothesis_words=words)
     assert errors(one, "in silence") == [">the"]
 
 

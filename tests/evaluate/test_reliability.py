@@ -86,7 +86,7 @@ def test_the_map_is_the_likeliest() -> None:
     words = [
         (word.evidence, edit.kind == "hit")
         for one in speech(2, 300)
-        for word, edit in zip(one.heard, one.edits, strict=True)
+        for word, edit in zip(one.hypothesis_words, one.edits, strict=True)
     ]
     # one feature: with several that say the same, the pull towards 0 decides
     some = [({"seconds": 1.0, "characters": 1, "level": one["ctc"]}, hit) for one, hit in words]

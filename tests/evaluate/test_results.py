@@ -55,7 +55,7 @@ def test_what_other_systems_and_earlier_versions_wrote_is_read(tmp_path: Path) -
     path.write_text(json.dumps(line) + "\n" + json.dumps({**line, "id": "two", "heard": words}))
     found = read_results(path)
     assert found.normalizer is None
-    assert [word.confidence for word in found.scored[1].heard] == [0.75, None]
+    assert [word.confidence for word in found.scored[1].hypothesis_words] == [0.75, None]
     path.write_text(json.dumps({**line, "normalizer": {"language": "de"}}))
     assert read_results(path).normalizer == NormalizerConfig(language="de")
 

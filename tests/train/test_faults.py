@@ -23,9 +23,9 @@ from asr.train.checks import MARGIN, FrameCount, check_chunks, check_texts
 from asr.train.data import RunData
 from asr.train.module import SpeechTraining
 from asr.train.recipe import ChunkConfig, Recipe
+from asr.train.report.selection import SpeechEvaluation
 from asr.train.run import train
 from asr.train.trainer import is_of_another_process
-from asr.train.weights.selection import SpeechEvaluation
 from tests.model import whole_only  # noqa: F401 (registers test-whole-only)
 from tests.train.conftest import write_corpus
 

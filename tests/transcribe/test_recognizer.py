@@ -245,7 +245,7 @@ def test_the_memory_of_the_device_may_be_too_small_for_a_batch(
         raise torch.OutOfMemoryError("too much")
 
     monkeypatch.setattr(model.model, "features", none)
-    with pytest.raises(ModelError, match=r"does not hold one stretch of 3 s: lower --beam"):
+    with pytest.raises(ModelError, match=r"does not hold one segment of 3 s: lower --beam"):
         model.transcribe(sound, RATE)
 
 

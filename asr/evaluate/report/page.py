@@ -26,7 +26,7 @@ SPEAKERS = 12
 
 @dataclass(frozen=True)
 class Cell:
-    """A word of an alignment: its edit, where it is heard, how sure it is, its kinds of error."""
+    """A word of an alignment: its edit, when it begins, how sure it is, its kinds of error."""
 
     edit: Edit
     start: float | None
@@ -100,7 +100,11 @@ def _row(one: Scored, known: Known, urls: dict[str, str]) -> Row:
 def _cells(one: Scored, kinds: dict[str, set[int]]) -> Sequence[Cell]:
     cells = []
     for place, edit in enumerate(one.edits):
-        word = one.heard[edit.at_heard] if one.heard and edit.heard else None
+        word = (
+            one.hypothesis_words[edit.at_hypothesis]
+            if one.hypothesis_words and edit.hypothesis
+            else None
+        )
         named = ", ".join(name for name, places in kinds.items() if place in places)
         start, sure = (word.start, word.confidence) if word else (None, None)
         cells.append(Cell(edit, start, sure, named))

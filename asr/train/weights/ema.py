@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from asr.train.weights.sharding import local, part_of, whole
+from asr.train.weights.sharding import full_tensor, local, part_of
 
 
 class Ema:
@@ -53,7 +53,7 @@ class Ema:
         """The slow weights by name. Where they are divided, all processes must call this."""
         own = self._module.parameters()
         parts = zip(self._names, self._slow, own, strict=True)
-        return {name: whole(slow, weight) for name, slow, weight in parts}
+        return {name: full_tensor(slow, weight) for name, slow, weight in parts}
 
     def state_dict(self) -> dict[str, object]:
         """What `load_state_dict` takes; as `weights`."""

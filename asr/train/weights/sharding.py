@@ -41,7 +41,7 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(part: Tensor, like: Tensor) -> Tensor:
+def full_tensor(part: Tensor, like: Tensor) -> Tensor:
     """A tensor of which each process has a part, divided as the weight `like` is.
 
     All processes must call this.

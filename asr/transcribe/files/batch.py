@@ -1,8 +1,8 @@
 """Many recordings, decoded together and handed out in their order.
 
-Recordings are read one after the other and cut into stretches. Stretches of several recordings
-wait in a pool until there is enough for a few batches, are sorted by length (little padding) and
-decoded. What is held is one pool of sound and the text so far, whatever the length of the input.
+Recordings are read one after the other and cut into segments. Segments of several recordings
+are kept in a pool until it holds a few batches, are sorted by length (little padding) and decoded.
+What is held is one pool of sound and the text so far, whatever the length of the input.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ class Recording(Protocol):
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What turns sound into segments; `cut` yields (start in seconds, stretch) of its blocks.
+    """How audio becomes segments; `cut` yields (start in seconds, segment) of its blocks.
 
-    `batch_seconds` counts padding. `clock` times the words.
+    `batch_seconds` counts padding. `word_timer` times the words.
     """
 
     rate: int
     decode: Callable[[Sequence[np.ndarray]], list[list[Hypothesis]]]
-    clock: WordTimer
+    word_timer: WordTimer
     cut: Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]
     batch_seconds: float
     progress: Callable[[float], None] | None = None
@@ -75,16 +75,16 @@ class BatchSettings:
 
 @dataclass
 class _BatchedFile(Generic[S]):
-    """A recording on its way; `waiting` counts stretches that are not decoded yet."""
+    """A recording on its way; `pending` counts segments that are not decoded yet."""
 
     source: S
     segments: list[Segment] = field(default_factory=list)
-    waiting: int = 0
+    pending: int = 0
     result: Transcript | AsrError | None = None
 
     def finished(self) -> Transcript | AsrError | None:
         """The result, once nothing is missing from it."""
-        if self.waiting or not isinstance(self.result, Transcript):
+        if self.pending or not isinstance(self.result, Transcript):
             return self.result if isinstance(self.result, AsrError) else None
         segments = tuple(sorted(self.segments, key=lambda segment: segment.start))
         known = self.result
@@ -92,7 +92,7 @@ class _BatchedFile(Generic[S]):
 
 
 @dataclass(frozen=True)
-class _Stretch(Generic[S]):
+class _PendingSegment(Generic[S]):
     recording: _BatchedFile[S]
     start: float
     samples: np.ndarray
@@ -101,7 +101,7 @@ class _Stretch(Generic[S]):
 def transcribe_batched(
     sources: Iterable[S],
     opened: Callable[[S], AbstractContextManager[Recording]],
-    work: BatchSettings,
+    settings: BatchSettings,
 ) -> Iterator[tuple[S, Transcript | AsrError]]:
     """Transcribes recordings; each comes out, in order, as soon as it and those before it are done.
 
@@ -111,33 +111,33 @@ def transcribe_batched(
             input's result, and the others go on.
     """
     order: deque[_BatchedFile[S]] = deque()
-    pool: list[_Stretch[S]] = []
+    pool: list[_PendingSegment[S]] = []
     for source in sources:
         recording = _BatchedFile(source)
         order.append(recording)
-        for stretch in _stretches(recording, opened, work):
-            pool.append(stretch)
-            if _seconds(pool, work.rate) >= POOL_BATCHES * work.batch_seconds:
-                _decode(pool, work)
+        for segment in _segments_of(recording, opened, settings):
+            pool.append(segment)
+            if _seconds(pool, settings.rate) >= POOL_BATCHES * settings.batch_seconds:
+                _decode(pool, settings)
                 yield from _ready(order)
         if isinstance(recording.result, AsrError):
-            pool = [stretch for stretch in pool if stretch.recording is not recording]
+            pool = [segment for segment in pool if segment.recording is not recording]
         yield from _ready(order)
-    _decode(pool, work)
+    _decode(pool, settings)
     yield from _ready(order)
 
 
-def _stretches(
+def _segments_of(
     recording: _BatchedFile[S],
     opened: Callable[[S], AbstractContextManager[Recording]],
-    work: BatchSettings,
-) -> Iterator[_Stretch[S]]:
+    settings: BatchSettings,
+) -> Iterator[_PendingSegment[S]]:
     """Reads one recording; its result says how that ended."""
     try:
         with opened(recording.source) as sound:
-            for start, samples in work.cut(sound):
-                recording.waiting += 1
-                yield _Stretch(recording, start, samples)
+            for start, samples in settings.cut(sound):
+                recording.pending += 1
+                yield _PendingSegment(recording, start, samples)
             recording.result = Transcript(
                 (), sound.seconds, sound.name, sound.truncated, tuple(sound.notes)
             )
@@ -145,39 +145,41 @@ def _stretches(
         recording.result = error
 
 
-def _decode(pool: list[_Stretch[S]], work: BatchSettings) -> None:
-    """Decodes all that waits, and empties the pool."""
-    pool.sort(key=lambda stretch: len(stretch.samples), reverse=True)
-    for batch in _batches(pool, work):
-        found = work.decode([stretch.samples for stretch in batch])
-        for stretch, hypotheses in zip(batch, found, strict=True):
-            stretch.recording.waiting -= 1
-            stretch.recording.segments.extend(_segment(stretch, hypotheses, work))
-        if work.progress:
-            work.progress(_seconds(batch, work.rate))
+def _decode(pool: list[_PendingSegment[S]], settings: BatchSettings) -> None:
+    """Decodes all pending segments, and empties the pool."""
+    pool.sort(key=lambda segment: len(segment.samples), reverse=True)
+    for batch in _batches(pool, settings):
+        decoded = settings.decode([segment.samples for segment in batch])
+        for segment, hypotheses in zip(batch, decoded, strict=True):
+            segment.recording.pending -= 1
+            segment.recording.segments.extend(_segment(segment, hypotheses, settings))
+        if settings.progress:
+            settings.progress(_seconds(batch, settings.rate))
     pool.clear()
 
 
-def _batches(pool: list[_Stretch[S]], work: BatchSettings) -> Iterator[list[_Stretch[S]]]:
+def _batches(
+    pool: list[_PendingSegment[S]], settings: BatchSettings
+) -> Iterator[list[_PendingSegment[S]]]:
     """Cuts a pool, longest first, into batches of at most `batch_seconds`, padding counted."""
     rest = iter(pool)
-    grid = round(GRID_SECONDS * work.rate)
+    grid = round(GRID_SECONDS * settings.rate)
     for longest in rest:
         length = grid * -(-len(longest.samples) // grid)
-        fitting = int(work.batch_seconds * work.rate // max(1, length))
+        fitting = int(settings.batch_seconds * settings.rate // max(1, length))
         yield [longest, *itertools.islice(rest, max(0, fitting - 1))]
 
 
 def _segment(
-    stretch: _Stretch[S], hypotheses: list[Hypothesis], work: BatchSettings
+    segment: _PendingSegment[S], hypotheses: list[Hypothesis], settings: BatchSettings
 ) -> Iterator[Segment]:
-    """The segment of a stretch, unless its best hypothesis says nothing."""
-    # In samples: the sum of two rounded times could lie behind the start of the next stretch.
-    start = stretch.start
-    end = (round(start * work.rate) + len(stretch.samples)) / work.rate
+    """The text of a segment with its times; nothing if its best hypothesis is empty."""
+    # In samples: the sum of two rounded times could lie behind the start of the next segment.
+    start = segment.start
+    end = (round(start * settings.rate) + len(segment.samples)) / settings.rate
     best, *others = (
         Segment(
-            work.clock.text_of(hypothesis.tokens),
+            settings.word_timer.text_of(hypothesis.tokens),
             start,
             end,
             score=hypothesis.score,
@@ -188,8 +190,8 @@ def _segment(
         for hypothesis in hypotheses
     )
     if best.text:
-        levels = work.clock.levels(stretch.samples)
-        words = work.clock.words(hypotheses[0], levels, start, (start, end))
+        levels = settings.word_timer.levels(segment.samples)
+        words = settings.word_timer.words(hypotheses[0], levels, start, (start, end))
         yield replace(best, words=words, alternatives=tuple(others))
 
 
@@ -198,5 +200,5 @@ def _ready(order: deque[_BatchedFile[S]]) -> Iterator[tuple[S, Transcript | AsrE
         yield order.popleft().source, result
 
 
-def _seconds(stretches: Iterable[_Stretch[S]], rate: int) -> float:
-    return sum(len(stretch.samples) for stretch in stretches) / rate
+def _seconds(segments: Iterable[_PendingSegment[S]], rate: int) -> float:
+    return sum(len(segment.samples) for segment in segments) / rate

@@ -53,7 +53,8 @@ def transcribe_chunked(
         progress: called with the seconds of sound that were just decoded.
 
     Yields:
-        (source, result), in order.
+        (source, result), in order. The result of a recording that fails is its error alone,
+        without the segments that ended before it: a transcript is complete or not there.
     """
     remaining, files = iter(sources), deque[_ChunkedFile[S]]()
     most = max(1, int(batch_seconds // decoder.endpoint.max_segment_seconds))

@@ -1,4 +1,4 @@
-"""Decodes stretches of sound together: samples, features, memory, hypotheses."""
+"""Decodes segments of sound together: samples, features, memory, hypotheses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from asr.types import Hypothesis
 
 @dataclass(frozen=True)
 class SegmentDecoder:
-    """A model, which sees each stretch as a whole, with the way it is searched."""
+    """A model, which sees each segment as a whole, with the way it is searched."""
 
     model: ASRModel
     language: LanguageSetting
@@ -31,46 +31,46 @@ class SegmentDecoder:
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
 
-    def __call__(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
-        """The best hypotheses of each stretch (N,) of float32 samples, best first.
+    def __call__(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        """The best hypotheses of each segment (N,) of float32 samples, best first.
 
         With CTC the labels of the best one have their `spans` and `label_scores`. Segments of
         different languages are searched one language after the other: a search has one start.
-        A stretch too short for one feature frame says nothing. Where the accelerator's memory
-        does not hold the batch, its halves are decoded one after the other.
+        The hypothesis of a segment too short for one feature frame is empty. Where the
+        accelerator's memory does not hold the batch, its halves are decoded one after the other.
 
         Raises:
-            ModelError: the memory does not hold a single stretch, or the model lacks what
+            ModelError: the memory does not hold a single segment, or the model lacks what
                 the search is to use.
         """
-        if not stretches:
+        if not segments:
             return []
         try:
-            return self._decode(stretches)
+            return self._decode(segments)
         except torch.OutOfMemoryError:
-            half = len(stretches) // 2
+            half = len(segments) // 2
         # Outside of the handler: the exception would keep the tensors that filled the memory.
         torch.cuda.empty_cache()
         if half == 0:
             raise ModelError(
-                "the GPU's memory does not hold one stretch of "
-                f"{len(stretches[0]) / self.model.sample_rate:.0f} s: lower --beam, or use "
+                "the GPU's memory does not hold one segment of "
+                f"{len(segments[0]) / self.model.sample_rate:.0f} s: lower --beam, or use "
                 "--device cpu"
             )
-        return self(stretches[:half]) + self(stretches[half:])
+        return self(segments[:half]) + self(segments[half:])
 
     @torch.inference_mode()
-    def _decode(self, stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+    def _decode(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         grid = round(GRID_SECONDS * self.model.sample_rate)
         if self.model.encoder.max_frames is not None:  # padding must not go beyond it
             grid = 1
-        samples, lengths = padded(stretches, grid)
+        samples, lengths = padded(segments, grid)
         device = next(self.model.parameters()).device
         features, frames = self.model.features(samples.to(device), lengths.to(device))
         if features.size(1) == 0:
-            return [[Hypothesis((), 0.0)] for _ in stretches]
+            return [[Hypothesis((), 0.0)] for _ in segments]
         memory, memory_lengths = self.model.encode(features, frames)
-        results: list[list[Hypothesis]] = [[] for _ in stretches]
+        results: list[list[Hypothesis]] = [[] for _ in segments]
         for language, rows in self.language.groups(self.model, memory, memory_lengths):
             some, counts = memory, memory_lengths
             if len(rows) < len(results):
@@ -108,13 +108,13 @@ class SegmentDecoder:
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
 
 
-def padded(stretches: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:
-    """Stretches (N,) as samples (B, N), zeros behind each, and lengths (B,).
+def padded(segments: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:
+    """Segments (N,) as samples (B, N), zeros behind each, and lengths (B,).
 
     N is a multiple of `grid`.
     """
-    lengths = [len(stretch) for stretch in stretches]
-    samples = torch.zeros(len(stretches), grid * -(-max(lengths) // grid))
-    for row, stretch in zip(samples, stretches, strict=True):
-        row[: len(stretch)] = torch.from_numpy(np.ascontiguousarray(stretch, dtype=np.float32))
+    lengths = [len(segment) for segment in segments]
+    samples = torch.zeros(len(segments), grid * -(-max(lengths) // grid))
+    for row, segment in zip(samples, segments, strict=True):
+        row[: len(segment)] = torch.from_numpy(np.ascontiguousarray(segment, dtype=np.float32))
     return samples, torch.tensor(lengths)

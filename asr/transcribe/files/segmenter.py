@@ -1,13 +1,13 @@
-"""Cuts a recording of any length into stretches that are decoded in one piece.
+"""Cuts a recording of any length into segments that are decoded in one piece.
 
-A recording is seen through a window as long as the longest stretch, so what comes after a pause
-helps to tell that it is one. The first pause of `silence_seconds` ends a stretch; where the window
+A recording is seen through a window as long as the longest segment, so what comes after a pause
+helps to tell that it is one. The first pause of `silence_seconds` ends a segment; where the window
 has none, the longest pause of its second half does; where nothing there is a pause, the quietest
 place, where a word is least likely to be cut. No more than a window and a block are held, whatever
 the length of the recording, and where the cuts fall does not depend on how the samples arrive.
 
 What is quiet is told by loudness, in frames: what is `loud_db` below the loudest nearby, or hardly
-louder than the background. Stretches meet in the middle of a pause and keep no more than
+louder than the background. Segments meet in the middle of a pause and keep no more than
 `lead_seconds` of it; what is quiet beyond that is left out. Where nothing stands out from the
 background, all that is louder than `silence_db` counts as sound, so that no speech is lost.
 """
@@ -73,7 +73,7 @@ def segment_rules(
 def cut_segments(
     blocks: Iterable[np.ndarray], rate: int, config: EndpointConfig | None = None
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Cuts the blocks of one recording into stretches of sound that may hold speech.
+    """Cuts the blocks of one recording into segments of sound that may hold speech.
 
     Args:
         blocks: consecutive samples (N,), float32, mono, at `rate`; of any lengths.
@@ -82,7 +82,7 @@ def cut_segments(
             and have no part in this.
 
     Yields:
-        (start, samples): seconds from the start of the recording, and the stretch (N,), in order.
+        (start, samples): seconds from the start of the recording, and the segment (N,), in order.
     """
     config = config or EndpointConfig()
     size = max(1, round(FRAME_SECONDS * rate))
@@ -117,7 +117,7 @@ def _grown(levels: np.ndarray, sound: np.ndarray, size: int, final: bool) -> np.
 
 @dataclass(frozen=True)
 class _Cut:
-    """The first `taken` frames of a window; of them the first `end` are a stretch."""
+    """The first `taken` frames of a window; of them the first `end` are a segment."""
 
     end: int
     taken: int
@@ -148,7 +148,7 @@ def _best_place(
     """Where to cut a window (n,) without a pause that is long: in the longest of its second half.
 
     `begins` and `ends` are the gaps between loud frames. Of equal places the last one is taken, so
-    that stretches are as long as they may be.
+    that segments are as long as they may be.
     """
     half, latest = len(levels) // 2, len(levels) - _frames(REST_SECONDS)
     middles = (begins + ends) // 2

@@ -1,4 +1,4 @@
-"""Whatever holds sound, opened as a recording at the model's rate."""
+"""Any audio source, opened as a recording at the model's rate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_recording(
         sample_rate: of samples, which carry none themselves; None for everything else.
 
     Raises:
-        AudioError: it cannot be used, or the rate is missing or said twice.
+        AudioError: it cannot be used, or the rate is missing or given twice.
     """
     if isinstance(source, Audio):
         if source.rate == rate:

@@ -1,4 +1,4 @@
-"""Sound on its way from who brings it to who hears it, in two threads; nothing is dropped."""
+"""A bounded queue of audio between the thread that reads and the one that transcribes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ END = object()
 
 
 class Backlog:
-    """A queue of blocks that holds at most `most_seconds` of sound: who brings more has to wait.
+    """A queue of at most `most_seconds` of audio: `put` waits for room, and nothing is dropped.
 
-    It also knows how far hearing is behind. Where the queue runs empty, hearing has caught up.
-    From then on it should get through a second of sound each second; what it lacks is its lag.
-    So a file that is heard as fast as it can be read has none, however full the queue is.
+    It also measures how far transcription lags behind the audio. Where the queue runs empty,
+    transcription has caught up. From then on it should consume a second of audio each second; what
+    it lacks is its lag. So a file that is transcribed as fast as it can be read has none, however
+    full the queue is.
     """
 
     def __init__(
@@ -28,17 +29,17 @@ class Backlog:
         self._clock = clock
         self._changed = threading.Condition()  # its lock lets a signal handler of this thread in
         self._blocks: deque[tuple[Any, int]] = deque()
-        self._waiting = 0
+        self._pending = 0
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
         self._caught_up = clock()
-        self._heard_since = 0
+        self._consumed = 0
 
     @property
     def full(self) -> bool:
         """Whether `put` would wait."""
-        return self._waiting >= self._most
+        return self._pending >= self._most
 
     @property
     def over(self) -> bool:
@@ -47,9 +48,9 @@ class Backlog:
 
     @property
     def lag(self) -> float:
-        """Seconds that hearing is behind; see the class."""
+        """Seconds by which transcription lags behind the audio; see the class."""
         with self._changed:
-            return max(0.0, self._clock() - self._caught_up - self._heard_since / self._rate)
+            return max(0.0, self._clock() - self._caught_up - self._consumed / self._rate)
 
     def put(self, block: Any, samples: int) -> bool:
         """Brings a block, when there is room; False where no other is wanted."""
@@ -58,7 +59,7 @@ class Backlog:
             if self._closed:
                 return False
             self._blocks.append((block, samples))
-            self._waiting += samples
+            self._pending += samples
             self._changed.notify_all()
             return not self.over
 
@@ -70,11 +71,11 @@ class Backlog:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nobody hears any more: who waits in `put` or `take` is let go."""
+        """Ends both sides: calls that wait in `put` or `take` return."""
         with self._changed:
             self._closed = True
             self._blocks.clear()
-            self._waiting = 0
+            self._pending = 0
             self._changed.notify_all()
 
     def take(self) -> Any:
@@ -86,10 +87,10 @@ class Backlog:
             if not self._blocks:
                 return END
             block, samples = self._blocks.popleft()
-            self._waiting -= samples
-            self._heard_since += samples
+            self._pending -= samples
+            self._consumed += samples
             if caught_up:  # this block ends now: the sound after it begins now
-                self._caught_up, self._heard_since = self._clock(), 0
+                self._caught_up, self._consumed = self._clock(), 0
             self._changed.notify_all()
             return block
 

@@ -84,7 +84,14 @@ class Live:
         lag = self.backlog.lag
         self.backlog.close()
         self._flushed = True
-        return replace(self.stream.flush(), lag=lag)
+        try:
+            update = self.stream.flush()
+        except Exception as error:
+            if not self.stream.undelivered:
+                raise
+            self._error = error
+            update = StreamUpdate(self.stream.undelivered, None, 0)
+        return replace(update, lag=lag)
 
     def _read(self) -> None:
         """Brings the blocks of the source, in its thread."""

@@ -1,7 +1,8 @@
 """From samples to memory by steps: front end, normalisation and encoder as one operator.
 
-A step takes exactly the samples that the next chunk of frames needs, so what an encoder computes
-does not depend on how samples arrive, and streams in the same situation go through it together.
+A step takes the samples that the next chunk of frames needs, and all that these frames span. How
+many depends on the number of the chunk alone, so what an encoder computes does not depend on how
+samples arrive, and streams in the same situation go through it together.
 """
 
 from __future__ import annotations
@@ -71,8 +72,13 @@ class ChunkEncoder:
         return self._samples((state.chunks + 1) * self.chunk) - before
 
     def _samples(self, frames: int) -> int:
-        """How many samples the first `frames` frames are computed from."""
-        return self.model.frontend.samples_needed(self.encoder.needed(frames))
+        """How many samples the first `frames` frames are computed from, or span if that is more.
+
+        The levels of frames are measured on the samples that they span (`SampleQueue.frames`).
+        Where a front end centres its windows, they may end behind the last sample of a feature.
+        """
+        computed_from = self.model.frontend.samples_needed(self.encoder.needed(frames))
+        return max(computed_from, frames * self.frame_samples)
 
     @torch.inference_mode()
     def step(

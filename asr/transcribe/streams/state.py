@@ -84,7 +84,11 @@ class SampleQueue:
         return samples
 
     def frames(self, count: int) -> np.ndarray:
-        """The samples (count, frame_samples) of the next frames; zeros behind the last sample."""
+        """The samples (count, frame_samples) of the next frames; zeros behind the last sample.
+
+        Before the end of the stream all of them must have been taken, as `ChunkEncoder.needed`
+        makes sure: zeros would shift the frames that follow.
+        """
         size = count * self.frame_samples
         samples, self._unframed = self._unframed[:size], self._unframed[size:].copy()
         return np.pad(samples, (0, size - len(samples))).reshape(count, self.frame_samples)

@@ -26,7 +26,7 @@ from asr.audio import BlockReader, Resampler
 from asr.errors import AsrError, ConfigError, StreamError
 from asr.transcribe.streams.scheduler import StreamRun, advance
 from asr.transcribe.streams.stream_decoder import StreamDecoder
-from asr.types import StreamUpdate
+from asr.types import Segment, StreamUpdate
 
 _NOTHING = np.zeros(0, np.float32)
 
@@ -51,6 +51,8 @@ class Stream:
         self._fed_samples = 0
         self._closed: str | None = None
         """Why nothing can be fed any more; completes "this stream"."""
+        self._error: Exception | None = None
+        """What ended the stream, until a call raises it."""
 
     @property
     def seconds(self) -> float:
@@ -62,8 +64,19 @@ class Stream:
         """Whether a whole chunk is queued, as `feed_many(..., max_chunks=...)` may leave it."""
         return self._run.ready
 
+    @property
+    def undelivered(self) -> tuple[Segment, ...]:
+        """Final segments that no update delivered; empty unless a call failed.
+
+        They ended in a `flush` that failed later, or in a call that was interrupted.
+        """
+        return tuple(self._run.ended)
+
     def feed(self, samples: Any) -> StreamUpdate:
         """Decodes the next samples, with all that are queued.
+
+        Where decoding fails after segments have ended, the update with these is returned, and the
+        next call raises the error.
 
         Args:
             samples: (n,), n from 0: floats in [-1, 1] or int16, a numpy array, a tensor on the
@@ -82,6 +95,8 @@ class Stream:
     def flush(self) -> StreamUpdate:
         """Ends the stream: the open segment becomes final. Only `reset` may follow.
 
+        Where decoding fails, the segments that ended before are in `undelivered`.
+
         Raises:
             StreamError: the stream was flushed already or has failed, or another thread is feeding
                 it.
@@ -91,6 +106,8 @@ class Stream:
 
     def reset(self) -> None:
         """Drops all state: the stream is as new, and times start at 0.
+
+        An error that the next call would have raised is dropped too.
 
         Raises:
             StreamError: another thread is feeding the stream.
@@ -112,6 +129,9 @@ class Stream:
 
     def _put(self, samples: Any, final: bool) -> None:
         """Queues the next samples; a block that raises AudioError changes nothing."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         if self._closed:
             raise StreamError(
                 f"this stream {self._closed}; call reset() to start a new one with it"
@@ -125,7 +145,10 @@ class Stream:
         """The result of a call that has come to its end."""
         if (error := self._run.error) is not None:
             self._closed = f"has failed ({_description(error)})"
-            return error
+            if final or not self._run.ended:
+                return error
+            self._error = error
+            return self._run.state.update(self._run.take_ended())
         self._closed = "was flushed" if final else None
         return self._run.state.update(self._run.take_ended())
 
@@ -149,7 +172,8 @@ def feed_many(
     Returns:
         for each stream its update or the error that `Stream.feed` would raise; the other streams
         are not affected. A stream whose decoding raises an unexpected exception has a StreamError,
-        with that exception as its `__cause__`, and must be reset.
+        with that exception as its `__cause__`, and must be reset. As in `Stream.feed`, segments
+        that ended before come first, and the error is the result of the stream's next call.
 
     Raises:
         ConfigError: an item is no pair of a stream and samples, or `max_chunks` is no whole number
@@ -175,7 +199,8 @@ def flush_many(streams: Iterable[Stream]) -> list[StreamUpdate | AsrError]:
     `Stream.ready` is false.
 
     Returns:
-        for each stream its update or its error, as `feed_many` does.
+        for each stream its update or its error, as `feed_many` does. Segments of a stream that
+        ended before its error are in `Stream.undelivered`.
 
     Raises:
         ConfigError: an item is no stream; nothing is flushed then.

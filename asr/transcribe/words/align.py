@@ -43,7 +43,8 @@ def align_many(
         if tokens and len(log_probs[row]) >= frames_needed(tokens)
     ]
     spans = [
-        _shared(len(frames), len(tokens)) for frames, tokens in zip(log_probs, labels, strict=True)
+        _evenly_spaced(len(frames), len(tokens))
+        for frames, tokens in zip(log_probs, labels, strict=True)
     ]
     if rows:
         paths = _viterbi([log_probs[row] for row in rows], [labels[row] for row in rows], blank)
@@ -53,7 +54,7 @@ def align_many(
     return spans
 
 
-def _shared(frames: int, count: int) -> list[Span]:
+def _evenly_spaced(frames: int, count: int) -> list[Span]:
     return [(n * frames // count, (n + 1) * frames // count) for n in range(count)]
 
 

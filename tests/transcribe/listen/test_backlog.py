@@ -33,7 +33,7 @@ def test_who_brings_more_than_fits_waits_and_loses_nothing() -> None:
     most = 0
     while (block := backlog.take()) is not END:
         came.append(block)
-        most = max(most, backlog._waiting)
+        most = max(most, backlog._pending)
     thread.join()
     assert came == list(range(200))
     assert most <= 10 + 4

@@ -126,6 +126,24 @@ def test_s3_what_was_heard_before_bad_samples_is_finished(
     assert finals == model.transcribe(sound, RATE, chunk_ms=640).segments
 
 
+def test_segments_that_ended_in_a_flush_that_fails_come_before_its_error(
+    model: Recognizer, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = model.transcribe(sound, RATE, chunk_ms=640).segments[:1]
+    updates = list[StreamUpdate]()
+
+    def failing(self: asr.Stream) -> StreamUpdate:
+        self._run.ended += ended
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(asr.Stream, "flush", failing)
+    listener = asr.listen([sound[:RATE]], updates.append, model=model, sample_rate=RATE)
+    with pytest.raises(ZeroDivisionError):
+        listener.wait()
+    assert ended
+    assert updates[-1].final == ended
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -14,6 +14,7 @@ import asr
 from asr.errors import AudioError, ConfigError, StreamError
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams import stream as module
+from asr.transcribe.streams.stream_decoder import StreamDecoder
 from asr.types import Segment, StreamUpdate
 from tests.conftest import RATE
 
@@ -158,6 +159,80 @@ def test_a_stream_that_was_interrupted_says_so(
 
 def interrupted(*_: Any) -> Any:
     raise KeyboardInterrupt
+
+
+@pytest.fixture
+def speech(sound: np.ndarray) -> np.ndarray:
+    """Sound of which the model makes several segments."""
+    return np.tile(np.concatenate([sound, np.zeros(2 * RATE, np.float32)]), 2)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[Segment]:
+    """Every search fails after one has made the first final segment, which is in the list."""
+    ended, original = list[Segment](), StreamDecoder.apply
+
+    def broken(self: StreamDecoder, *args: Any) -> Segment | None:
+        if ended:
+            raise ZeroDivisionError("a bug")
+        segment = original(self, *args)
+        ended.extend([segment] if segment is not None else [])
+        return segment
+
+    monkeypatch.setattr(StreamDecoder, "apply", broken)
+    return ended
+
+
+def test_segments_that_ended_before_a_failure_are_returned_and_the_error_comes_next(
+    model: Recognizer, speech: np.ndarray, failing: list[Segment]
+) -> None:
+    stream = model.stream(RATE)
+    update = stream.feed(speech)
+    assert list(update.final) == failing
+    assert not stream.ready
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        stream.feed(b"")
+    with pytest.raises(StreamError, match=r"has failed \(ZeroDivisionError: a bug\)"):
+        stream.feed(b"")
+    assert stream.undelivered == ()
+
+
+def test_the_error_of_a_failure_comes_at_the_latest_from_flush(
+    model: Recognizer, speech: np.ndarray, failing: list[Segment]
+) -> None:
+    stream = model.stream(RATE)
+    [update] = asr.feed_many([(stream, speech)])
+    assert isinstance(update, StreamUpdate)
+    assert list(update.final) == failing
+    [error] = asr.flush_many([stream])
+    assert isinstance(error, StreamError)
+    assert isinstance(error.__cause__, ZeroDivisionError)
+
+
+def test_reset_drops_the_error_of_the_next_call(
+    model: Recognizer, speech: np.ndarray, failing: list[Segment]
+) -> None:
+    stream = model.stream(RATE)
+    assert stream.feed(speech).final
+    stream.reset()
+    assert stream.feed(b"").final == ()
+
+
+def test_segments_that_ended_in_a_flush_that_fails_are_kept(
+    model: Recognizer, speech: np.ndarray, failing: list[Segment]
+) -> None:
+    stream = model.stream(RATE)
+    asr.feed_many([(stream, speech)], max_chunks=1)
+    assert not failing  # the chunks are left to `flush`
+    with pytest.raises(ZeroDivisionError):
+        stream.flush()
+    assert failing
+    assert list(stream.undelivered) == failing
+    with pytest.raises(StreamError, match="has failed"):
+        stream.flush()
+    assert list(stream.undelivered) == failing
+    stream.reset()
+    assert stream.undelivered == ()
 
 
 def test_the_caller_may_use_the_block_again(model: Recognizer, sound: np.ndarray) -> None:
