@@ -5,7 +5,9 @@ Nothing but tensors and plain values is in them, and loading executes nothing.
 
 from __future__ import annotations
 
+import io
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,11 @@ FORMAT = 2
 LAST = "last.ckpt"
 #: What torch and pickle raise on a file that is no checkpoint, or a broken one.
 DAMAGE = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError)
+#: How torch names a class that it refuses to load, and where it says what else is wrong.
+_REFUSED = re.compile(r"GLOBAL (\S+)")
+_DETAIL = re.compile(r"WeightsUnpickler error:\s*(.+)")
+#: Parts of a checkpoint that no callback has written, and that are large.
+_WEIGHTS = ("state_dict", "optimizer_states", "ema")
 
 
 @contextmanager
@@ -66,9 +73,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror or error})") from None
     except DAMAGE as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TrainingError(
-            f"{path}: no checkpoint of asr, or damaged ({first}); start anew with --resume never"
+            f"{path}: no checkpoint of asr, or damaged ({_reason(error)}); start anew with "
+            "--resume never"
         ) from None
     if version > FORMAT:
         raise TrainingError(f"{path}: written by a newer asr (format {version}); upgrade asr")
@@ -81,13 +88,48 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def check_callbacks(checkpoint: Mapping[str, Any]) -> None:
+    """Refuses what callbacks put into a checkpoint if it could be written, but not be read again.
+
+    Raises:
+        TrainingError: it holds something else than tensors and plain values.
+    """
+    states = {f"the state of {name}": s for name, s in checkpoint.get("callbacks", {}).items()}
+    for key, value in checkpoint.items():
+        if key not in (*_WEIGHTS, "callbacks"):
+            states[f"the entry '{key}', which a callback adds,"] = value
+    for name, state in states.items():
+        copy = io.BytesIO()
+        try:
+            torch.save(state, copy)
+            copy.seek(0)
+            torch.load(copy, map_location="cpu", weights_only=True)
+        except Exception as error:  # of any kind: it is not our class
+            raise TrainingError(
+                f"training.callbacks: {name} cannot be read back from a checkpoint "
+                f"({_reason(error)}); keep nothing but tensors, numbers, strings, lists and "
+                "dictionaries there"
+            ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What torch's message says, without its advice."""
+    message = str(error)
+    if refused := _REFUSED.search(message):
+        return f"it holds {refused[1]}, which is no plain value"
+    if detail := _DETAIL.search(message):
+        return detail[1]
+    return message.splitlines()[0] if message else type(error).__name__
+
+
 class SafeCheckpointIO(CheckpointIO):
     """What Lightning writes and reads checkpoints with, its own and those of callbacks."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """See `save_checkpoint`."""
+        """See `save_checkpoint` and `check_callbacks`."""
+        check_callbacks(checkpoint)
         save_checkpoint(Path(path), checkpoint)
 
     def load_checkpoint(

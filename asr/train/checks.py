@@ -1,18 +1,22 @@
-"""What is checked before a run starts: chunks against the encoder, texts against labels and CTC."""
+"""What is checked before a run starts: the recipe against the encoder and the corpora against the
+model.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from asr.data.utterance import text_of
 from asr.errors import ConfigError, ModelError, TrainingError
 from asr.frontend import FRONTENDS
-from asr.model import ChunkContext, ModelConfig, SpeechModel
-from asr.model.registry import ENCODERS
+from asr.model import ChunkContext, Encoder, ModelConfig, SpeechModel
+from asr.model.registry import DECODERS, ENCODERS
 from asr.text import Tokenizer
 from asr.text.tokenizer import frames_needed
 from asr.train.corpora import size
@@ -36,9 +40,8 @@ def check_chunks(model: ModelConfig, chunks: ChunkConfig) -> None:
     """
     if chunks.full == 1:
         return
-    frontend = FRONTENDS.build(model.frontend)
     try:
-        frontend.check_streaming()
+        FRONTENDS.build(model.frontend).check_streaming()
     except ModelError as error:
         reason = str(error).partition("; ")[0]  # what follows is for transcribing
         raise ConfigError(
@@ -46,8 +49,7 @@ def check_chunks(model: ModelConfig, chunks: ChunkConfig) -> None:
             "chunks.full to 1, or use a front end that works on a stream (whisper does with "
             "model.frontend.maximum running and without pad_seconds)"
         ) from None
-    with torch.device("meta"):  # nothing is allocated or drawn
-        encoder = ENCODERS.build(model.encoder, frontend.dim, frontend.hop_seconds)
+    encoder = _encoder(model)
     try:
         encoder.check_context(ChunkContext(chunks.smallest, chunks.least_left))
         encoder.check_context(ChunkContext(chunks.largest, chunks.most_left))
@@ -56,6 +58,125 @@ def check_chunks(model: ModelConfig, chunks: ChunkConfig) -> None:
             f"chunks.full is {chunks.full:g}, so chunks would be trained on, but {error}; to train "
             "this encoder, set chunks.full to 1"
         ) from None
+
+
+def check_strategy(model: ModelConfig, strategy: str) -> None:
+    """Refuses to divide the weights of an encoder that takes rows of one length at a time.
+
+    All processes would gather a layer's weights together, but each calls the layers once for each
+    length in its batch, and they would wait for each other for ever.
+
+    Raises:
+        ConfigError: it would be divided.
+    """
+    if strategy == "fsdp" and not _encoder(model).padding_invariant:
+        raise ConfigError(
+            f"training.strategy fsdp does not go with the encoder {model.encoder.type}, which "
+            "takes utterances of different lengths one after the other; use ddp"
+        )
+
+
+def check_monitors(recipe: Recipe, callbacks: Iterable[Callback]) -> None:
+    """Refuses early stopping by a figure of the dev set that an epoch may end without.
+
+    Raises:
+        ConfigError: validation does not come with each epoch, or there is no dev set.
+    """
+    for callback in callbacks:
+        if not isinstance(callback, EarlyStopping) or not callback.strict:
+            continue
+        if not callback.monitor.startswith("dev_"):
+            continue
+        name = f"training.callbacks: {type(callback).__name__}"
+        if not recipe.data.dev:
+            raise ConfigError(f"{name} monitors {callback.monitor}: name a dev set in data.dev")
+        if recipe.validation.steps is not None:
+            raise ConfigError(
+                f"{name} looks at {callback.monitor} at the end of each epoch, but validation is "
+                f"every {recipe.validation.steps} steps: leave validation.steps out, so that each "
+                "epoch ends with a validation"
+            )
+
+
+def check_limits(recipe: Recipe, data: RunData) -> None:
+    """Refuses utterances that are longer than the encoder takes, and texts that are longer than
+    the decoder takes. Of corpora that are read lazily, only `data.max_seconds` is looked at.
+
+    Raises:
+        TrainingError: there are some.
+    """
+    limits = Limits(recipe.model, data.tokenizer)
+    slowest = min(1.0, recipe.data.augment.slowest)
+    for name, cuts, speed in (
+        ("train", data.corpora.train, slowest),
+        ("dev", data.corpora.dev, 1.0),
+    ):
+        if size(cuts) is not None:
+            limits.check_seconds(name, cuts, speed)
+            limits.check_labels(name, cuts, data.encode)
+    settings = {"concatenate_seconds": recipe.data.concatenate_seconds}
+    if size(data.corpora.train) is None:
+        settings["max_seconds"] = recipe.data.max_seconds
+    for setting, seconds in settings.items():
+        if limits.too_long(seconds / slowest):
+            most = limits.describe_seconds(slowest)
+            raise TrainingError(f"data.{setting}: {seconds:g} is more than the {most}; lower it")
+
+
+class Limits:
+    """How long the utterances and texts may be that a model takes."""
+
+    def __init__(self, model: ModelConfig, tokenizer: Tokenizer) -> None:
+        self.frontend = FRONTENDS.build(model.frontend)
+        self.encoder = _encoder(model)
+        self.labels: int | None = None  # behind the start
+        if model.decoder is not None:
+            with torch.device("meta"):
+                decoder = DECODERS.build(model.decoder, tokenizer.size, self.encoder.dim)
+            if decoder.max_labels is not None:
+                self.labels = decoder.max_labels - len(tokenizer.labels.start)
+
+    def too_long(self, seconds: float) -> bool:
+        """Whether sound has more frames than the encoder takes, a last part of one counted."""
+        most = self.encoder.max_frames
+        if most is None:
+            return False
+        samples = torch.tensor([round(seconds * self.frontend.sample_rate)])
+        features = int(self.frontend.frames(samples))
+        frames = features * self.frontend.hop_seconds / self.encoder.frame_seconds
+        return math.ceil(frames - 1e-6) > most
+
+    def describe_seconds(self, speed: float) -> str:
+        """The longest utterance in words, where it is played at `speed`."""
+        most = self.encoder.max_frames
+        assert most is not None
+        slow = f" when played {speed:g} times as fast" if speed < 1 else ""
+        return f"{most * self.encoder.frame_seconds * speed:g} s that the encoder takes{slow}"
+
+    def check_seconds(self, name: str, cuts: Iterable[Cut], speed: float) -> None:
+        """Refuses utterances that are too long where they are played at `speed`."""
+        if long := [cut for cut in cuts if self.too_long(cut.duration / speed)]:
+            examples = _examples([f"{cut.id} ({cut.duration:.2f} s)" for cut in long])
+            remedy = "lower data.max_seconds, or cut them" if name == "train" else "cut them"
+            raise TrainingError(
+                f"{name}: {len(long)} utterances are longer than the "
+                f"{self.describe_seconds(speed)}: {examples}; {remedy}"
+            )
+
+    def check_labels(
+        self, name: str, cuts: Iterable[Cut], encode: Callable[[str], list[int]]
+    ) -> None:
+        """Refuses texts with too many labels."""
+        if self.labels is None:
+            return
+        counts = {cut.id: len(encode(text_of(cut))) for cut in cuts}
+        long = [f"{cut} ({count})" for cut, count in counts.items() if count > self.labels]
+        if long:
+            raise TrainingError(
+                f"{name}: {len(long)} texts have more labels than the {self.labels} that the "
+                f"decoder takes: {_examples(long)}; correct them, cut these utterances or leave "
+                "them out"
+            )
 
 
 def check_texts(recipe: Recipe, data: RunData) -> list[str]:
@@ -105,6 +226,17 @@ class FrameCount:
             counted = int(self.model.encode(silence, lengths)[1]) if features > 0 else 0
             self._known[features] = counted
         return self._known[features]
+
+
+def _encoder(model: ModelConfig) -> Encoder:
+    """The encoder, without any weights."""
+    frontend = FRONTENDS.build(model.frontend)
+    with torch.device("meta"):  # nothing is allocated or drawn
+        return ENCODERS.build(model.encoder, frontend.dim, frontend.hop_seconds)
+
+
+def _examples(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:SHOWN])}{' ...' if len(names) > SHOWN else ''}"
 
 
 def unwritable(

@@ -88,14 +88,24 @@ def choose_devices(config: TrainingConfig) -> Devices:
 def _launched() -> tuple[str, int, int] | None:
     """Who has started the processes of this run, on how many nodes, how many on each; None where
     Lightning is to start them.
+
+    Raises:
+        ConfigError: SLURM has not started as many on each node.
     """
     if TorchElasticEnvironment.detect():
         each = int(os.environ["LOCAL_WORLD_SIZE"])
         return "torchrun", int(os.environ["WORLD_SIZE"]) // each, each
     if SLURMEnvironment.detect() and SLURMEnvironment.job_id() is not None:
         nodes = int(os.environ.get("SLURM_NNODES", 1))
-        tasks = os.environ.get("SLURM_NTASKS_PER_NODE")
-        return "SLURM", nodes, int(tasks) if tasks else int(os.environ["SLURM_NTASKS"]) // nodes
+        if tasks := os.environ.get("SLURM_NTASKS_PER_NODE"):
+            return "SLURM", nodes, int(tasks)
+        each, rest = divmod(int(os.environ["SLURM_NTASKS"]), nodes)
+        if rest:
+            raise ConfigError(
+                f"SLURM started {os.environ['SLURM_NTASKS']} processes on {nodes} nodes, but each "
+                "node must have as many; say how many with --ntasks-per-node"
+            )
+        return "SLURM", nodes, each
     return None
 
 

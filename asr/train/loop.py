@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
 from asr.errors import TrainingError
@@ -145,7 +146,6 @@ class TrainingLoop(pl.Callback):
         for line in batch.left_out:
             run.left_out += 1
             self.progress.warn(f"left out of epoch {batch.epoch + 1}: {line}")
-        run.epoch, run.batch = (batch.epoch + 1, 0) if last else (batch.epoch, batch.index + 1)
         if (result := module.result) is None:
             return
         run.clock = self._clock(trainer)
@@ -233,6 +233,10 @@ class TrainingLoop(pl.Callback):
         if limit is not None and time.monotonic() - self._started >= limit:
             self._want_stop(module, "max_time")
         # with several processes one that wants to stop tells the others in the next step's sums
+        if result.stop and trainer.world_size > 1:
+            reasons: list[str] = [""] * trainer.world_size
+            torch.distributed.all_gather_object(reasons, self.ended)
+            self.ended = max(reasons)  # all say the same: max_time rather than interrupted
         if result.stop or (module.stop_wanted and trainer.world_size == 1):
             trainer.should_stop = True
         self._stop_at_end(trainer, module)

@@ -107,7 +107,7 @@ class SpeechTraining(StepModule):
                 self.add_gradient(batch.ids, self.losses(batch, context, augment=True))
         except torch.OutOfMemoryError as error:
             raise out_of_memory(batch, error) from None
-        return self.end_batch()
+        return self.end_batch(batch)
 
     def losses(
         self, batch: Batch, context: ChunkContext = FULL_CONTEXT, augment: bool = False

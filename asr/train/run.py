@@ -8,7 +8,13 @@ from pathlib import Path
 
 from asr.errors import TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.checks import check_chunks, check_texts
+from asr.train.checks import (
+    check_chunks,
+    check_limits,
+    check_monitors,
+    check_strategy,
+    check_texts,
+)
 from asr.train.data import RunData
 from asr.train.devices import choose_devices, prepare_cpu
 from asr.train.extensions import build_callbacks, build_loggers, name_failing_callback
@@ -59,6 +65,7 @@ def train(
     end_with_parent()
     quiet()
     check_chunks(recipe.model, recipe.chunks)
+    check_strategy(recipe.model, recipe.training.strategy)
     prepare_cpu(recipe.training.threads)
     devices = choose_devices(recipe.training)
     checkpoints, training = folder / "checkpoints", folder / "training"
@@ -71,6 +78,7 @@ def train(
     data = RunData(recipe, checkpoints / PREPARED)
     users = build_callbacks(recipe.training.callbacks, checkpoints)
     callbacks = list(users)
+    check_monitors(recipe, callbacks)
     step = state["run"]["step"] if state is not None else 0
     loggers = build_loggers(recipe.log.active_loggers, training, folder.name, step)
     if recipe.log.profile:
@@ -95,6 +103,7 @@ def train(
             prepare_folder(checkpoints, resumed)
             data.prepare_data()
             data.setup()
+            check_limits(recipe, data)
             notes += [*data.corpora.notes, *check_texts(recipe, data)]
             write_recipe(recipe, training)
         else:

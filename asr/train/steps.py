@@ -160,10 +160,18 @@ class StepModule(pl.LightningModule):
         self._sums = self._sums.to(loss.device) + sums.detach()
         self._gathered.append((ids, loss.detach()))
 
-    def end_batch(self) -> dict[str, Tensor]:
-        """Makes the step if it ends with this batch. Returns what Lightning shows to callbacks."""
+    def end_batch(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Makes the step if it ends with this batch. Returns what Lightning shows to callbacks.
+
+        The run's place moves on with the step: a checkpoint that a callback writes within a step
+        has none of its gradients, so from there all of its batches must come again.
+        """
         loss = self._gathered[-1][1]
         self.result = self.finish_step() if self.completes_step() else None
+        if self.result is not None:
+            ends = bool(self.trainer.is_last_batch)
+            place = (batch.epoch + 1, 0) if ends else (batch.epoch, batch.index + 1)
+            self.run.epoch, self.run.batch = place
         return {"loss": loss}
 
     def completes_step(self, ahead: int = 0) -> bool:

@@ -129,7 +129,8 @@ def is_of_another_process(error: BaseException, processes: int) -> bool:
 def end_children(trainer: pl.Trainer) -> None:
     """Ends processes that this one has started: they would wait for it for ever."""
     if (launcher := trainer.strategy.launcher) is not None:
-        launcher.kill(signal.SIGKILL)
+        # Windows has no SIGKILL, and ends a process at once at any signal
+        launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def end_with_parent() -> None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from asr.errors import ConfigError, DependencyError, TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint
+from asr.train.checks import check_monitors
 from asr.train.extensions import build_callbacks, build_loggers, name_failing_callback
 from asr.train.recipe import Recipe
 from asr.train.report.log import TrainingLog, read_log
+from asr.train.resume import PREPARED
 from asr.train.run import Start, train
 
 #: A user's own module.
 MINE = """
+import pathlib
 from lightning.pytorch import Callback
 
 class Recorder(Callback):
@@ -50,6 +55,22 @@ class WrongParameters(Callback):
 class Needing(Callback):
     def __init__(self):
         import a_library_that_is_not_there
+
+class Hoarder(Callback):
+    def __init__(self, how):
+        self.how = how
+    def state_dict(self):
+        return {"path": pathlib.Path("x")} if self.how == "state" else {}
+    def on_save_checkpoint(self, trainer, module, checkpoint):
+        if self.how == "entry":
+            checkpoint["mine"] = lambda: None
+
+class Saver(Callback):
+    def __init__(self, folder, at):
+        self.folder, self.at = folder, at
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if (batch.epoch, batch.index) == tuple(self.at):
+            trainer.save_checkpoint(self.folder + "/last.ckpt")
 
 class NoCallback:
     pass
@@ -176,6 +197,78 @@ def test_a_checkpoint_of_a_callback_can_be_gone_on_from(
     train(recipe(*EPOCHS, "validation.decode=0"), tmp_path / "second", start)
     state = load_checkpoint(tmp_path / "second" / "checkpoints" / LAST)
     assert state["run"]["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("state", r"the state of Hoarder .*it holds pathlib\S*Path, which is no plain value"),
+        ("entry", "the entry 'mine', which a callback adds, cannot be read back"),
+    ],
+)
+def test_state_that_could_not_be_read_back_is_refused(
+    recipe: Callable[..., Recipe], tmp_path: Path, mine: str, how: str, told: str
+) -> None:
+    """At the first checkpoint, and none is written."""
+    named = json.dumps([{"class": f"{mine}.Hoarder", "how": how}])
+    run = (f"training.callbacks={named}", "checkpoint.steps=1", "validation.decode=0")
+    with pytest.raises(TrainingError, match=f"training.callbacks: {told}"):
+        train(recipe(*run), tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoints" / LAST).exists()
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "at", "place"),
+    [
+        (1, (0, 1), (2, 0, 2)),
+        (1, (1, 0), None),
+        (2, (0, 1), (1, 0, 2)),
+        (2, (0, 2), (1, 0, 2)),  # within a step, whose gradients no checkpoint has
+    ],
+)
+def test_a_checkpoint_of_a_callback_goes_on_after_its_last_step(
+    recipe: Callable[..., Recipe],
+    tmp_path: Path,
+    mine: str,
+    accumulate: int,
+    at: tuple[int, int],
+    place: tuple[int, int, int] | None,
+) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    named = json.dumps([{"class": f"{mine}.Saver", "folder": str(kept), "at": at}])
+    run = (*EPOCHS, "training.epochs=2", f"training.accumulate={accumulate}", "validation.decode=0")
+    train(recipe(*run, f"training.callbacks={named}"), tmp_path / "whole")
+    state = load_checkpoint(kept / LAST)["run"]
+    if place is not None:
+        assert (state["step"], state["epoch"], state["batch"]) == place
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / PREPARED, kept / PREPARED)
+    train(recipe(*run), tmp_path / "resumed", Start(str(kept)))
+    whole, resumed = (
+        load_checkpoint(tmp_path / name / "checkpoints" / LAST) for name in ("whole", "resumed")
+    )
+    assert whole["run"]["step"] == resumed["run"]["step"]
+    for name, weights in whole["state_dict"].items():
+        assert torch.equal(weights, resumed["state_dict"][name]), name
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("validation.steps=3", "at the end of each epoch, but validation is every 3 steps"),
+        ("data.dev=[]", "EarlyStopping monitors dev_loss: name a dev set in data.dev"),
+    ],
+)
+def test_early_stopping_needs_a_validation_each_epoch(
+    recipe: Callable[..., Recipe], tmp_path: Path, override: str, told: str
+) -> None:
+    """Refused before anything is read or written."""
+    stop = {"class": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "dev_loss"}
+    with pytest.raises(ConfigError, match=told):
+        train(recipe(f"training.callbacks={json.dumps([stop])}", override), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    for fits in ({**stop, "monitor": "mine"}, {**stop, "strict": False}):
+        check_monitors(recipe(override), build_callbacks([fits], tmp_path))
 
 
 @pytest.mark.parametrize(

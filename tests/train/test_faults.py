@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from torch import Tensor
 
@@ -18,8 +22,16 @@ from asr.data.dataset import Batch
 from asr.errors import ConfigError, ManifestError, OutputError, TrainingError
 from asr.model import SpeechModel
 from asr.model.folder import load_model_folder
+from asr.model.transformer_decoder import TransformerDecoder
 from asr.train.checkpoint import LAST, load_checkpoint
-from asr.train.checks import MARGIN, FrameCount, check_chunks, check_texts
+from asr.train.checks import (
+    MARGIN,
+    FrameCount,
+    check_chunks,
+    check_limits,
+    check_strategy,
+    check_texts,
+)
 from asr.train.data import RunData
 from asr.train.module import SpeechTraining
 from asr.train.recipe import ChunkConfig, Recipe
@@ -27,9 +39,11 @@ from asr.train.report.selection import SpeechEvaluation
 from asr.train.run import train
 from asr.train.trainer import is_of_another_process
 from tests.model import whole_only  # noqa: F401 (registers test-whole-only)
-from tests.train.conftest import write_corpus
+from tests.train.conftest import RATE, write_corpus
 
 Load = Callable[..., Recipe]
+#: The same tones are in several corpora.
+LEAK = "data.leakage=allow"
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, which: Callable[[Batch], bool], value: float) -> None:
@@ -84,6 +98,59 @@ def test_an_encoder_that_depends_on_padding_trains(recipe: Load, tmp_path: Path)
     )
     model = load_model_folder(outcome.model).model
     assert (model.frontend.global_norm, model.encoder.padding_invariant) == (False, False)
+
+
+def test_such_an_encoder_is_not_divided_among_processes(recipe: Load, tmp_path: Path) -> None:
+    """They would wait for each other for ever."""
+    encoder = "model.encoder={type: test-whole-only, max_frames: 500}"
+    with pytest.raises(ConfigError, match="fsdp does not go with the encoder test-whole-only"):
+        train(recipe(encoder, "training.strategy=fsdp"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    check_strategy(recipe(encoder).model, "ddp")
+    check_strategy(recipe().model, "fsdp")
+
+
+def test_utterances_that_the_encoder_cannot_take_are_named(recipe: Load, tmp_path: Path) -> None:
+    """Its 20 frames are 1.6 s: train-1 is too long, train-0 where it is played more slowly."""
+    train_set = _noise(tmp_path / "train", 1.55, 1.7)
+    dev_set = _noise(tmp_path / "dev", 1.59)
+    encoder = "model.encoder={type: test-whole-only, max_frames: 20}"
+    names = (encoder, "model.frontend={type: whisper}", "training.max_steps=1")
+    both = (*names, f"data.train={train_set}", f"data.dev={dev_set}")
+    told = (
+        r"train: 1 utterances are longer than the 1.6 s that the encoder takes: train-1 \(1.70 s\)"
+    )
+    with pytest.raises(TrainingError, match=f"{told}; lower data.max_seconds, or cut them"):
+        check_limits(*_prepared(recipe(*both), tmp_path))
+    check_limits(*_prepared(recipe(*both, "data.max_seconds=1.6"), tmp_path))
+    slow = "data.augment.speed.factors=[0.8, 1.0]"
+    told = r"longer than the 1.28 s that .* when played 0.8 times as fast: train-0"
+    with pytest.raises(TrainingError, match=told):
+        check_limits(*_prepared(recipe(*both, "data.max_seconds=1.6", slow), tmp_path))
+    shutil.rmtree(tmp_path / "dev")
+    _noise(tmp_path / "dev", 1.59, 1.7)
+    told = r"dev: 1 utterances .*: dev-1 \(1.70 s\); cut them"
+    with pytest.raises(TrainingError, match=told):
+        check_limits(*_prepared(recipe(*both, "data.max_seconds=1.6"), tmp_path))
+    lazy, data = _prepared(recipe(*names), tmp_path)
+    data.corpora = replace(data.corpora, train=iter(data.corpora.train))
+    with pytest.raises(TrainingError, match=r"data.max_seconds: 6 is more than the 1.6 s"):
+        check_limits(lazy, data)
+
+
+def test_texts_that_the_decoder_cannot_take_are_named(
+    recipe: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder of five labels has room for four behind the start."""
+    monkeypatch.setattr(TransformerDecoder, "max_labels", 5)
+    short = write_corpus(tmp_path / "short", 2, seed=3, texts=["ab c", "abc"])
+    long = write_corpus(tmp_path / "long", 2, seed=4, texts=["ab c", "ab ca"])
+    check_limits(*_prepared(recipe(f"data.train={short}", f"data.dev={short}", LEAK), tmp_path))
+    for part in ("train", "dev"):
+        names = [f"data.{name}={long if name == part else short}" for name in ("train", "dev")]
+        told = rf"{part}: 1 texts have more labels than the 4 .* takes: long-1 \(5\); correct them"
+        with pytest.raises(TrainingError, match=told):
+            check_limits(*_prepared(recipe(*names, LEAK), tmp_path))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -367,6 +434,27 @@ def test_a_script_that_the_font_of_the_pictures_lacks(
     manifest = write_corpus(tmp_path / "chinese", 3, seed=8, texts=["三一", "一二", "二三"])
     train(recipe(f"data.train={manifest}", "training.max_steps=1", "data.dev=[]"), tmp_path / "run")
     assert not [one for one in recwarn if "Glyph" in str(one.message)]
+
+
+def _noise(folder: Path, *seconds: float) -> Path:
+    """Writes utterances of these lengths and returns their manifest."""
+    folder.mkdir()
+    lines, draw = [], np.random.default_rng(len(folder.name))
+    for number, length in enumerate(seconds):
+        path = folder / f"{number}.wav"
+        soundfile.write(path, draw.normal(0, 0.1, round(RATE * length)), RATE)
+        entry = {"audio_filepath": path.name, "duration": length, "text": "ab"}
+        lines.append(json.dumps({"id": f"{folder.name}-{number}", **entry}))
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+def _prepared(recipe: Recipe, folder: Path) -> tuple[Recipe, RunData]:
+    data = RunData(recipe, folder / "prepared")
+    data.prepare_data()
+    data.setup()
+    return recipe, data
 
 
 def _same(one: Any, other: Any) -> bool:

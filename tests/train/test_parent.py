@@ -6,8 +6,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from asr.train.trainer import end_children
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +53,19 @@ def test_what_nobody_started_goes_on() -> None:
     command = [sys.executable, "-c", CHILD.replace("100", "0")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("on\n", 0)
+
+
+def test_children_end_where_there_is_no_sigkill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no such signal."""
+    sent: list[int] = []
+    trainer: Any = SimpleNamespace(
+        strategy=SimpleNamespace(launcher=SimpleNamespace(kill=sent.append))
+    )
+    end_children(trainer)
+    with monkeypatch.context() as patched:
+        patched.delattr(signal, "SIGKILL")
+        end_children(trainer)
+    assert sent == [signal.SIGKILL, signal.SIGTERM]
 
 
 def _parent(seconds: float) -> subprocess.Popen[str]:

@@ -129,6 +129,21 @@ def test_what_callbacks_log_gets_columns_of_its_own(tmp_path: Path) -> None:
     assert [row["lr-AdamW"] for row in read_log(tmp_path / "log.csv")] == ["", "0.001", "", ""]
 
 
+def test_lines_without_a_step_go_with_the_line_before(tmp_path: Path) -> None:
+    """Callbacks may log without one."""
+    log = TrainingLog(tmp_path, 0)
+    log.log_metrics({"before": 0.5})
+    for step in (1, 2):
+        log.log_metrics({"loss/train": 0.25}, step)
+        log.log_metrics({"memory": float(step)})
+    log.finalize("success")
+    log = TrainingLog(tmp_path, 1)
+    log.log_metrics({"loss/train": 0.125}, 2)
+    log.finalize("success")
+    rows = [(row["step"], row["before"], row["memory"]) for row in read_log(log.path)]
+    assert rows == [("", "0.5", ""), ("1", "", ""), ("", "", "1.0"), ("2", "", "")]
+
+
 def test_a_full_disk_is_told_where_the_log_is_written(tmp_path: Path) -> None:
     log = TrainingLog(tmp_path, 0)
     log.log_metrics({"loss/train": 1.0}, 1)

@@ -43,6 +43,25 @@ if __name__ == "__main__":
 """
 
 
+#: `asr`, whose second process gets SIGTERM in its first batch.
+SIGNALLED = """
+import os, signal
+from asr.cli.main import main
+from asr.train.module import SpeechTraining
+
+whole = SpeechTraining.training_step
+
+def training_step(self, batch, batch_idx):
+    if self.global_rank == 1 and batch.epoch == batch.index == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return whole(self, batch, batch_idx)
+
+SpeechTraining.training_step = training_step
+if __name__ == "__main__":
+    main()
+"""
+
+
 @pytest.fixture(scope="module")
 def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of two processes."""
@@ -94,6 +113,22 @@ def test_a_bad_batch_of_one_process_is_skipped_by_both(finished: Path) -> None:
     last = load_checkpoint(finished / "checkpoints" / LAST)
     assert last["run"]["skipped"] == 1
     assert last["run"]["step"] == last["ema"]["steps"]
+
+
+def test_a_signal_to_one_process_is_the_reason_in_all(finished: Path, tmp_path: Path) -> None:
+    """Process 0 has not got it, and tells how to go on."""
+    program = tmp_path / "signalled.py"
+    program.write_text(SIGNALLED)
+    recipe = finished.parents[1] / "two.yaml"
+    done = subprocess.run(
+        [sys.executable, str(program), "train", str(recipe), *OVERRIDES, "-o", str(tmp_path / "r")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert "interrupted; the same command goes on from here" in done.stderr, done.stderr
+    assert load_checkpoint(tmp_path / "r" / "checkpoints" / LAST)["run"]["step"] < 6
 
 
 def test_the_model_is_whole(finished: Path) -> None:

@@ -194,8 +194,12 @@ def test_a_checkpoint_executes_nothing(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "trapped"),)
 
     torch.save({"format": 1, "trap": Trap()}, tmp_path / LAST)
-    with pytest.raises(TrainingError):
+    with pytest.raises(
+        TrainingError, match=r"it holds \S*mkdir, which is no plain value"
+    ) as caught:
         load_checkpoint(tmp_path / LAST)
+    assert "\033" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "trapped").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -158,8 +159,33 @@ def test_slurm_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch
     assert choose_devices(config()).count == 1
 
 
-def test_fsdp_refuses_what_processes_would_call_differently() -> None:
+@pytest.mark.parametrize(("tasks", "each"), [("6", 3), ("5", None)])
+def test_slurm_must_start_as_many_processes_on_each_node(
+    monkeypatch: pytest.MonkeyPatch, tasks: str, each: int | None
+) -> None:
+    names = {"SLURM_NTASKS": tasks, "SLURM_NNODES": "2", "SLURM_JOB_ID": "7", "SLURM_PROCID": "0"}
+    for name, value in {**names, "SLURM_JOB_NAME": "train"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
+    if each is not None:
+        assert choose_devices(config()).count == each
+        return
+    with pytest.raises(ConfigError, match=r"5 processes on 2 nodes.*--ntasks-per-node"):
+        choose_devices(config())
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("model.encoder.layer_drop=0.1", "model.encoder.layer_drop"),
+        ("loss.mwer={nbest: 2}", "loss.mwer"),
+        ("loss.scheduled_sampling={}", "loss.scheduled_sampling"),
+        ("training.weight_noise=0.01", "training.weight_noise"),
+        ("training.compile=true", "training.compile"),
+    ],
+)
+def test_fsdp_refuses_what_processes_would_call_differently(override: str, key: str) -> None:
     values = {**RECIPE, "data": {}, "training": {"epochs": 1, "strategy": "fsdp"}}
     assert make_recipe(json.loads(json.dumps(values)), (), "test", Path("/"))
-    with pytest.raises(ConfigError, match=r"fsdp does not go with model.encoder.layer_drop; use"):
-        make_recipe(json.loads(json.dumps(values)), ["model.encoder.layer_drop=0.1"], "", Path("/"))
+    with pytest.raises(ConfigError, match=rf"fsdp does not go with {re.escape(key)}; use ddp"):
+        make_recipe(json.loads(json.dumps(values)), [override], "", Path("/"))

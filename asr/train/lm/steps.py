@@ -124,7 +124,7 @@ class LMTraining(StepModule):
         stop = loss.new_tensor(float(self.stop_wanted))
         labels = (following >= 0).sum().to(loss.dtype)
         self.add_gradient(batch.ids, torch.stack([loss, labels, stop]))
-        return self.end_batch()
+        return self.end_batch(batch)
 
     def work_done(self) -> float:
         """Labels."""

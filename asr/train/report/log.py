@@ -118,7 +118,7 @@ class TrainingLog(Logger):
         """Opens the file, with what stays of it and columns for all of `row`."""
         rows = read_log(self.path) if self._file is not None or self._from else []
         if self._file is None:
-            rows = [line for line in rows if int(line["step"]) <= self._from]
+            rows = _up_to(rows, self._from)
         self.finalize("")
         names = [*self._columns, *(rows[0] if rows else ()), *row]
         self._columns = list(dict.fromkeys(names))
@@ -128,6 +128,17 @@ class TrainingLog(Logger):
         writer.writerows(rows)
         write_atomic(self.path, kept.getvalue())
         self._file = self.path.open("a", newline="", encoding="utf-8")
+
+
+def _up_to(rows: list[dict[str, str]], last: int) -> list[dict[str, str]]:
+    """The lines up to step `last`. One without a step goes with the line before it."""
+    kept, keep = [], True
+    for row in rows:
+        if row["step"].isdecimal():
+            keep = int(row["step"]) <= last
+        if keep:
+            kept.append(row)
+    return kept
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
