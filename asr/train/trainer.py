@@ -109,8 +109,8 @@ def fit(
             raise KeyboardInterrupt from None
         if is_of_another_process(error, trainer.world_size):
             raise TrainingError(
-                "another process of the run has failed, see above; once that is mended, the same "
-                "command goes on from the last checkpoint"
+                "another process of the run has failed, see above; mend that, and run the same "
+                "command again"
             ) from error
         raise
     finally:
