@@ -51,6 +51,7 @@ EXTRAS = {
     ),
     "mic": ("the microphone (asr stream)", ("sounddevice",)),
     "hub": ("text to labels of Whisper checkpoints (hotwords, .pt files)", ("tokenizers",)),
+    "scoring": ("error rates as Whisper's are counted (asr evaluate)", ("whisper-normalizer",)),
     "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),
 }
 #: What is written and read again: name, and format and subtype of libsndfile.

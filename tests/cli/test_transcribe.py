@@ -107,7 +107,7 @@ def test_search_options_reach_the_search(transcribe: Run, recordings: Path) -> N
         (["-m", "nowhere"], "nowhere: no such model folder"),
         (["--max-hours", "0"], "0.0 is not in the range"),
         (["--beam", "100000"], "100000 is not in the range"),
-        (["--batch-seconds", "inf"], "batch_seconds must be above 0 and finite"),
+        (["--batch-seconds", "inf"], "batch_seconds must be a number above 0 and finite"),
         (["-m", ""], "it is empty; name a path"),
         (["-o", ""], "it is empty; name a path"),
     ],

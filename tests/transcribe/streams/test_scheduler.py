@@ -110,7 +110,7 @@ def test_a_call_may_be_bounded(model: Recognizer, sound: np.ndarray, encoded: li
     received.append(long.flush())
     assert segments(*received) == model.transcribe(sound, RATE, chunk_ms=640).segments
     for limit in (0, -1):
-        with pytest.raises(ConfigError, match="max_chunks must be 1 or more"):
+        with pytest.raises(ConfigError, match="max_chunks must be a whole number from 1"):
             asr.feed_many([(short, b"")], max_chunks=limit)
 
 
