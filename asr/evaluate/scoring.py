@@ -57,7 +57,7 @@ def scoring_for(model: NormalizerConfig, name: ScoringName = "asr") -> Scoring:
 
 
 def check_scoring(name: ScoringName) -> None:
-    """Tells before any work is done that a library is missing.
+    """Checks that the library of a normaliser is installed, before any work is done.
 
     Raises:
         DependencyError: `whisper-normalizer` is not installed.

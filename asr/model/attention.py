@@ -58,6 +58,11 @@ def within(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
+def memory_mask(memory_lengths: Tensor, size: int) -> Tensor:
+    """The mask (B, 1, 1, M) of real memory frames; rows without any see one, as in `visible`."""
+    return within(memory_lengths.clamp(min=1), size)[:, None, None]
+
+
 def visible(lengths: Tensor, size: int, context: ChunkContext) -> Tensor:
     """The mask (B, 1, 1 or size, size) of frames that a frame may see in `context`.
 

@@ -58,9 +58,9 @@ class FolderConfig(Config):
     """`config.yaml` of a model folder.
 
     `kind` says what opens the folder. `search` holds the defaults of the beam search and
-    `confidence` the map that tells how sure words are, if one was fitted; who reads them checks
-    them. `facts` are figures for people (hours of training, error rates) that `asr info` prints.
-    """
+    `confidence` the map from evidence to the confidence of words, if one was fitted. Whoever reads
+    them checks them. `facts` are figures for people (hours of training, error rates) that `asr
+    info` prints."""
 
     format_version: int = Field(default=FORMAT_VERSION, ge=1)
     kind: str = DEFAULT_KIND
@@ -139,7 +139,7 @@ def keep_search(folder: Path, like: Path) -> None:
 
 
 def keep_confidence(folder: Path, confidence: Mapping[str, Any]) -> None:
-    """Gives the model in `folder` a map that tells how sure words are.
+    """Gives the model in `folder` a map from evidence to the confidence of words.
 
     Raises:
         ModelError: it is no model folder.

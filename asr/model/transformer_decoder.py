@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from asr.config import TypedConfig
-from asr.model.attention import Attention, within
+from asr.model.attention import Attention, memory_mask, within
 from asr.model.label_cache import LabelCache
 from asr.model.layers import Dropout, damp, initialise, log_softmax, rotate
 from asr.model.protocols import Decoder
@@ -81,14 +81,14 @@ class TransformerDecoder(Decoder):
 
     def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """See `Decoder.forward`."""
-        labels, mask = self._embed(tokens), _real(memory_lengths, memory.shape[1])
+        labels, mask = self._embed(tokens), memory_mask(memory_lengths, memory.shape[1])
         for layer in self.layers:
             labels = layer(labels, memory, mask)
         return self.to_logits(self.norm(labels))
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """See `Decoder.attention`."""
-        labels, mask = self._embed(tokens), _real(memory_lengths, memory.shape[1])
+        labels, mask = self._embed(tokens), memory_mask(memory_lengths, memory.shape[1])
         weights = []
         for layer in self.layers:
             weights.append(layer.memory_weights(labels, memory, mask))
@@ -248,11 +248,6 @@ class DecoderLayer(nn.Module):
         labels = labels + self.dropout(self.memory_attention.attend(query, keys, values, mask))
         inner = self.dropout(F.relu(self.widen(self.ff_norm(labels))))
         return labels + self.dropout(self.narrow(inner))
-
-
-def _real(memory_lengths: Tensor, size: int) -> Tensor:
-    """The mask (B, 1, 1, M) of real frames; rows without any see one, as in `visible`."""
-    return within(memory_lengths.clamp(min=1), size)[:, None, None]
 
 
 def _turned(heads: Tensor, turn: Tensor) -> Tensor:

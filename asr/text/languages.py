@@ -1,4 +1,4 @@
-"""Languages and tasks that a decoder is told in its start sequence."""
+"""Languages and tasks that the start sequence of a decoder selects."""
 
 from __future__ import annotations
 

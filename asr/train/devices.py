@@ -118,7 +118,7 @@ def _native_bf16(on_gpu: bool) -> bool:
     """Whether the device multiplies bfloat16 itself; emulated, it is slower than float32."""
     if on_gpu:
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch names these with an underscore, but has no other function that tells
+    # torch names these with an underscore, and has no public function for it
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, bool)()) for name in checks)
 
@@ -161,8 +161,8 @@ def compile_parts(
     batches: in a run of minutes neither comes back.
 
     Returns:
-        whether they are used: where compiling fails the model stays as it was, and `say` is told.
-    """
+        whether they are used. If compiling fails, the model stays as it was and `say` gets a
+    message."""
     parts = [one for one in model.modules() if isinstance(one, FeedForward | DecoderLayer)]
     for part in parts:
         part.compile(dynamic=True)

@@ -141,16 +141,14 @@ class SpeechTraining(StepModule):
         )
 
     def figures(self, result: StepResult, speed: float) -> dict[str, float]:
-        """By the names of the log; what was not measured is left out."""
+        """See `StepModule.figures`."""
         wer = _wer(result)
         return {
+            **super().figures(result, speed),
             "audio_hours": self.run.audio_seconds / 3600,
             **{name: result.mean(name) for name in LOSSES},
             "accuracy": result.mean("right"),
             **({"wer": wer} if wer == wer else {}),
-            "lr": result.lr,
-            "grad_norm": result.grad_norm,
-            "skipped": self.run.skipped,
             "audio_seconds_per_second": speed,
             **gpu_figures(self.device),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -56,10 +57,9 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One optimizer step. `means` are sums over its batches, of all processes, per label.
+    """One optimizer step; `sums` are over its batches, of all processes.
 
-    `applied` is False where loss or gradient were not finite; `stop` says that a process wants
-    training to stop. `sums` are those that `means` come from.
+    `applied` is False where loss or gradient were not finite.
     """
 
     sums: dict[str, float]
@@ -82,7 +82,7 @@ class StepResult:
         return self.sums[name] / max(self.labels, 1.0)
 
 
-class StepModule(pl.LightningModule):
+class StepModule(pl.LightningModule, ABC):
     """Trains `model` by steps.
 
     Optimisation is manual in Lightning's sense: a step is skipped as a whole when its gradient is
@@ -230,17 +230,22 @@ class StepModule(pl.LightningModule):
 
     # -- what a loop shows and logs ----------------------------------------------------------------
 
+    @abstractmethod
     def work_done(self) -> float:
         """What the speed is measured in: seconds of audio, or labels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, result: StepResult, speed: float) -> str:
         """A step in words, for people; `speed` is work a second."""
-        raise NotImplementedError
 
     def figures(self, result: StepResult, speed: float) -> dict[str, float]:
-        """A step by the names of the log."""
-        raise NotImplementedError
+        """A step by the names of the log; what was not measured is left out."""
+        return {
+            "loss": result.mean("loss"),
+            "lr": result.lr,
+            "grad_norm": result.grad_norm,
+            "skipped": self.run.skipped,
+        }
 
     def _continue_average(self) -> None:
         """As soon as the average and its state are there; strategies differ in which is first."""

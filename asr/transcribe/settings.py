@@ -50,7 +50,7 @@ def language_model(
 
 
 def confidence_map(loaded: LoadedModel) -> ConfidenceMaps | None:
-    """What tells how sure words are, where the model has it.
+    """The map from evidence to the confidence of words, None where the model has none.
 
     Raises:
         ModelError: what is saved is wrong, or newer than this program.

@@ -116,7 +116,7 @@ def test_a_bad_batch_of_one_process_is_skipped_by_both(finished: Path) -> None:
 
 
 def test_a_signal_to_one_process_is_the_reason_in_all(finished: Path, tmp_path: Path) -> None:
-    """Process 0 has not got it, and tells how to go on."""
+    """Process 0 did not get the signal, and still prints how to go on."""
     program = tmp_path / "signalled.py"
     program.write_text(SIGNALLED)
     recipe = finished.parents[1] / "two.yaml"

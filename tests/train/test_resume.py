@@ -110,7 +110,7 @@ def test_what_the_weights_were_made_for_cannot_change(
 def test_keys_that_an_older_checkpoint_does_not_have_are_at_their_defaults(
     recipe: Callable[..., Recipe],
 ) -> None:
-    """Checkpoints of before front ends had a type are gone on with."""
+    """A checkpoint written before front ends had a type can be resumed."""
     older = recipe().model_dump(mode="json")
     assert older["model"]["frontend"].pop("type") == "kaldi"
     assert changes(recipe(), {"recipe": older}) == []

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.errors import ModelError
-from asr.model.attention import Attention, within
+from asr.model.attention import Attention, memory_mask, within
 from asr.model.label_cache import LabelCache
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
@@ -62,14 +62,14 @@ class WhisperDecoder(Decoder):
         Raises:
             ModelError: there are more labels than `max_labels`.
         """
-        labels, mask = self._embed_all(tokens), _memory_mask(memory_lengths, memory.shape[1])
+        labels, mask = self._embed_all(tokens), memory_mask(memory_lengths, memory.shape[1])
         for layer in self.layers:
             labels = layer(labels, memory, mask)
         return self._logits(labels)
 
     def attention(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """See `Decoder.attention`."""
-        labels, mask = self._embed_all(tokens), _memory_mask(memory_lengths, memory.shape[1])
+        labels, mask = self._embed_all(tokens), memory_mask(memory_lengths, memory.shape[1])
         weights = []
         for layer in self.layers:
             weights.append(layer.memory_weights(labels, memory, mask))
@@ -246,8 +246,3 @@ class WhisperDecoderLayer(nn.Module):
         query = self.memory_attention.query(self.memory_norm(labels))
         labels = labels + self.memory_attention.attend(query, keys, values, mask)
         return labels + self.narrow(F.gelu(self.widen(self.ff_norm(labels))))
-
-
-def _memory_mask(memory_lengths: Tensor, size: int) -> Tensor:
-    """The mask (B, 1, 1, M) of real frames; rows without any see one, as in `visible`."""
-    return within(memory_lengths.clamp(min=1), size)[:, None, None]

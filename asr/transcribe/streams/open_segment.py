@@ -5,8 +5,8 @@
 - Each search continues from the hypotheses that were open in an earlier one when its best
   hypothesis had reached the labels that are `SETTLED_SECONDS` old, except those more than
   `OPEN_MARGIN` worse than the best of them, and those that differ from the best in a label that is
-  `CERTAIN_SECONDS` old. Labels that all of them begin with are decided. CTC's best path tells in
-  which frame a label begins.
+  `CERTAIN_SECONDS` old. Labels that all of them begin with are decided. The frame in which
+  a label begins is that of CTC's best path.
   Without CTC the labels are decided, and searched on from, that all rivals (the best `RIVALS`
   hypotheses within `RIVAL_MARGIN` of the best) begin with in every search of the last
   `LAST_PART_SECONDS`. (Agreement of successive results: Liu et al. 2020, "Low-latency
