@@ -37,9 +37,15 @@ class WhisperSizes(TypedConfig):
 
 
 class WhisperEncoderConfig(WhisperSizes):
-    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s."""
+    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s.
+
+    Attributes:
+        circular_positions: positions may begin anywhere and go round, as in a stream without an
+            end; for models that are trained so, with chunks.
+    """
 
     positions: int = Field(default=1500, ge=1)
+    circular_positions: bool = False
 
 
 class WhisperDecoderConfig(WhisperSizes):
