@@ -171,6 +171,7 @@ def test_the_first_label(tmp_path: Path) -> None:
         assert scorer.finish(state).isfinite().all()
 
 
+@pytest.mark.usefixtures("any_sound_is_speech")
 def test_transcribing(tmp_path: Path, sound: np.ndarray) -> None:
     """From sound to text and back; random weights say nothing that has a meaning."""
     recognizer = load_model(write_folder(tmp_path, "ctranslate2"), "cpu")
