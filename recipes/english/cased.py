@@ -2,8 +2,8 @@
 
     python recipes/english/cased.py TEACHER...
 
-Each TEACHER is a JSON-lines file of `id` and `teacher`: what a Whisper model writes for an utterance
-of data/train.jsonl (`teacher.py`). Words that it has in common with the transcript are written as it
+Each TEACHER is a JSON-lines file of `id` and `teacher`: what a Whisper model writes for an
+utterance of data/train.jsonl (`teacher.py`). Words that both have are written as the teacher
 writes them, with its punctuation; where they differ the transcript is right. Utterances whose own
 text has case and punctuation keep it. What the teacher has not written yet, or where it differs in
 more than `--most` of the words, is left out and counted.
