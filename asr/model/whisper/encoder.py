@@ -48,8 +48,9 @@ class WhisperEncoderState(ChunkedState):
 class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
     """Halves the frame rate by a convolution, adds sinusoids, then blocks and a layer norm.
 
-    Published checkpoints were trained on windows of 30 s that end in silence (`WhisperLogMel`):
-    shorter ones lose accuracy and make up text, and they honour no chunks.
+    Published checkpoints were trained on windows of 30 s that end in silence, without a mask: they
+    need silence behind an utterance and see it (`config.tail`), so the rows of one batch have equal
+    padded lengths. Without a tail, padding is masked and changes nothing.
     """
 
     positions: Tensor
@@ -63,6 +64,9 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
         self.dim = config.dim
         self.feature_dim = feature_dim
         self.max_frames = config.positions
+        self.tail, self.grid = config.tail, config.grid
+        self.window = FACTOR * config.positions if config.tail else None
+        self.padding_invariant = not config.tail
         self.circular_positions = config.circular_positions
         self.frame_seconds = FACTOR * feature_seconds
         self.conv1 = nn.Conv1d(feature_dim, config.dim, kernel_size=3, padding=1)
@@ -85,6 +89,13 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
                 "out, or train a model that can (recipes/english, circular_positions: true)"
             )
 
+    def padded_lengths(self, lengths: Tensor) -> Tensor:
+        """See `Encoder.padded_lengths`; nothing is added to nothing."""
+        frames = (lengths + 1) // FACTOR
+        padded = (frames + self.tail + self.grid - 1) // self.grid * self.grid
+        padded = torch.maximum(frames, padded.clamp(max=len(self.positions)))
+        return torch.where((lengths > 0) & (padded > frames), FACTOR * padded, lengths)
+
     def forward(
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
     ) -> tuple[Tensor, Tensor]:
@@ -104,13 +115,16 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
         features = F.pad(features, (0, 0, 0, features.shape[1] % FACTOR))
         memory = F.gelu(self.conv1(features.to(self.conv1.weight.dtype).transpose(1, 2)))
         memory = F.gelu(self.conv2(memory)).transpose(1, 2) + self._positions(frames)
-        lengths = (lengths + 1) // FACTOR
+        counts = (lengths + 1) // FACTOR
         mask = None
-        if context.chunk is not None or bool((lengths < frames).any()):
-            mask = visible(lengths, frames, context)
+        if context.chunk is not None or (not self.tail and bool((counts < frames).any())):
+            mask = visible(counts, frames, context)
         for layer in self.layers:
             memory = layer(memory, mask)
-        return self.norm(memory), lengths
+        if self.tail:
+            counts = torch.where(counts > 0, (counts + self.tail).clamp(max=frames), counts)
+            memory = memory[:, : int(counts.max())]
+        return self.norm(memory), counts
 
     def needed(self, frames: int) -> int:
         """See `StreamingEncoder.needed`."""
