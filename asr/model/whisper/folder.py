@@ -15,7 +15,7 @@ from asr.folders import unreadable
 from asr.frontend import WhisperConfig as FrontendConfig
 from asr.model.folder import FolderConfig, LoadedModel
 from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.model.weights import LoadedDtype, fill
+from asr.model.weights import LoadedDtype, Uninitialised, fill
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.files import (
     CONFIG,
@@ -83,7 +83,8 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
         decoder=checkpoint.decoder,
         ctc=False,
     )
-    model = SpeechModel(config, checkpoint.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config, checkpoint.vocabulary)
     fill(model, checkpoint.weights, path, dtype)
     described = FolderConfig(
         kind=KIND,
