@@ -42,6 +42,7 @@ from asr.model.weights import (
     DTYPES,
     LoadedDtype,
     StoredDtype,
+    Uninitialised,
     fill,
     read_weights,
     unique_weights,
@@ -191,7 +192,8 @@ def load_speech_model(
             f"{folder}: the tokenizer has {tokenizer.size} tokens, "
             f"the model was trained with {config.vocabulary}"
         )
-    model = SpeechModel(config.model, config.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config.model, config.vocabulary)
     fill(model, read_weights(folder), folder, dtype)
     return LoadedModel(model.eval(), tokenizer, config, folder)
 

@@ -2,10 +2,11 @@
 
     python recipes/english/cased.py TEACHER...
 
-Each TEACHER is a JSON-lines file of `id` and `teacher`, what a Whisper model writes for an utterance of data/train.jsonl
-(`teacher.py`). Words that it has in common with the transcript are written as it writes them, with its punctuation; where
-they differ the transcript is right. Utterances whose own text has case and punctuation keep it. What no teacher has
-heard, or where it differs in more than `--most` of the words, is left out and counted.
+Each TEACHER is a JSON-lines file of `id` and `teacher`: what a Whisper model writes for an
+utterance of data/train.jsonl (`teacher.py`). Words that both have are written as the teacher
+writes them, with its punctuation; where they differ the transcript is right. Utterances whose own
+text has case and punctuation keep it. What the teacher has not written yet, or where it differs in
+more than `--most` of the words, is left out and counted.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python recipes/english/pieces.py MODEL ../shared/corpora/text/novels.txt.xz -o FOLDER
 
-MODEL is a model folder of Whisper (`asr import`). Pieces are counted in a text with case and punctuation and in
-the training manifests that have them, which count more: novels are old. The most frequent are kept.
+MODEL is a model folder of Whisper (`asr import`). Pieces are counted in a text with case and
+punctuation and in the training manifests that have them, which count more: novels are old. The most
+frequent are kept.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from asr.folders import unreadable
 from asr.frontend import WhisperConfig as FrontendConfig
 from asr.model.folder import FolderConfig, LoadedModel
 from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.model.weights import LoadedDtype, fill
+from asr.model.weights import LoadedDtype, Uninitialised, fill
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.files import (
     CONFIG,
@@ -34,8 +34,9 @@ TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
 #: Models with fewer labels know English only.
 MULTILINGUAL_LABELS = 51865
-#: Memory frames (20 ms) of silence that an utterance is encoded with (docs/whisper.md).
-TAIL = 384
+#: Memory frames (20 ms) of silence that an utterance is encoded with: trained on windows of 30 s,
+#: Whisper needs some (docs/whisper.md). They are padded further to a multiple of `GRID`.
+TAIL, GRID = 384, 50
 #: The beam of the original; wider ones gain nothing.
 BEAM = 5
 
@@ -78,11 +79,12 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, settings)
     config = ModelConfig(
         frontend=FrontendConfig(mels=checkpoint.mels),
-        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL}),
+        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL, "grid": GRID}),
         decoder=checkpoint.decoder,
         ctc=False,
     )
-    model = SpeechModel(config, checkpoint.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config, checkpoint.vocabulary)
     fill(model, checkpoint.weights, path, dtype)
     described = FolderConfig(
         kind=KIND,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from asr.errors import ModelError
@@ -71,7 +70,7 @@ class SegmentDecoder:
     @torch.inference_mode()
     def _decode(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         if self.detector is None:
-            return self._decode_features(*self._features(segments))
+            return self._decode_memory(*self.model.encode(*self._features(segments)))
         rate = self.model.sample_rate
         frame = round(self.model.encoder.frame_seconds * rate)
         found = self.detector(segments, rate, frame)
@@ -93,14 +92,11 @@ class SegmentDecoder:
         silence that the encoder takes: that costs most, and is what Whisper was trained on.
         """
         features, frames = self._features(segments)
-        results = self._decode_features(features, frames, speech)
+        results = self._decode_memory(*self.model.encode(features, frames), speech)
         failed = [row for row, (best, *_) in enumerate(results) if best.score == -math.inf]
-        encoder, hop = self.model.encoder, self.model.frontend.hop_seconds
-        if failed and encoder.max_frames is not None:
-            size = round(encoder.max_frames * encoder.frame_seconds / hop)
-            windows = F.pad(features[failed], (0, 0, 0, size - features.shape[1]))
-            sizes = torch.full_like(frames[failed], size)
-            again = self._decode_features(windows, sizes, [speech[row] for row in failed])
+        if failed and self.model.encoder.window is not None:
+            windows = self.model.encode_windows(features[failed], frames[failed])
+            again = self._decode_memory(*windows, [speech[row] for row in failed])
             for row, hypotheses in zip(failed, again, strict=True):
                 results[row] = hypotheses
         return results
@@ -114,14 +110,13 @@ class SegmentDecoder:
         device = next(self.model.parameters()).device
         return self.model.features(samples.to(device), lengths.to(device))
 
-    def _decode_features(
-        self, features: Tensor, frames: Tensor, speech: Sequence[Speech] | None = None
+    def _decode_memory(
+        self, memory: Tensor, memory_lengths: Tensor, speech: Sequence[Speech] | None = None
     ) -> list[list[Hypothesis]]:
-        """The best hypotheses of features (B, T, F), with no more letters than `speech` holds."""
-        if features.size(1) == 0:
-            return [[Hypothesis((), 0.0)] for _ in features]
-        memory, memory_lengths = self.model.encode(features, frames)
-        results: list[list[Hypothesis]] = [[] for _ in features]
+        """The best hypotheses of memory (B, M, D), with no more letters than `speech` holds."""
+        if memory.size(1) == 0:
+            return [[Hypothesis((), 0.0)] for _ in memory]
+        results: list[list[Hypothesis]] = [[] for _ in memory]
         for language, rows in self.language.groups(self.model, memory, memory_lengths):
             some, counts = memory, memory_lengths
             if len(rows) < len(results):
