@@ -25,6 +25,7 @@ from asr.model.whisper.files import (
     read_json,
     read_openai,
 )
+from asr.model.whisper.origin import model_name, origin_of
 from asr.text import NormalizerConfig
 from asr.text.languages import TRANSCRIBE, TRANSLATE
 from asr.text.whisper import WhisperTokenizer
@@ -88,7 +89,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     fill(model, checkpoint.weights, path, dtype)
     described = FolderConfig(
         kind=KIND,
-        name=path.resolve().stem if path.is_file() else path.resolve().name,
+        name=model_name(path),
         vocabulary=checkpoint.vocabulary,
         model=config,
         normalizer=NormalizerConfig(
@@ -98,6 +99,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
             abbreviations=False,
             punctuation=False,
         ),
+        origin=origin_of(path, checkpoint),
         search={"beam": BEAM, "ctc_weight": 0.0},
     )
     return LoadedModel(model.eval(), tokenizer, described, path)
