@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from asr.transcribe.files.chunked import transcribe_chunked
 from asr.transcribe.files.segment_decoder import SegmentDecoder
 from asr.transcribe.files.segmenter import cut_segments, segment_rules
 from asr.transcribe.files.source import AudioSource, open_recording
+from asr.transcribe.files.speech import SpeechDetector
 from asr.transcribe.hotwords import phrase_tree
 from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import OptionValues, TranscribeOptions
@@ -202,9 +204,12 @@ class Recognizer:
         language = LanguageSetting.of(self.loaded, options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
         phrases = phrase_tree(options.hotwords, self.loaded)
+        detector = self._speech_detector if search.heard_only else None
         settings = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(self.model, language, search, self._language_model, phrases),
+            decode=SegmentDecoder(
+                self.model, language, search, self._language_model, phrases, detector
+            ),
             word_timer=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
@@ -237,6 +242,16 @@ class Recognizer:
         options = TranscribeOptions(**merged)
         decoder = self._stream_decoder(options, options.chunk_ms or CHUNK_MS)
         return Stream(decoder, sample_rate)
+
+    @cached_property
+    def _speech_detector(self) -> SpeechDetector | None:
+        """Finds speech by the CTC of the shipped model; a model with CTC of its own needs none."""
+        if self.model.ctc is not None:
+            return None
+        shipped = load_model_folder(model_folder(None))
+        model = shipped.model.to(self.device).eval()
+        blank = shipped.tokenizer.labels.ctc_blank
+        return SpeechDetector(model, blank, self.tokenizer)
 
     @property
     def _language_model(self) -> LanguageModel | None:

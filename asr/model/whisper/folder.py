@@ -35,9 +35,8 @@ TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
 #: Models with fewer labels know English only.
 MULTILINGUAL_LABELS = 51865
-#: Memory frames (20 ms) of silence that an utterance is encoded with: trained on windows of 30 s,
-#: Whisper needs some (docs/whisper.md). They are padded further to a multiple of `GRID`.
-TAIL, GRID = 384, 50
+#: Memory frames (20 ms) of silence that an utterance is encoded with (docs/whisper.md).
+TAIL = 384
 #: The beam of the original; wider ones gain nothing.
 BEAM = 5
 
@@ -80,7 +79,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, settings)
     config = ModelConfig(
         frontend=FrontendConfig(mels=checkpoint.mels),
-        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL, "grid": GRID}),
+        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL}),
         decoder=checkpoint.decoder,
         ctc=False,
     )

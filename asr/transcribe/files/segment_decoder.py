@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from asr.errors import ModelError
 from asr.lm import LanguageModel
 from asr.model import ASRModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
+from asr.search.speech_limit import SpeechLimit
 from asr.text import Labels
 from asr.transcribe.files.batch import GRID_SECONDS
+from asr.transcribe.files.speech import Speech, SpeechDetector
 from asr.transcribe.language import LanguageSetting
 from asr.transcribe.words.align import align_many
 from asr.transcribe.words.evidence import with_label_scores
@@ -30,14 +34,19 @@ class SegmentDecoder:
     search: SearchConfig
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+    detector: SpeechDetector | None = None
+    """Finds the speech of segments, for a model that writes text for any sound; without one, all
+    sound is decoded."""
 
     def __call__(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each segment (N,) of float32 samples, best first.
 
         With CTC the labels of the best one have their `spans` and `label_scores`. Segments of
         different languages are searched one language after the other: a search has one start.
-        The hypothesis of a segment too short for one feature frame is empty. Where the
-        accelerator's memory does not hold the batch, its halves are decoded one after the other.
+        The hypothesis of a segment too short for one feature frame, or without speech, is empty.
+        That of a segment whose speech holds less than any hypothesis says is empty, too, with score
+        -inf. Where the accelerator's memory does not hold the batch, its halves are decoded one
+        after the other.
 
         Raises:
             ModelError: the memory does not hold a single segment, or the model lacks what
@@ -61,28 +70,76 @@ class SegmentDecoder:
 
     @torch.inference_mode()
     def _decode(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        if self.detector is None:
+            return self._decode_features(*self._features(segments))
+        rate = self.model.sample_rate
+        frame = round(self.model.encoder.frame_seconds * rate)
+        found = self.detector(segments, rate, frame)
+        spoken = {row: speech for row, speech in enumerate(found) if speech is not None}
+        results = [[Hypothesis((), 0.0)] for _ in segments]
+        if spoken:
+            parts = [segments[row][speech.start : speech.end] for row, speech in spoken.items()]
+            decoded = self._decode_speech(parts, list(spoken.values()))
+            for (row, speech), hypotheses in zip(spoken.items(), decoded, strict=True):
+                results[row] = [_later(best, speech.start // frame) for best in hypotheses]
+        return results
+
+    def _decode_speech(
+        self, segments: Sequence[np.ndarray], speech: Sequence[Speech]
+    ) -> list[list[Hypothesis]]:
+        """Decodes the parts of segments that are speech; those that fail once more, as windows.
+
+        A part fails where every hypothesis says more than it can hold. Its window is all the
+        silence that the encoder takes: that costs most, and is what Whisper was trained on.
+        """
+        features, frames = self._features(segments)
+        results = self._decode_features(features, frames, speech)
+        failed = [row for row, (best, *_) in enumerate(results) if best.score == -math.inf]
+        encoder, hop = self.model.encoder, self.model.frontend.hop_seconds
+        if failed and encoder.max_frames is not None:
+            size = round(encoder.max_frames * encoder.frame_seconds / hop)
+            windows = F.pad(features[failed], (0, 0, 0, size - features.shape[1]))
+            sizes = torch.full_like(frames[failed], size)
+            again = self._decode_features(windows, sizes, [speech[row] for row in failed])
+            for row, hypotheses in zip(failed, again, strict=True):
+                results[row] = hypotheses
+        return results
+
+    def _features(self, segments: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Features (B, T, F) of segments, and lengths (B,)."""
         grid = round(GRID_SECONDS * self.model.sample_rate)
         if self.model.encoder.max_frames is not None:  # padding must not go beyond it
             grid = 1
         samples, lengths = padded(segments, grid)
         device = next(self.model.parameters()).device
-        features, frames = self.model.features(samples.to(device), lengths.to(device))
+        return self.model.features(samples.to(device), lengths.to(device))
+
+    def _decode_features(
+        self, features: Tensor, frames: Tensor, speech: Sequence[Speech] | None = None
+    ) -> list[list[Hypothesis]]:
+        """The best hypotheses of features (B, T, F), with no more letters than `speech` holds."""
         if features.size(1) == 0:
-            return [[Hypothesis((), 0.0)] for _ in segments]
+            return [[Hypothesis((), 0.0)] for _ in features]
         memory, memory_lengths = self.model.encode(features, frames)
-        results: list[list[Hypothesis]] = [[] for _ in segments]
+        results: list[list[Hypothesis]] = [[] for _ in features]
         for language, rows in self.language.groups(self.model, memory, memory_lengths):
             some, counts = memory, memory_lengths
             if len(rows) < len(results):
                 some, counts = memory[rows], memory_lengths[rows]
-            hypotheses = self._searched(some, counts, self.language.labels_of(language))
+            limit = None
+            if speech is not None and self.detector is not None:
+                most = torch.tensor([speech[row].letters for row in rows])
+                limit = SpeechLimit(most, self.detector.letters)
+            hypotheses = self._searched(some, counts, self.language.labels_of(language), limit)
             for row, best in zip(rows, hypotheses, strict=True):
                 results[row] = [replace(hypothesis, language=language) for hypothesis in best]
         return results
 
-    def _searched(self, memory: Tensor, lengths: Tensor, labels: Labels) -> list[list[Hypothesis]]:
+    def _searched(
+        self, memory: Tensor, lengths: Tensor, labels: Labels, limit: SpeechLimit | None
+    ) -> list[list[Hypothesis]]:
         """The best hypotheses of segments (B, M, D) that have one start."""
-        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords)
+        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords, limit)
         results = search(scorers, memory, lengths, labels, self.search)
         return self._aligned(results, memory, lengths, labels)
 
@@ -106,6 +163,12 @@ class SegmentDecoder:
         ]
         sure = with_label_scores(self.model, labels, placed, memory, lengths, posteriors, self._lm)
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
+
+
+def _later(hypothesis: Hypothesis, frames: int) -> Hypothesis:
+    """The same, with its labels so many frames later."""
+    spans = tuple((first + frames, last + frames) for first, last in hypothesis.spans)
+    return replace(hypothesis, spans=spans)
 
 
 def padded(segments: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:
