@@ -14,10 +14,13 @@ from asr.lm import LanguageModel
 from asr.model import ASRModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
 from asr.text import Labels
+from asr.text.languages import TRANSLATE
 from asr.transcribe.files.batch import GRID_SECONDS
 from asr.transcribe.language import LanguageSetting
 from asr.transcribe.words.align import align_many
+from asr.transcribe.words.attention import aligned_by_attention
 from asr.transcribe.words.evidence import with_label_scores
+from asr.transcribe.words.timing import WordTimer
 from asr.types import Hypothesis
 
 
@@ -30,11 +33,14 @@ class SegmentDecoder:
     search: SearchConfig
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+    timer: WordTimer | None = None
+    """Times the words; without it and without CTC labels are not aligned."""
 
     def __call__(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each segment (N,) of float32 samples, best first.
 
-        With CTC the labels of the best one have their `spans` and `label_scores`. Segments of
+        The labels of the best one have their `spans` and `label_scores`, by CTC or by the
+        attention of the decoder, where it has one. Segments of
         different languages are searched one language after the other: a search has one start.
         The hypothesis of a segment too short for one feature frame is empty. Where the
         accelerator's memory does not hold the batch, its halves are decoded one after the other.
@@ -75,15 +81,20 @@ class SegmentDecoder:
             some, counts = memory, memory_lengths
             if len(rows) < len(results):
                 some, counts = memory[rows], memory_lengths[rows]
-            hypotheses = self._searched(some, counts, self.language.labels_of(language))
+            labels, sounds = self.language.labels_of(language), [segments[row] for row in rows]
+            hypotheses = self._searched(some, counts, labels, sounds)
             for row, best in zip(rows, hypotheses, strict=True):
                 results[row] = [replace(hypothesis, language=language) for hypothesis in best]
         return results
 
-    def _searched(self, memory: Tensor, lengths: Tensor, labels: Labels) -> list[list[Hypothesis]]:
+    def _searched(
+        self, memory: Tensor, lengths: Tensor, labels: Labels, segments: Sequence[np.ndarray]
+    ) -> list[list[Hypothesis]]:
         """The best hypotheses of segments (B, M, D) that have one start."""
         scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords)
         results = search(scorers, memory, lengths, labels, self.search)
+        if self.model.ctc is None:
+            return self._aligned_by_attention(results, memory, lengths, labels, segments)
         return self._aligned(results, memory, lengths, labels)
 
     @property
@@ -91,12 +102,33 @@ class SegmentDecoder:
         """The language model, if it takes part."""
         return self.lm if self.search.lm_weight else None
 
+    def _aligned_by_attention(
+        self,
+        results: list[list[Hypothesis]],
+        memory: Tensor,
+        lengths: Tensor,
+        labels: Labels,
+        segments: Sequence[np.ndarray],
+    ) -> list[list[Hypothesis]]:
+        """`_aligned` without CTC; the words of a translation are not spoken in their order."""
+        if self.timer is None or self.language.task == TRANSLATE:
+            return results
+        best = aligned_by_attention(
+            self.model,
+            self.timer,
+            labels,
+            [best for best, *_ in results],
+            memory,
+            lengths,
+            [self.timer.levels(samples) for samples in segments],
+            self._lm,
+        )
+        return [[first, *others] for first, (_, *others) in zip(best, results, strict=True)]
+
     def _aligned(
         self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor, labels: Labels
     ) -> list[list[Hypothesis]]:
-        """The same, with place and scores of each label of the best ones, where there is CTC."""
-        if self.model.ctc is None:
-            return results
+        """The same, with place and scores of each label of the best ones, by CTC."""
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
         posteriors = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
         spans = align_many(posteriors, [best.tokens for best, *_ in results], labels.ctc_blank)
