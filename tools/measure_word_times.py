@@ -26,6 +26,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,10 +132,10 @@ def attended(model: Recognizer, clock: WordTimer, joined: Joined, levels: np.nda
 
 
 def in_context(
-    model: Recognizer, joined: Sequence[Joined], chunk: float | None
+    joined: Sequence[Joined], found: Iterable[Sequence[Word]]
 ) -> Iterator[Sequence[Word]]:
     """Of what is recognised, the words whose neighbours are right; the others have no text."""
-    for one, words in zip(joined, recognised(model, joined, chunk), strict=True):
+    for one, words in zip(joined, found, strict=True):
         right = matches([text for text, _, _ in one.words], [word.text for word in words])
         ends = {(-1, -1), (len(one.words), len(words))}
         beside = ends.union(right)
@@ -190,17 +191,30 @@ def main() -> None:
         rows = [draw.sample(known, ROW) for _ in range(args.rows)]
         joined = [join(row, model.sample_rate, noise, draw) for row in rows]
         pauses = "silence" if noise is None else f"noise, -{noise:g} dB"
-        for chunk, which in itertools.product(contexts, (recognised, in_context, told)):
-            off = errors(joined, which(model, joined, chunk))
-            row = {"words": name, "pauses": pauses, "chunk_ms": chunk, "which": which.__name__}
-            row |= {"count": len(off), "begin": figures(off[:, 0]), "end": figures(off[:, 1])}
-            table.append(row)
-            context = "full" if chunk is None else f"{chunk:g} ms"
-            cells = [", ".join(f"{v:.0f}" for v in row[key].values()) for key in ("begin", "end")]
-            print(f"| {name} | {pauses} | {context} | {which.__name__} | {len(off)} | ", end="")
-            print(f"{' | '.join(cells)} |", flush=True)
+        for chunk in contexts:
+            transcribed = list(recognised(model, joined, chunk))
+            found = {
+                "recognised": transcribed,
+                "in_context": in_context(joined, transcribed),
+                "told": told(model, joined, chunk),
+            }
+            for which, words in found.items():
+                off = errors(joined, words)
+                row = {"words": name, "pauses": pauses, "chunk_ms": chunk, "which": which}
+                row |= {"count": len(off), "begin": figures(off[:, 0]), "end": figures(off[:, 1])}
+                table.append(row)
+                print(table_line(row), flush=True)
     if args.json:
         args.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def table_line(row: dict[str, Any]) -> str:
+    """A row of the table that is printed."""
+    context = "full" if row["chunk_ms"] is None else f"{row['chunk_ms']:g} ms"
+    cells = [", ".join(f"{v:.0f}" for v in row[key].values()) for key in ("begin", "end")]
+    which, count = row["which"], row["count"]
+    first = f"| {row['words']} | {row['pauses']} | {context} | {which} | {count} |"
+    return f"{first} {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

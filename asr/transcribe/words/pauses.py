@@ -15,7 +15,7 @@ BACKGROUND_DB = 5.0
 PEAK_SECONDS = 0.75
 
 
-def pauses(
+def find_pauses(
     levels: np.ndarray, loudest: float | np.ndarray, segment: np.ndarray, step: float
 ) -> list[tuple[int, int]]:
     """The pauses in a part of a segment: (first, behind the last) of its levels.
@@ -42,6 +42,6 @@ def in_pauses(levels: np.ndarray, step: float) -> np.ndarray:
     if len(levels):
         reach = round(PEAK_SECONDS / step)
         around = sliding_window_view(np.pad(levels, reach, mode="symmetric"), 2 * reach + 1)
-        for first, last in pauses(levels, around.max(axis=1), levels, step):
+        for first, last in find_pauses(levels, around.max(axis=1), levels, step):
             quiet[first:last] = True
     return quiet

@@ -1,8 +1,7 @@
 """When each word is said: from where CTC writes its labels, and from how loud it is there.
 
 CTC writes a label in one or two frames somewhere within its sound, and says nothing of where the
-sound begins and ends: a word begins before its first label, by 0.1 s in the middle. Attention looks
-at the sound itself, and has rules of its own (`TimingRules`). Where
+sound begins and ends: a word begins before its first label, by `LEAD_SECONDS` in the middle. Where
 two words have a pause between them, its edges are heard: so between the last label of a word and
 the first of the next the longest quiet stretch is looked for, and taken for the pause. Words
 without one meet where it is quietest near the place that CTC suggests.
@@ -20,37 +19,26 @@ from asr.model import ASRModel
 from asr.transcribe.words.align import Span
 from asr.transcribe.words.confidence import ConfidenceMap
 from asr.transcribe.words.evidence import Place, word_evidence
-from asr.transcribe.words.pauses import in_pauses, pauses
+from asr.transcribe.words.pauses import find_pauses, in_pauses
 from asr.types import Hypothesis, Word
 
 #: How a text has bytes that are only a part of a character.
 PART_OF_CHARACTER = "\ufffd"
+# Fitted with tools/measure_word_times.py; they suit labels that are aligned by attention as well.
+#: A word begins this much before the middle of the frame of its first label ...
+LEAD_SECONDS = 0.1
+#: ... and ends this much behind the middle of the last frame of its last label.
+TAIL_SECONDS = 0.02
+#: Sound of a word may reach this far beyond its labels.
+REACH_SECONDS = 0.4
+#: The first label of a word may be written this much before its sound begins ...
+EARLY_SECONDS = 0.06
+#: ... and the last one this much after it ended.
+LATE_SECONDS = 0.12
 #: Quiet for longer is no stop consonant.
 BREAK_SECONDS = 0.2
-#: Words that meet do so within this much of the place that their labels suggest.
+#: Words that meet do so within this much of the place that the labels suggest.
 NEAR_SECONDS = 0.08
-
-
-@dataclass(frozen=True)
-class TimingRules:
-    """How the sound of a word lies about the frames of its labels, all in seconds.
-
-    A word begins `lead` before the middle of the frame of its first label and ends `tail` behind
-    the middle of the last frame of its last one, where no pause says otherwise. Its sound may reach
-    `reach` beyond its labels; its first label may be found `early`, before its sound begins, and
-    its last one `late`, after that has ended.
-    """
-
-    lead: float
-    tail: float
-    reach: float
-    early: float
-    late: float
-
-
-# Fitted with tools/measure_word_times.py.
-CTC_RULES = TimingRules(lead=0.1, tail=0.02, reach=0.4, early=0.06, late=0.12)
-ATTENTION_RULES = TimingRules(lead=0.1, tail=0.02, reach=0.4, early=0.06, late=0.12)
 
 
 @dataclass(frozen=True)
@@ -80,8 +68,6 @@ class WordTimer:
     """From the start of a frame to the middle of the sound that it is computed from."""
     confidence: ConfidenceMap | None = None
     """Gives each word its confidence; None: words have none."""
-    rules: TimingRules = CTC_RULES
-    """For what its labels are aligned by."""
 
     @classmethod
     def of(
@@ -100,7 +86,6 @@ class WordTimer:
             encoder.frame_seconds,
             middle * rate,
             confidence,
-            CTC_RULES if model.ctc is not None else ATTENTION_RULES,
         )
 
     def levels(self, samples: np.ndarray) -> np.ndarray:
@@ -136,7 +121,7 @@ class WordTimer:
         step, middle = self.step_samples / self.rate, self.middle_samples / self.rate
         sound = SegmentLevels(levels, step, self.frame_seconds, middle)
         labels = labelled_words(self.text_of, best.tokens)
-        words = timed_words(labels, best.spans, sound, start, bounds, self.rules)
+        words = timed_words(labels, best.spans, sound, start, bounds)
         if not best.label_scores:
             return words
         places = [
@@ -192,7 +177,6 @@ def timed_words(
     sound: SegmentLevels,
     start: float,
     bounds: tuple[float, float],
-    rules: TimingRules = CTC_RULES,
 ) -> tuple[Word, ...]:
     """Words with their times.
 
@@ -202,16 +186,15 @@ def timed_words(
         sound: of the segment, from its first frame on.
         start: when the first frame begins, in seconds.
         bounds: the times of the segment, between which all words are.
-        rules: for what the labels were aligned by.
     """
     if not words:
         return ()
     firsts = [spans[first][0] * sound.frame + sound.middle for _, first, _ in words]
     lasts = [(spans[last][1] - 1) * sound.frame + sound.middle for _, _, last in words]
-    times = [_begin(sound, firsts[0], rules)]
+    times = [_begin(sound, firsts[0])]
     for last, first in zip(lasts, firsts[1:], strict=False):
-        times += _between(sound, times[-1], last, first, rules)
-    times.append(_end(sound, times[-1], lasts[-1], rules))
+        times += _between(sound, times[-1], last, first)
+    times.append(_end(sound, times[-1], lasts[-1]))
     # Never before what came before, and within the segment.
     within = np.clip(np.maximum.accumulate(np.array(times) + start), *bounds).tolist()
     return tuple(
@@ -220,34 +203,32 @@ def timed_words(
     )
 
 
-def _begin(sound: SegmentLevels, first: float, rules: TimingRules) -> float:
+def _begin(sound: SegmentLevels, first: float) -> float:
     """Where the first word begins: behind the last pause before its label."""
-    pauses = _pauses(sound, first - rules.reach, first + rules.early)
-    return pauses[-1][1] if pauses else max(first - rules.lead, 0.0)
+    pauses = _pauses(sound, first - REACH_SECONDS, first + EARLY_SECONDS)
+    return pauses[-1][1] if pauses else max(first - LEAD_SECONDS, 0.0)
 
 
-def _end(sound: SegmentLevels, began: float, last: float, rules: TimingRules) -> float:
+def _end(sound: SegmentLevels, began: float, last: float) -> float:
     """Where the last word ends: at the first pause behind its label.
 
     The pause before a short word is within reach of its label too: it ends where the word `began`.
     """
-    pauses = _pauses(sound, max(last - rules.late, began), last + rules.reach)
-    return pauses[0][0] if pauses else last + rules.tail
+    pauses = _pauses(sound, max(last - LATE_SECONDS, began), last + REACH_SECONDS)
+    return pauses[0][0] if pauses else last + TAIL_SECONDS
 
 
-def _between(
-    sound: SegmentLevels, began: float, last: float, first: float, rules: TimingRules
-) -> tuple[float, float]:
+def _between(sound: SegmentLevels, began: float, last: float, first: float) -> tuple[float, float]:
     """Where a word that `began` there ends, and the next one begins."""
-    pauses = _pauses(sound, max(last - rules.late, began), first + rules.early)
+    pauses = _pauses(sound, max(last - LATE_SECONDS, began), first + EARLY_SECONDS)
     long = [pause for pause in pauses if pause[1] - pause[0] >= BREAK_SECONDS]
     if long:  # what sounds between two of them is a word that was not recognised
         return long[0][0], long[-1][1]
     if pauses:
         return max(pauses, key=lambda pause: pause[1] - pause[0])
-    begin = max(first - rules.lead, (last + first) / 2 if first - last < rules.lead else last)
-    if first - last > 2 * rules.reach:  # something else sounds between them
-        return last + rules.tail, begin
+    begin = max(first - LEAD_SECONDS, (last + first) / 2 if first - last < LEAD_SECONDS else last)
+    if first - last > 2 * REACH_SECONDS:  # something else sounds between them
+        return last + TAIL_SECONDS, begin
     low = round(max(begin - NEAR_SECONDS, last, 0.0) / sound.step)
     levels = sound.levels[low : round(min(begin + NEAR_SECONDS, first) / sound.step) + 1]
     meet = (low + int(levels.argmin()) + 0.5) * sound.step if len(levels) else begin
@@ -262,5 +243,5 @@ def _pauses(sound: SegmentLevels, begin: float, end: float) -> list[tuple[float,
         return []
     return [
         ((low + first) * sound.step, (low + last) * sound.step)
-        for first, last in pauses(levels, float(levels.max()), sound.levels, sound.step)
+        for first, last in find_pauses(levels, float(levels.max()), sound.levels, sound.step)
     ]
