@@ -204,13 +204,20 @@ class Recognizer:
         language = LanguageSetting.of(self.loaded, options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
         phrases = phrase_tree(options.hotwords, self.loaded)
-        detector = self._speech_detector if search.heard_only else None
+        timer = self._word_timer(search)
+        decode = SegmentDecoder(
+            self.model,
+            language,
+            search,
+            self._language_model,
+            phrases,
+            timer,
+            self._speech_detector if search.heard_only else None,
+        )
         settings = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(
-                self.model, language, search, self._language_model, phrases, detector
-            ),
-            word_timer=self._word_timer(search),
+            decode=decode,
+            word_timer=timer,
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,

@@ -59,6 +59,38 @@ class WhisperEncoderConfig(WhisperSizes):
 
 
 class WhisperDecoderConfig(WhisperSizes):
-    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too."""
+    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too.
+
+    Attributes:
+        alignment_heads: (layer, head), counted from 0, of the attentions to the memory that follow
+            the speech: word times are read from them. None: all heads of the last half of the
+            layers.
+    """
 
     positions: int = Field(default=448, ge=1)
+    alignment_heads: tuple[tuple[int, int], ...] | None = None
+
+    @model_validator(mode="after")
+    def _heads_exist(self) -> WhisperDecoderConfig:
+        heads = self.alignment_heads
+        if heads is None:
+            return self
+        if not heads or len(set(heads)) < len(heads):
+            raise ValueError("alignment_heads must be different pairs (layer, head), at least one")
+        wrong = [pair for pair in heads if not self.has_head(*pair)]
+        if wrong:
+            raise ValueError(
+                f"alignment_heads {wrong}: there are {self.layers} layers of {self.heads} heads, "
+                "counted from 0"
+            )
+        return self
+
+    def has_head(self, layer: int, head: int) -> bool:
+        """Whether there is such a head, both numbers counted from 0."""
+        return 0 <= layer < self.layers and 0 <= head < self.heads
+
+    def heads_for_alignment(self, layer: int) -> list[int]:
+        """The heads of a layer that word times are read from."""
+        if self.alignment_heads is None:
+            return list(range(self.heads)) if layer >= self.layers // 2 else []
+        return [head for of, head in self.alignment_heads if of == layer]
