@@ -194,8 +194,8 @@ class Recognizer:
         if options.chunk_ms is not None:
             decoder = self._stream_decoder(options, options.chunk_ms)
             return transcribe_chunked(sources, opened, decoder, seconds, progress)
-        search = self._search_config(options)
         language = LanguageSetting.of(self.loaded, options)
+        search = self._search_config(options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
         phrases = phrase_tree(options.hotwords, self.loaded)
         settings = BatchSettings(
@@ -205,6 +205,7 @@ class Recognizer:
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,
+            timestamps=language.labels.timestamps if options.timestamps else None,
         )
         return transcribe_batched(sources, opened, settings)
 
@@ -239,7 +240,7 @@ class Recognizer:
         return self.lm.lm if self.lm is not None else None
 
     def _stream_decoder(self, options: TranscribeOptions, chunk_ms: float) -> StreamDecoder:
-        search, language = self._search_config(options), LanguageSetting.of(self.loaded, options)
+        language, search = LanguageSetting.of(self.loaded, options), self._search_config(options)
         decoder = StreamDecoder(
             self.model,
             language.labels,

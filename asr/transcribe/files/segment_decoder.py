@@ -82,7 +82,8 @@ class SegmentDecoder:
 
     def _searched(self, memory: Tensor, lengths: Tensor, labels: Labels) -> list[list[Hypothesis]]:
         """The best hypotheses of segments (B, M, D) that have one start."""
-        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords)
+        prompt = self.language.prompt
+        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords, prompt)
         results = search(scorers, memory, lengths, labels, self.search)
         return self._aligned(results, memory, lengths, labels)
 
@@ -104,7 +105,16 @@ class SegmentDecoder:
             replace(best, spans=tuple(span))
             for (best, *_), span in zip(results, spans, strict=True)
         ]
-        sure = with_label_scores(self.model, labels, placed, memory, lengths, posteriors, self._lm)
+        sure = with_label_scores(
+            self.model,
+            labels,
+            placed,
+            memory,
+            lengths,
+            posteriors,
+            self._lm,
+            self.language.prompt,
+        )
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
 
 

@@ -37,6 +37,7 @@ def with_label_scores(
     lengths: Tensor,
     log_probs: Sequence[np.ndarray],
     lm: LanguageModel | None = None,
+    prompt: Sequence[int] = (),
 ) -> list[Hypothesis]:
     """Hypotheses with the log probability of each of their labels, as `label_scores`.
 
@@ -46,6 +47,7 @@ def with_label_scores(
         memory: (B, M, D). lengths: (B,).
         log_probs: CTC's log posteriors (T, V) of each.
         lm: the language model that took part in the search, if one did.
+        prompt: what the decoder was fed before the start in the search.
     """
     scores = [
         {"ctc": _posteriors(hypothesis, frames)}
@@ -61,11 +63,12 @@ def with_label_scores(
         tokens = tokens.to(memory.device)
         log_probs_of = {}
         if model.decoder is not None:
-            logits = model.decoder(_behind(labels.start, tokens), memory, lengths)
-            log_probs_of["attention"] = log_softmax(logits[:, len(labels.start) - 1 :])
+            fed = (*prompt, *labels.start)
+            logits = model.decoder(_behind(fed, tokens), memory, lengths)
+            log_probs_of["attention"] = log_softmax(logits[:, len(fed) - 1 :])
         if lm is not None:
-            fed = torch.tensor([max(1, count) for count in counts], device=memory.device)
-            log_probs_of["lm"], _ = lm.prime(_behind((labels.end,), tokens), fed)
+            sizes = torch.tensor([max(1, count) for count in counts], device=memory.device)
+            log_probs_of["lm"], _ = lm.prime(_behind((labels.end,), tokens), sizes)
         for name, of_all in log_probs_of.items():
             rows = of_all.gather(2, tokens[..., None])[..., 0].clamp(min=LEAST).tolist()
             for of_scorers, row, count in zip(scores, rows, counts, strict=True):
