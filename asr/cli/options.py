@@ -224,6 +224,17 @@ task = click.option(
     help="translate: the text is English, whatever is spoken, where the model can.  "
     "[default: transcribe]",
 )
+prompt = click.option(
+    "--prompt",
+    metavar="TEXT",
+    help="Text that each segment is to follow, for names and style; Whisper models only.",
+)
+timestamps = click.option(
+    "--timestamps",
+    is_flag=True,
+    default=None,
+    help="Cut segments where the model writes times, and take them; Whisper models only.",
+)
 max_time = click.option(
     "--max-time", metavar="TIME", callback=_a_time, help="Stop cleanly after 90s, 20m or 1h30m."
 )
@@ -255,7 +266,7 @@ batch_seconds = click.option(
 def model_options(command: F) -> F:
     """Adds what decides how a model is run: which one, where, for which language, how."""
     words = (hotword_weight, hotwords, length_reward, ilm_weight, lm_weight, no_lm, lm)
-    for option in (*words, ctc_weight, beam, task, language, device, model):
+    for option in (*words, ctc_weight, beam, timestamps, prompt, task, language, device, model):
         command = option(command)
     return command
 

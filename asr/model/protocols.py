@@ -178,7 +178,12 @@ class Decoder(nn.Module, ABC):
         """
 
     def prime(
-        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+        self,
+        tokens: Tensor,
+        counts: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor,
+        since: int = 0,
     ) -> tuple[Tensor, Any]:
         """Starts behind given labels: what stepping through them from `initial_state` gives.
 
@@ -190,10 +195,12 @@ class Decoder(nn.Module, ABC):
                 N = B x rows per utterance; the rows of an utterance are contiguous.
             counts: (B,) how many labels the rows of each utterance have, the start counted.
             memory: (B, M, D). memory_lengths: (B,).
+            since: how many of the first labels of all rows need no log_probs, less than `counts`:
+                behind a long prompt they would be most of the work and of the memory.
 
         Returns:
-            log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
-            the state behind the last label of each row.
+            log_probs (N, U - since, V) of the label after each of `tokens` from `since` on
+            (anything in the padding), and the state behind the last label of each row.
         """
         scored, states = [], []
         for place, (labels, count) in enumerate(
@@ -205,7 +212,8 @@ class Decoder(nn.Module, ABC):
             for column in labels[:, :count].unbind(1):
                 log_probs, state = self.step(column, state)
                 rows.append(log_probs)
-            scored.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
+            rows += [rows[-1]] * (labels.shape[1] - count)
+            scored.append(torch.stack(rows[since:], 1))
             states.append(state)
         return torch.cat(scored), joined(states)
 

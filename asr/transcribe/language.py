@@ -14,6 +14,7 @@ from asr.model.protocols import ASRModel, Decoder
 from asr.text import Labels, Languages
 from asr.text.languages import TRANSCRIBE
 from asr.transcribe.options import TranscribeOptions
+from asr.transcribe.prompt import prompt_labels
 
 AUTO = "auto"
 
@@ -27,12 +28,14 @@ class LanguageSetting:
         languages: what the model has to choose from; None where it has no choice.
         language: the code that was asked for; None where it is detected, or there is no choice.
         task: a task of `languages`.
+        prompt: what the decoder is fed before the start of each segment.
     """
 
     labels: Labels
     languages: Languages | None = None
     language: str | None = None
     task: str = TRANSCRIBE
+    prompt: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, loaded: LoadedModel, options: TranscribeOptions) -> LanguageSetting:
@@ -40,13 +43,22 @@ class LanguageSetting:
 
         Raises:
             ModelError: the model does not know the language, cannot tell languages apart, cannot do
-                the task, or has no decoder to detect a language with.
+                the task, has no decoder to detect a language with, takes no prompt or not such a
+                long one, or has no time stamps.
         """
         name, labels = loaded.config.name, loaded.tokenizer.labels
         languages = loaded.tokenizer.languages
+        prompt = prompt_labels(options.prompt, loaded)
+        if options.timestamps:
+            if labels.timestamps is None:
+                raise ModelError(
+                    f"model '{name}' was not trained to write time stamps: leave timestamps out; "
+                    "segments and words have times without it"
+                )
+            labels = labels.with_timestamps()
         if languages is None:
             _check_only(name, loaded.config.normalizer.language, options)
-            return cls(labels)
+            return cls(labels, prompt=prompt)
         task = options.task or TRANSCRIBE
         if task not in languages.tasks:
             raise ModelError(
@@ -59,13 +71,13 @@ class LanguageSetting:
                     f"model '{name}' has no decoder to detect the language with: name it "
                     "(--language CODE, or language='CODE')"
                 )
-            return cls(labels, languages, None, task)
+            return cls(labels, languages, None, task, prompt)
         code = str(options.language)
+        setting = cls(labels, languages, code, task, prompt)
         try:
-            start = languages.start(code, task)
+            return replace(setting, labels=setting.labels_of(code))
         except ModelError as error:
             raise ModelError(f"model '{name}': {error}") from None
-        return cls(replace(labels, start=start), languages, code, task)
 
     @property
     def detects(self) -> bool:
@@ -76,7 +88,8 @@ class LanguageSetting:
         """The labels for segments of a language that `groups` gave."""
         if language is None or self.languages is None:
             return self.labels
-        return replace(self.labels, start=self.languages.start(language, self.task))
+        labels = replace(self.labels, start=self.languages.start(language, self.task))
+        return labels.with_timestamps() if self.labels.writes_timestamps else labels
 
     def groups(
         self, model: ASRModel, memory: Tensor, memory_lengths: Tensor

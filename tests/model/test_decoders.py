@@ -144,6 +144,20 @@ def test_priming_equals_stepping(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_priming_leaves_out_log_probs_that_are_not_asked_for(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    counts = torch.tensor([6, 3, 4])
+    with torch.inference_mode():
+        whole, _ = module.prime(tokens, counts, memory, lengths)
+        log_probs, state = module.prime(tokens, counts, memory, lengths, since=2)
+        for row, count in enumerate(counts.tolist()):
+            torch.testing.assert_close(log_probs[row, : count - 2], whole[row, 2:count])
+        assert log_probs.shape[1] == tokens.shape[1] - 2
+        log_probs, _ = module.step(torch.tensor([3, 4, 5]), state)
+    assert log_probs.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_one_utterance_are_primed_as_if_each_had_its_own(kind: str) -> None:
     module, (tokens, memory, lengths) = decoder(kind), example()
     counts = torch.tensor([6, 1, 3])

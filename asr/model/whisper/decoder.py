@@ -118,7 +118,12 @@ class WhisperDecoder(Decoder):
         return log_probs, replace(state, labels=labels)
 
     def prime(
-        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+        self,
+        tokens: Tensor,
+        counts: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor,
+        since: int = 0,
     ) -> tuple[Tensor, WhisperDecoderState]:
         """See `Decoder.prime`. One pass over all labels.
 
@@ -140,7 +145,7 @@ class WhisperDecoder(Decoder):
         cache = LabelCache.of(
             moved.unflatten(1, (utterances, -1)), (source >= 0).unflatten(0, (utterances, -1))
         )
-        log_probs = self._logits(labels).log_softmax(dim=-1)
+        log_probs = self._logits(labels[:, since:]).log_softmax(dim=-1)
         return log_probs, replace(state, labels=cache, gaps=gaps if cache.gaps else None)
 
     def reorder(self, state: WhisperDecoderState, parents: Tensor) -> WhisperDecoderState:

@@ -158,7 +158,9 @@ class SegmentDecoder:
         limit: SpeechLimit | None,
     ) -> list[list[Hypothesis]]:
         """The best hypotheses of segments (B, M, D) that have one start."""
-        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords, limit)
+        scorers = all_scorers(
+            self.model, labels, self.search, self.lm, self.hotwords, self.language.prompt, limit
+        )
         results = search(scorers, memory, lengths, labels, self.search)
         if self.model.ctc is None:
             return self._aligned_by_attention(results, memory, lengths, labels, segments)
@@ -189,6 +191,7 @@ class SegmentDecoder:
             lengths,
             [self.timer.levels(samples) for samples in segments],
             self._lm,
+            self.language.prompt,
         )
         return [[first, *others] for first, (_, *others) in zip(best, results, strict=True)]
 
@@ -203,7 +206,16 @@ class SegmentDecoder:
             replace(best, spans=tuple(span))
             for (best, *_), span in zip(results, spans, strict=True)
         ]
-        sure = with_label_scores(self.model, labels, placed, memory, lengths, posteriors, self._lm)
+        sure = with_label_scores(
+            self.model,
+            labels,
+            placed,
+            memory,
+            lengths,
+            posteriors,
+            self._lm,
+            self.language.prompt,
+        )
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
 
 

@@ -48,6 +48,7 @@ def aligned_by_attention(
     lengths: Tensor,
     levels: Sequence[np.ndarray],
     lm: LanguageModel | None = None,
+    prompt: Sequence[int] = (),
 ) -> list[Hypothesis]:
     """Hypotheses with spans and scores of their labels, from one pass of the decoder.
 
@@ -62,16 +63,18 @@ def aligned_by_attention(
         levels: of the samples of each utterance, as `WordTimer.levels` gives them. Frames of memory
             beyond them are padding, where nothing is spoken.
         lm: the language model that took part in the search, if one did.
+        prompt: what the decoder was fed before the start in the search.
     """
     tokens = padded_tokens(best, labels.end, memory.device)
     if model.decoder is None or not tokens.shape[1]:
         return list(best)
-    start = torch.tensor(labels.start, device=tokens.device).expand(len(tokens), -1)
+    fed = (*prompt, *labels.start)
+    start = torch.tensor(fed, device=tokens.device).expand(len(tokens), -1)
     inputs = torch.cat((start, tokens), dim=1)
     logits, attention = model.decoder.forward_attended(inputs, memory, lengths)
     if attention is None:
         return list(best)
-    first = len(labels.start) - 1  # predicts the first label of the text
+    first = len(fed) - 1  # predicts the first label of the text
     quiet = [
         timer.quiet_frames(row, size) for row, size in zip(levels, lengths.tolist(), strict=True)
     ]

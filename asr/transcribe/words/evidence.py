@@ -38,6 +38,7 @@ def with_label_scores(
     lengths: Tensor,
     log_probs: Sequence[np.ndarray],
     lm: LanguageModel | None = None,
+    prompt: Sequence[int] = (),
 ) -> list[Hypothesis]:
     """Hypotheses with the log probability of each of their labels, as `label_scores`.
 
@@ -47,6 +48,7 @@ def with_label_scores(
         memory: (B, M, D). lengths: (B,).
         log_probs: CTC's log posteriors (T, V) of each.
         lm: the language model that took part in the search, if one did.
+        prompt: what the decoder was fed before the start in the search.
     """
     placed = [
         replace(hypothesis, label_scores={"ctc": _posteriors(hypothesis, frames)})
@@ -58,8 +60,9 @@ def with_label_scores(
     if not tokens.shape[1]:
         return placed
     if model.decoder is not None:
-        logits = model.decoder(_behind(labels.start, tokens), memory, lengths)
-        log_probs_of = log_softmax(logits[:, len(labels.start) - 1 :])
+        fed = (*prompt, *labels.start)
+        logits = model.decoder(_behind(fed, tokens), memory, lengths)
+        log_probs_of = log_softmax(logits[:, len(fed) - 1 :])
         placed = with_scores_of(placed, "attention", log_probs_of, tokens)
     return with_lm_scores(placed, labels.end, tokens, lm)
 
