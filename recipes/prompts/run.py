@@ -24,7 +24,7 @@ from recipes.prompts.report import BEAM, Decoded, Measured, write_results
 
 HERE = Path(__file__).parent
 ENGLISH = HERE.parents[1] / "asr" / "pretrained" / "english"
-OVERRIDES = {"with": (), "without": ("prompts=null",)}
+OVERRIDES = {"with": (), "without": ("prompts={}",)}
 STYLES = ("plain", "punctuated")
 LANGUAGES = ("en", "fr")
 CTC_WEIGHTS = (0.3, 0.0)

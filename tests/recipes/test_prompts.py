@@ -51,7 +51,7 @@ def test_the_recipes_differ_in_the_prompts_alone() -> None:
     recipes = {name: load_recipe(RECIPE, some).model_dump() for name, some in OVERRIDES.items()}
     prompts = {name: values.pop("prompts") for name, values in recipes.items()}
     assert recipes["with"] == recipes["without"]
-    assert prompts["without"] is None
+    assert prompts["without"] == {"fields": (), "defaults": {}}
     assert prompts["with"]["fields"] == ("language", "style")
     for name in OVERRIDES:
         assert len({str(asked) for asked in questions(name)}) == len(questions(name))
