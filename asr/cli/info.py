@@ -98,6 +98,7 @@ _ONLY_IF_THERE = (
     "language",
     "languages",
     "tasks",
+    "fields",
     "origin",
     "revision",
 )

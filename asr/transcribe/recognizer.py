@@ -316,7 +316,8 @@ class Recognizer:
 
         assert context.chunk is not None
         words = phrases.phrases if phrases is not None else None
-        asked = (language.labels, language.language, language.task, language.prompt)
+        values = tuple(sorted(language.values.items()))
+        asked = (language.labels, language.language, values, language.prompt)
         return ReencodingDecoder(
             self.model,
             segment_rules(self.model.encoder, options.endpoint, self.endpoint),

@@ -52,7 +52,9 @@ def test_speech_and_what_is_none(detector: SpeechDetector, speech: np.ndarray) -
         FRAME,
     )
     assert (none, silent) == (None, None)
-    assert alone is not None and loud is not None and quiet is not None
+    assert alone is not None
+    assert loud is not None
+    assert quiet is not None
     assert loud.start % FRAME == 0
     assert loud.start == pytest.approx(3 * RATE + alone.start, abs=RATE)
     assert loud.end == pytest.approx(3 * RATE + alone.end, abs=RATE)
@@ -83,7 +85,8 @@ def test_a_segment_does_not_depend_on_the_others(
 def test_other_rates_find_the_same_speech(detector: SpeechDetector, speech: np.ndarray) -> None:
     [found] = detector([speech], RATE, FRAME)
     [half] = detector([speech[::2].copy()], RATE // 2, FRAME // 2)
-    assert found is not None and half is not None
+    assert found is not None
+    assert half is not None
     assert 2 * half.start == pytest.approx(found.start, abs=MARGIN_SECONDS * RATE)
     assert 2 * half.end == pytest.approx(found.end, abs=MARGIN_SECONDS * RATE)
 
