@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.config import format_duration
-from asr.model import ModelConfig
+from asr.model import ModelConfig, SpeechModel
 from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
@@ -31,11 +31,15 @@ class Facts:
     decoded: int
 
     @classmethod
-    def of(cls, module: SpeechTraining, weights: str, result: DevResult | None) -> Facts:
-        """Collects them at the end of a run: what `weights` it ends with, and their figures."""
+    def of(
+        cls, module: SpeechTraining, model: SpeechModel, weights: str, result: DevResult | None
+    ) -> Facts:
+        """Collects them at the end of a run: the `model` that is written, what its `weights` are in
+        words, and their figures.
+        """
         data, at = module.data, module.run
         return cls(
-            parameters=sum(one.numel() for one in module.model.parameters()),
+            parameters=sum(one.numel() for one in model.parameters()),
             labels=data.tokenizer.size,
             train=size(data.corpora.train),
             dev=size(data.corpora.dev),
