@@ -15,9 +15,13 @@ from torch import Tensor, nn
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 #: What weights are stored as.
 StoredDtype = Literal["float32", "float16", "bfloat16"]
+DTYPES: dict[StoredDtype, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
 #: What weights are loaded as: float32, or the type that they are stored in.
 LoadedDtype = Literal["float32", "stored"]
 
