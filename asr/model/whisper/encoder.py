@@ -21,8 +21,8 @@ class WhisperEncoder(Encoder):
     """Halves the frame rate by a convolution, adds sinusoids, then blocks and a layer norm.
 
     Every frame sees every other, padding too: Whisper was trained on windows of 30 s that end in
-    silence, and has no mask. So rows of one batch must have equal lengths, and should be windows of
-    30 s (`WhisperLogMel`): shorter ones lose accuracy and make up text.
+    silence, and has no mask. So rows of one batch have equal padded lengths, and the memory of a
+    row ends `config.tail` frames behind its sound.
     """
 
     padding_invariant = False
@@ -35,6 +35,8 @@ class WhisperEncoder(Encoder):
         super().__init__()
         self.dim = config.dim
         self.max_frames = config.positions
+        self.window = 2 * config.positions
+        self.tail, self.grid = config.tail, config.grid
         self.frame_seconds = 2 * feature_seconds
         self.conv1 = nn.Conv1d(feature_dim, config.dim, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(config.dim, config.dim, kernel_size=3, stride=2, padding=1)
@@ -42,6 +44,13 @@ class WhisperEncoder(Encoder):
         layers = nn.ModuleList(WhisperEncoderLayer(config) for _ in range(config.layers))
         self.layers = layers  # type: ignore[assignment]
         self.norm = nn.LayerNorm(config.dim)
+
+    def padded_lengths(self, lengths: Tensor) -> Tensor:
+        """See `Encoder.padded_lengths`; nothing is added to nothing."""
+        frames = (lengths + 1) // 2
+        padded = (frames + self.tail + self.grid - 1) // self.grid * self.grid
+        padded = torch.maximum(frames, padded.clamp(max=len(self.positions)))
+        return torch.where((lengths > 0) & (padded > frames), 2 * padded, lengths)
 
     def forward(
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
@@ -61,7 +70,9 @@ class WhisperEncoder(Encoder):
         memory = F.gelu(self.conv2(memory)).transpose(1, 2) + self.positions[:frames]
         for layer in self.layers:
             memory = layer(memory)
-        return self.norm(memory), (lengths + 1) // 2
+        counts = torch.where(lengths > 0, (lengths + 1) // 2 + self.tail, lengths)
+        counts = counts.clamp(max=frames)
+        return self.norm(memory)[:, : int(counts.max())], counts
 
 
 class WhisperEncoderLayer(nn.Module):
