@@ -104,7 +104,7 @@ def finetune(
         for library in LIBRARIES:
             need(library, "train")
         from asr.train.adapt.finetune import finetune as adapt
-        from asr.train.adapt.plan import Request
+        from asr.train.adapt.request import Request
 
         options.leave_cores_free()
     low_rank = ["training.lora={}"] if lora else []

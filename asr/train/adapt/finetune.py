@@ -15,8 +15,9 @@ from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_secon
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
 from asr.model.folder import keep_search
-from asr.train.adapt.plan import AdaptationPlan, Request, plan
-from asr.train.checkpoint import LAST
+from asr.train.adapt.base import has_begun
+from asr.train.adapt.plan import AdaptationPlan, plan
+from asr.train.adapt.request import Request
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
 from asr.transcribe.recognizer import load_model
@@ -180,7 +181,7 @@ def _train(
 
 def _start(resume: str, folder: Path, model: Path, partial: bool) -> Start:
     """A run that goes on has its own weights; the model is where it began."""
-    begun = (folder / "checkpoints" / LAST).exists() if resume == "auto" else resume != "never"
+    begun = has_begun(folder, resume)
     return Start(resume, None if begun else model, init_partial=partial and not begun)
 
 

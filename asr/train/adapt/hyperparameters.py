@@ -92,19 +92,22 @@ def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
     }
 
 
-def whisper_settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
+def whisper_settings(
+    new: Amount, rehearsed: bool, lr: float, steps: int | None = None
+) -> dict[str, Any]:
     """`settings` for a Whisper model.
 
     Args:
         new, rehearsed: as for `settings`.
         lr: the peak learning rate: `whisper_lr`, or `LORA_LR`.
+        steps: how many are wanted; None: what suits the amount.
     """
     values = settings(new, rehearsed, lr)
     longest = min(int(values["data"]["max_seconds"]), WHISPER_LONGEST)
     mean = new.seconds / max(new.utterances, 1)
     batch = math.ceil(max(1.25 * WHISPER_UTTERANCES * mean, 1.5 * longest / min(SPEEDS)))
     pace = WHISPER_STEPS_FOR_MINUTES
-    steps = how_many_steps(new.seconds, WHISPER_UTTERANCES * mean, rehearsed, pace)
+    steps = steps or how_many_steps(new.seconds, WHISPER_UTTERANCES * mean, rehearsed, pace)
     values["data"] |= {
         "max_seconds": longest,
         "batch_seconds": batch,

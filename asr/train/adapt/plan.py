@@ -15,11 +15,10 @@ from asr.data.manifest import read_manifest
 from asr.data.utterance import text_of
 from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.evaluate.error_rate import number_of
-from asr.folders import foreign_kind
 from asr.model.folder import FolderConfig, read_folder_config
-from asr.model.imported import import_model
 from asr.model.whisper.config import WhisperDecoderConfig
 from asr.text import TextNormalizer, load_tokenizer
+from asr.train.adapt.base import base_folder
 from asr.train.adapt.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
 from asr.train.adapt.hyperparameters import (
     KEEP_SHARE,
@@ -32,8 +31,8 @@ from asr.train.adapt.hyperparameters import (
 )
 from asr.train.adapt.language import spoken_languages, with_language
 from asr.train.adapt.new_labels import new_labels, same_labels
+from asr.train.adapt.request import Request
 from asr.train.adapt.written import fit_case
-from asr.train.checkpoint import LAST
 from asr.train.checks import check_chunks, unwritable
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
 
@@ -47,45 +46,6 @@ OF_THE_LOSS = ("ctc_weight", "intermediate_weight", "label_smoothing")
 USUAL_LR = 2e-3
 #: Where fewer of the labels than this are the model's, they are trained alone first.
 MANY_LABELS = 0.5
-
-
-@dataclass(frozen=True)
-class Request:
-    """What somebody asks for.
-
-    Args:
-        model: the model folder to start from.
-        data: the corpus to adapt to, of any kind that `read_manifest` knows.
-        folder: where everything goes.
-        dev: what to measure on; None holds a part of `data` out.
-        keep: a corpus of the old domain to rehearse beside the new one.
-        old: a corpus of the old domain to measure on, before and after.
-        language: code of what is spoken in `data` and `dev` where their manifests do not say it,
-            for models of several languages.
-        tokenizer: `keep` the model's labels, whatever they cannot write; `new` ones; the folder of
-            some; None keeps the model's and refuses texts that they cannot write.
-        overrides: keys of the recipe, `a.b=value`; relative paths in them are taken from the
-            working directory.
-        resume: as for `asr.train.run.Start`.
-    """
-
-    model: Path
-    data: Path
-    folder: Path
-    dev: Path | None = None
-    keep: Path | None = None
-    old: Path | None = None
-    language: str | None = None
-    tokenizer: str | None = None
-    overrides: Sequence[str] = ()
-    resume: str = "auto"
-
-    @property
-    def begun(self) -> bool:
-        """Whether training goes on with what an earlier call has prepared."""
-        if self.resume == "auto":
-            return (self.folder / "checkpoints" / LAST).exists()
-        return self.resume != "never"
 
 
 @dataclass(frozen=True)
@@ -115,7 +75,7 @@ def plan(request: Request) -> AdaptationPlan:
             was begun with other data.
         OutputError: the folder cannot be written.
     """
-    model = _imported(request)
+    model = base_folder(request.model, request.folder, request.resume)
     base = read_folder_config(model)
     cuts = _listed(request.data)
     place = (request.folder / "data").absolute()
@@ -156,16 +116,6 @@ def plan(request: Request) -> AdaptationPlan:
         chosen.fresh,
         tuple(notes),
     )
-
-
-def _imported(request: Request) -> Path:
-    """The model as a model folder: a model in another format is written as one, once."""
-    if foreign_kind(request.model) is None:
-        return request.model
-    folder = request.folder / "base"
-    if not (request.begun and folder.is_dir()):
-        import_model(request.model, folder)
-    return folder
 
 
 def _keep(request: Request, old: Path, recipe: Recipe, new: Amount) -> list[Cut]:
@@ -215,8 +165,11 @@ def _values(
     first, rehearsed = _first_recipe(model), request.keep is not None
     loss = first.get("loss", {})
     if isinstance(base.model.decoder, WhisperDecoderConfig):
-        lr = LORA_LR if _low_rank(request.overrides) else whisper_lr(base.model.decoder.dim)
-        values = whisper_settings(new, rehearsed, lr)
+        asked = _training_keys(request.overrides)
+        lr = whisper_lr(base.model.decoder.dim) if asked.get("lora") is None else LORA_LR
+        steps = asked.get("max_steps")
+        steps = steps if isinstance(steps, int) else None
+        values = whisper_settings(new, rehearsed, lr, steps)
         loss = {"label_smoothing": 0.0, **loss}
     else:
         lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
@@ -234,13 +187,13 @@ def _values(
     return values
 
 
-def _low_rank(overrides: Sequence[str]) -> bool:
-    """Whether low-rank matrices are trained."""
+def _training_keys(overrides: Sequence[str]) -> Mapping[str, Any]:
+    """What `overrides` set of `training`, unchecked."""
     asked: dict[str, Any] = {}
     for setting in overrides:
         override(asked, setting)
     training = asked.get("training")
-    return isinstance(training, dict) and training.get("lora") is not None
+    return training if isinstance(training, dict) else {}
 
 
 def _default_chunks(base: FolderConfig) -> ChunkConfig:
