@@ -93,7 +93,7 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "frame_ms": lambda value: f"{value:g} ms",
     "hours": lambda value: f"{value:.1f}",
 }
-_ONLY_IF_THERE = ("confidence", "torchaudio_problem", "language", "languages", "tasks")
+_ONLY_IF_THERE = ("confidence", "torchaudio_problem", "language", "languages", "tasks", "fields")
 #: Parts of names, between underscores, of shares: people think of those in per cent.
 _SHARES = {"wer", "accuracy", "confidence"}
 #: Options of the search that a user can give, and what they are where nothing is done.

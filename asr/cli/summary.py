@@ -58,12 +58,15 @@ def model_summary(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: it is damaged.
     """
+    from asr.text.languages import LANGUAGE, TASK
     from asr.transcribe.recognizer import load_model
 
     recognizer = load_model(folder, "cpu")
     speech, config = recognizer.model, recognizer.config
     encoder, decoder = config.model.encoder, config.model.decoder
-    languages = recognizer.tokenizer.languages
+    fields = recognizer.tokenizer.prompt_fields
+    choices = {name: list(values) for name, values in fields.labels.items()} if fields else {}
+    languages, tasks = choices.pop(LANGUAGE, None), choices.pop(TASK, None)
     return {
         "name": config.name,
         "folder": str(folder),
@@ -74,8 +77,9 @@ def model_summary(folder: Path) -> dict[str, Any]:
         "frame_ms": round(recognizer.frame_seconds * 1000, 3),
         "vocabulary": config.vocabulary,
         "language": None if languages else config.normalizer.language,
-        "languages": list(languages.labels) if languages else None,
-        "tasks": list(languages.tasks) if languages else None,
+        "languages": languages,
+        "tasks": tasks,
+        "fields": choices or None,
         "encoder": encoder.type,
         "decoder": decoder.type if decoder else None,
         "ctc": speech.ctc is not None,

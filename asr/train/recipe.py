@@ -18,7 +18,7 @@ from asr.data.config import CorpusSource, DataConfig
 from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
-from asr.text import NormalizerConfig, TokenizerConfig
+from asr.text import NormalizerConfig, PromptConfig, TokenizerConfig
 from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import widened
 from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
@@ -223,6 +223,8 @@ class Recipe(Config):
 
     Attributes:
         tokenizer: a folder of one, or how to train one.
+        prompts: fields of the manifests that the decoder is fed before the text; null is none but
+            those of a tokenizer that has them already.
         spec_augment: masks over bands and time (Park et al. 2019); null is none.
         statistics: utterances that mean and variance of features are measured on.
         output: the folder to write to (null: exp/NAME beside the recipe).
@@ -231,6 +233,7 @@ class Recipe(Config):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     tokenizer: Annotated[TokenizerConfig | Path, BeforeValidator(_tokenizer)] = TokenizerConfig()
+    prompts: PromptConfig | None = None
     normalizer: NormalizerConfig = NormalizerConfig()
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     loss: LossConfig = LossConfig()
@@ -250,6 +253,10 @@ class Recipe(Config):
             raise ValueError("loss.ctc_weight must be 0 where model.ctc is false")
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
+        if self.prompts is not None and self.model.decoder is None:
+            raise ValueError("prompts needs a decoder, which is fed them: set model.decoder")
+        if self.prompts is not None and self.data.concatenate_seconds:
+            raise ValueError("prompts does not go with data.concatenate_seconds: set it to 0")
         self._views_differ()
         self._can_be_divided()
         blind = self.loss.ctc_weight == 1 or getattr(self.model.decoder, "attention", "") == "none"

@@ -12,6 +12,7 @@ from asr.train.checks import (
     check_chunks,
     check_limits,
     check_monitors,
+    check_prompts,
     check_strategy,
     check_texts,
 )
@@ -104,6 +105,7 @@ def train(
             data.prepare_data()
             data.setup()
             check_limits(recipe, data)
+            check_prompts(data)
             notes += [*data.corpora.notes, *check_texts(recipe, data)]
             write_recipe(recipe, training)
         else:
