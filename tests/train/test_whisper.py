@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from asr.transcribe.recognizer import load_model
 from tests.train.whisper import AS_WRITTEN, MODEL, TEXTS, write_model, write_sounds
 
 LORA = "training.lora={rank: 4, alpha: 8}"
+#: What that changes.
+LOW_RANK = ("to_query.weight", "to_keys_values.weight")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,8 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "loss": {"ctc_weight": 0, "label_smoothing": 0},
         "spec_augment": None,
         "optimizer": {"lr": 0.01},
-        "schedule": {"type": "noam", "warmup_steps": 5},
-        "training": {"max_steps": 60, "accelerator": "cpu", "precision": "32", "threads": 1,
+        "schedule": {"type": "constant", "warmup_steps": 5},
+        "training": {"max_steps": 48, "accelerator": "cpu", "precision": "32", "threads": 1,
                      "ema": 0},
         "checkpoint": {"average": "none"},
         "validation": {"steps": 1000, "decode": 3},
@@ -96,20 +97,19 @@ def test_low_rank_training_goes_on_bit_equal_and_gives_an_ordinary_model(
     assert whole.keys() == before.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     changed = {name for name in whole if not torch.equal(whole[name], before[name])}
-    assert changed == {
-        name for name in before if name.endswith(("to_query.weight", "to_keys_values.weight"))
-    }
+    assert changed == {name for name in before if name.endswith(LOW_RANK)}
     with pytest.raises(TrainingError, match=r"training\.lora\.rank was 4, is 8"):
         train(load_recipe(recipe_file, [*more, "training.lora.rank=8"], base), tmp_path / "parts")
 
 
 def test_two_processes(base: Path, recipe_file: Path, tmp_path: Path) -> None:
-    """With gloo on the CPU: their steps are those of one process with both batches."""
-    settings = ["training.max_steps=3", "data.batch_seconds=3", "validation.decode=2", LORA]
-    command = [sys.executable, "-c", "from asr.cli.main import main; main()", "train"]
-    command += [str(recipe_file), "--init", str(base), "-o", str(tmp_path / "two"), *settings]
+    """With gloo on the CPU, rows of several lengths in each of them."""
+    settings = [LORA, "training.devices=2", "training.max_steps=8", "data.batch_seconds=3"]
+    (tmp_path / "program.py").write_text("from asr.cli.main import main\nmain()\n")
+    command = [sys.executable, str(tmp_path / "program.py"), "train"]
+    command += [str(recipe_file), "--init", str(base), "-o", str(tmp_path / "run"), *settings]
     done = subprocess.run(
-        [*command, "training.devices=2"],
+        command,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -117,20 +117,9 @@ def test_two_processes(base: Path, recipe_file: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "for each of 2 processes" in done.stderr
-    recipe = load_recipe(recipe_file, [*settings, "training.accumulate=2"], base)
-    outcome = train(recipe, tmp_path / "one", Start(init=base))
-    assert outcome.model is not None
-    one, two = weights(outcome.model), weights(tmp_path / "two" / "model")
-    for name, weight in one.items():
-        torch.testing.assert_close(two[name], weight, rtol=0, atol=1e-4)
-
-
-def test_utterances_longer_than_the_encoder_takes_are_refused(
-    base: Path, recipe_file: Path, tmp_path: Path
-) -> None:
-    long = write_sounds(tmp_path / "long", 1)
-    values = json.loads(long.read_text())
-    long.write_text(json.dumps(values | {"duration": 2.5}) + "\n")
-    recipe = load_recipe(recipe_file, [f"data.train={long}", "data.max_seconds=3"], base)
-    with pytest.raises(TrainingError, match="longer than the 2 s that the encoder takes"):
-        train(recipe, tmp_path / "run", Start(init=base))
+    course = losses(tmp_path / "run")
+    assert len(course) == 8
+    assert course[-1] < course[0]
+    before, after = weights(base), weights(tmp_path / "run" / "model")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if name.endswith(LOW_RANK)}
