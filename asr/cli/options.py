@@ -94,8 +94,9 @@ model = click.option(
     "--model",
     callback=not_empty,
     shell_complete=a_folder,
-    metavar="FOLDER",
-    help="Model folder.  [default: the model that ships]",
+    metavar="FOLDER|NAME",
+    help="Model folder, Whisper checkpoint, or the name of a published model, which is fetched "
+    "(asr models lists them).  [default: the model that ships]",
 )
 device = click.option(
     "--device",

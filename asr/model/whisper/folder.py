@@ -15,7 +15,7 @@ from asr.folders import unreadable
 from asr.frontend import WhisperConfig as FrontendConfig
 from asr.model.folder import FolderConfig, LoadedModel
 from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.model.weights import LoadedDtype, fill
+from asr.model.weights import LoadedDtype, Uninitialised, fill
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.files import (
     CONFIG,
@@ -25,6 +25,7 @@ from asr.model.whisper.files import (
     read_json,
     read_openai,
 )
+from asr.model.whisper.origin import model_name, origin_of
 from asr.text import NormalizerConfig
 from asr.text.languages import TRANSCRIBE, TRANSLATE
 from asr.text.whisper import WhisperTokenizer
@@ -83,11 +84,12 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
         decoder=checkpoint.decoder,
         ctc=False,
     )
-    model = SpeechModel(config, checkpoint.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config, checkpoint.vocabulary)
     fill(model, checkpoint.weights, path, dtype)
     described = FolderConfig(
         kind=KIND,
-        name=path.resolve().stem if path.is_file() else path.resolve().name,
+        name=model_name(path),
         vocabulary=checkpoint.vocabulary,
         model=config,
         normalizer=NormalizerConfig(
@@ -97,6 +99,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
             abbreviations=False,
             punctuation=False,
         ),
+        origin=origin_of(path, checkpoint),
         search={"beam": BEAM, "ctc_weight": 0.0},
     )
     return LoadedModel(model.eval(), tokenizer, described, path)

@@ -12,6 +12,7 @@ from asr.errors import OutputError
 from asr.model.folder import save_model_folder
 from asr.train.module import SpeechTraining
 from asr.train.report.card import Facts, write_card
+from asr.train.report.origin import kept_origin
 from asr.train.report.plots import draw_attention, draw_curves
 from asr.train.report.validation import DevResult
 from asr.train.weights.averaging import Snapshots
@@ -74,6 +75,7 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
     training, passing = folder / "training", folder / "checkpoints" / "report"
     plain = merged(module.model)
     facts = Facts.of(module, plain, exported.weights, exported.result)
+    origin = kept_origin(data.folder)
     try:
         draw_curves(training / "log.csv", training / "curves.png")
         draw_attention(module, training / "attention.png")
@@ -85,7 +87,8 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
             data.tokenizer,
             name=folder.name,
             normalizer=recipe.normalizer,
-            card=write_card(folder.name, facts, recipe, command),
+            card=write_card(folder.name, facts, recipe, command, origin),
+            origin=origin,
             facts=facts.for_config(),
             training=passing,
         )
