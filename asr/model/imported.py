@@ -95,10 +95,10 @@ def _card(loaded: LoadedModel, dtype: StoredDtype) -> str:
         else f"{', '.join(fields.languages)} (tasks: {', '.join(fields.labels[TASK])}).",
         "",
     ]
-    return "\n".join([*lines, *(_origin(config.origin, dtype) if config.origin else [])])
+    return "\n".join([*lines, *(origin_lines(config.origin, dtype) if config.origin else [])])
 
 
-def _origin(origin: Origin, dtype: StoredDtype) -> list[str]:
+def origin_lines(origin: Origin, dtype: StoredDtype) -> list[str]:
     """The lines of a card about where a model comes from, and its licence."""
     at = f", revision {origin.revision}" if origin.revision else ""
     became = "" if origin.weights == dtype else f", {dtype} here"
