@@ -31,6 +31,7 @@ from asr.audio import load_audio
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import count_words, percent, total
 from asr.evaluate.scoring import build_normalizer, scoring_for
+from asr.frontend.whisper import WhisperConfig, WhisperLogMel
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.search import SearchConfig, all_scorers, search
 
@@ -128,6 +129,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     loaded = load_model_folder(args.model)
+    mels = loaded.model.frontend.dim
+    loaded.model.frontend = WhisperLogMel(WhisperConfig(mels=mels, pad_seconds=WINDOW_SECONDS))
     chosen, decode = drawn(args.manifests, args.count), loaded.tokenizer.decode
     normalize = build_normalizer(scoring_for(loaded.config.normalizer))
     with tempfile.TemporaryDirectory() as folder:
