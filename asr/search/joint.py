@@ -116,7 +116,7 @@ def all_scorers(
         scorers[-1] = replace(scorers[-1], scorer=ctc)
     if config.heard_only:
         last = scorers[-1].scorer
-        limited = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
+        limited: Scorer = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
         if limit is not None:
             limited = SpeechLimitedScorer(limited, limit)
         scorers[-1] = replace(scorers[-1], scorer=limited)
