@@ -95,9 +95,14 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "hours": lambda value: f"{value:.1f}",
     "stream_encodes": lambda value: f"each second up to {value:g} times, as the segment grows",
 }
-_ONLY_IF_THERE = (
-    *("confidence", "torchaudio_problem", "language", "languages", "tasks", "stream_encodes"),
-)
+_ONLY_IF_THERE = {
+    "confidence",
+    "torchaudio_problem",
+    "language",
+    "languages",
+    "tasks",
+    "stream_encodes",
+}
 #: Parts of names, between underscores, of shares: people think of those in per cent.
 _SHARES = {"wer", "accuracy", "confidence"}
 #: Options of the search that a user can give, and what they are where nothing is done.

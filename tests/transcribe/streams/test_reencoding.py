@@ -321,9 +321,7 @@ class TestLanguage:
 
 
 def test_what_means_nothing_or_does_not_fit_is_refused(model: Recognizer) -> None:
-    with pytest.raises(
-        ConfigError, match=r"left_ms .*the whole of each segment; leave it out"
-    ):
+    with pytest.raises(ConfigError, match=r"left_ms .*the whole of each segment; leave it out"):
         model.stream(RATE, left_ms=640)
     with pytest.raises(ConfigError, match="chunk_ms must be a multiple of"):
         model.stream(RATE, chunk_ms=33)
