@@ -240,10 +240,6 @@ class TestRefusals:
         with pytest.raises(ModelError, match=message):
             several.transcribe(sounds()[0], RATE, language="fx")
 
-    def test_what_cannot_stream_says_so_first(self, several: Recognizer) -> None:
-        with pytest.raises(ModelError, match="cannot stream"):
-            several.stream(RATE)
-
     def test_translation_by_a_model_with_a_shorter_decoder(self, tmp_path: Path) -> None:
         """Turbo and the distilled models write the language that is spoken."""
         folder = write_folder(tmp_path / "turbo", "hugging face")

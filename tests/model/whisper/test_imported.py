@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from asr.errors import ModelError, OutputError
-from asr.folders import WEIGHTS
 from asr.model.folder import load_model_folder, load_speech_model, read_folder_config
 from asr.model.imported import import_model
 from asr.model.weights import write_weights
