@@ -36,6 +36,9 @@ LOUD_PENALTY = 2.0
 PEAK_SHARE = 0.5
 #: Frames of the median filter over time.
 MEDIAN = 3
+#: So much of the silence that fills a segment up is looked at: all of it would cost three times as
+#: much, none of it changes what is predicted.
+SILENCE_SECONDS = 2.56
 
 
 @torch.inference_mode()
@@ -66,15 +69,20 @@ def aligned_by_attention(
     tokens = padded_tokens(best, labels.end, memory.device)
     if model.decoder is None or not tokens.shape[1]:
         return list(best)
-    start = torch.tensor(labels.start, device=tokens.device).expand(len(tokens), -1)
-    inputs = torch.cat((start, tokens), dim=1)
-    logits, attention = model.decoder.forward_attended(inputs, memory, lengths)
-    if attention is None:
-        return list(best)
-    first = len(labels.start) - 1  # predicts the first label of the text
     quiet = [
         timer.quiet_frames(row, size) for row, size in zip(levels, lengths.tolist(), strict=True)
     ]
+    silence = round(SILENCE_SECONDS / timer.frame_seconds)
+    spoken_frames = torch.tensor([len(row) for row in quiet], device=lengths.device)
+    lengths = torch.minimum(lengths, spoken_frames + silence)
+    start = torch.tensor(labels.start, device=tokens.device).expand(len(tokens), -1)
+    inputs = torch.cat((start, tokens), dim=1)
+    logits, attention = model.decoder.forward_attended(
+        inputs, memory[:, : int(lengths.max())], lengths
+    )
+    if attention is None:
+        return list(best)
+    first = len(labels.start) - 1  # predicts the first label of the text
     weights = [
         _within(heads[:, first : first + len(hypothesis.tokens) + 1, : len(frames)])
         for heads, hypothesis, frames in zip(attention, best, quiet, strict=True)
