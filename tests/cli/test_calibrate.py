@@ -193,7 +193,7 @@ def test_a_model_without_ctc(
     result = run("calibrate", manifest, "-m", folder, "--device", "cpu")
     assert (result.exit_code, result.stderr) == (0, "")
     [fitted] = [read_folder_config(folder).confidence["without_lm"]]
-    assert {"attention", "alignment"} <= set(fitted["weights"])
+    assert {"attention", "attention_least"} <= set(fitted["weights"])
     assert not any(name.startswith("ctc") for name in fitted["weights"])
     found = load_model(folder, "cpu").transcribe(sound, RATE)
     sure = [word.confidence for part in found.segments for word in part.words]
