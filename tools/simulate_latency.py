@@ -40,6 +40,7 @@ from asr import EndpointConfig, Hypothesis, Recognizer, Word, load_model
 from asr.config import parse
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.text import TextNormalizer
 from asr.transcribe.streams import open_segment
 from asr.transcribe.words.align import align

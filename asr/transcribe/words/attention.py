@@ -16,7 +16,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from asr.lm import LanguageModel
@@ -24,18 +23,22 @@ from asr.model import ASRModel
 from asr.model.layers import log_softmax
 from asr.text import Labels
 from asr.transcribe.words.align import Span, best_paths, evenly_spaced
-from asr.transcribe.words.evidence import LEAST, padded_tokens, with_lm_scores, with_scores_of
+from asr.transcribe.words.evidence import padded_tokens, with_lm_scores, with_scores_of
 from asr.transcribe.words.timing import PART_OF_CHARACTER, WordTimer, labelled_words
 from asr.types import Hypothesis
 
 #: What a label loses in a quiet frame, in standard deviations of the weights ...
-QUIET_PENALTY = 5.0
+QUIET_PENALTY = 8.0
 #: ... and a pause in a frame that is not quiet.
 LOUD_PENALTY = 2.0
 #: A label keeps the frames beside its peak that have this share of its height.
 PEAK_SHARE = 0.5
-#: Frames of the median filter over time.
-MEDIAN = 3
+#: While a label is predicted, the decoder looks ahead: so much of what it sees while the next one
+#: is predicted counts against a label.
+NEXT_SHARE = 0.3
+#: So much of the silence that fills a segment up is looked at: all of it would cost three times as
+#: much, none of it changes what is predicted.
+SILENCE_SECONDS = 2.56
 
 
 @torch.inference_mode()
@@ -52,9 +55,8 @@ def aligned_by_attention(
 ) -> list[Hypothesis]:
     """Hypotheses with spans and scores of their labels, from one pass of the decoder.
 
-    The scores are those of `attention` and `lm`, as in `with_label_scores`, and of `alignment`: the
-    logarithm of the share of its attention that a label has in its span. Where the decoder looks at
-    no frame in particular, hypotheses stay as they are.
+    The scores are those of `with_label_scores`, without CTC's. Where the decoder looks at no frame
+    in particular, hypotheses stay as they are.
 
     Args:
         labels: of the tokenizer.
@@ -68,30 +70,30 @@ def aligned_by_attention(
     tokens = padded_tokens(best, labels.end, memory.device)
     if model.decoder is None or not tokens.shape[1]:
         return list(best)
-    fed = (*prompt, *labels.start)
-    start = torch.tensor(fed, device=tokens.device).expand(len(tokens), -1)
-    inputs = torch.cat((start, tokens), dim=1)
-    logits, attention = model.decoder.forward_attended(inputs, memory, lengths)
-    if attention is None:
-        return list(best)
-    first = len(fed) - 1  # predicts the first label of the text
     quiet = [
         timer.quiet_frames(row, size) for row, size in zip(levels, lengths.tolist(), strict=True)
     ]
+    silence = round(SILENCE_SECONDS / timer.frame_seconds)
+    spoken_frames = torch.tensor([len(row) for row in quiet], device=lengths.device)
+    lengths = torch.minimum(lengths, spoken_frames + silence)
+    fed = (*prompt, *labels.start)
+    start = torch.tensor(fed, device=tokens.device).expand(len(tokens), -1)
+    inputs = torch.cat((start, tokens), dim=1)
+    logits, attention = model.decoder.forward_attended(
+        inputs, memory[:, : int(lengths.max())], lengths
+    )
+    if attention is None:
+        return list(best)
+    first = len(fed) - 1  # predicts the first label of the text
     weights = [
         _within(heads[:, first : first + len(hypothesis.tokens) + 1, : len(frames)])
         for heads, hypothesis, frames in zip(attention, best, quiet, strict=True)
     ]
     spoken = [spoken_labels(timer.text_of, hypothesis.tokens) for hypothesis in best]
+    aligned = align_attention(weights, quiet, spoken)
     placed = [
-        replace(
-            hypothesis,
-            spans=tuple(spans),
-            label_scores={"alignment": _shares(of_heads, spans)},
-        )
-        for hypothesis, spans, of_heads in zip(
-            best, align_attention(weights, quiet, spoken), weights, strict=True
-        )
+        replace(hypothesis, spans=tuple(spans), label_scores={})
+        for hypothesis, spans in zip(best, aligned, strict=True)
     ]
     placed = with_scores_of(placed, "attention", log_softmax(logits[:, first:-1]), tokens)
     return with_lm_scores(placed, labels.end, tokens, lm)
@@ -190,8 +192,8 @@ def _standardised(weights: np.ndarray) -> np.ndarray:
     """(H, U, T) to (U, T): how much more than while other labels are predicted a frame is seen."""
     spread = np.maximum(weights.std(axis=1, keepdims=True), 1e-9)
     looks = ((weights - weights.mean(axis=1, keepdims=True)) / spread).mean(axis=0)
-    padded = np.pad(looks, ((0, 0), (MEDIAN // 2, MEDIAN // 2)), mode="edge")
-    return np.median(sliding_window_view(padded, MEDIAN, axis=1), axis=2)
+    looks[:-1] -= NEXT_SHARE * looks[1:]
+    return looks
 
 
 def _around_peak(looks: np.ndarray, begin: int, end: int) -> Span:
@@ -203,15 +205,3 @@ def _around_peak(looks: np.ndarray, begin: int, end: int) -> Span:
     first = int(before[-1]) + 1 if len(before) else 0
     last = peak + int(behind[0]) if len(behind) else len(values)
     return begin + first, begin + last
-
-
-def _shares(weights: np.ndarray, spans: Sequence[Span]) -> tuple[float, ...]:
-    """The logarithm of the share of their attention (H, U, T) that labels have in their spans.
-
-    0 for labels that are not spoken: they claim no frames.
-    """
-    shares = [
-        weights[:, label, begin:end].sum(axis=1).mean() if begin < end else 1.0
-        for label, (begin, end) in enumerate(spans)
-    ]
-    return tuple(max(LEAST, float(np.log(max(share, 1e-30)))) for share in shares)

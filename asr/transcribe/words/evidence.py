@@ -1,8 +1,7 @@
 """What speaks for each word of a hypothesis: the numbers that its confidence is computed from.
 
 All of it comes from the search that wrote the words: CTC's posteriors where the labels were laid,
-or how much of its attention a label has there, and what decoder and language model say of each
-label, given those before it, in one parallel pass.
+and what decoder and language model say of each label, given those before it, in one parallel pass.
 """
 
 from __future__ import annotations
@@ -138,10 +137,9 @@ def word_evidence(
 ) -> list[Evidence]:
     """What speaks for each word, by name; `asr.transcribe.words.confidence.FEATURES` reads it.
 
-    `ctc` and `attention` are means of the log probabilities of its labels, `alignment` of what
-    `aligned_by_attention` gives them, `_sum` and `_least` their sums and least values, `_before`
-    and `_after` the least of the words beside it (0 where there is none), `_segment` the mean of
-    the whole segment.
+    `ctc` and `attention` are means of the log probabilities of its labels, `_sum` and `_least`
+    their sums and least values, `_before` and `_after` the least of the words beside it (0 where
+    there is none), `_segment` the mean of the whole segment.
     """
     evidence: list[list[float]] = [
         [len(word), place.seconds, place.level] for word, place in zip(text, places, strict=True)
