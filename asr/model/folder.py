@@ -42,6 +42,7 @@ from asr.model.weights import (
     DTYPES,
     LoadedDtype,
     StoredDtype,
+    Uninitialised,
     fill,
     read_weights,
     unique_weights,
@@ -182,7 +183,7 @@ def load_speech_model(
     if config.kind != DEFAULT_KIND:
         raise ModelError(
             f"{folder}: a model of kind '{config.kind}' can transcribe but not be trained further; "
-            "name a model folder that asr train wrote"
+            f"import it first: asr import {folder} -o FOLDER"
         )
     check_files(folder, config.files)
     tokenizer = load_tokenizer(folder)
@@ -191,7 +192,8 @@ def load_speech_model(
             f"{folder}: the tokenizer has {tokenizer.size} tokens, "
             f"the model was trained with {config.vocabulary}"
         )
-    model = SpeechModel(config.model, config.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config.model, config.vocabulary)
     fill(model, read_weights(folder), folder, dtype)
     return LoadedModel(model.eval(), tokenizer, config, folder)
 
@@ -206,7 +208,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
     if not (folder / CONFIG).is_file():
         raise ModelError(
             f"{folder}: a model in another format, without {CONFIG}: it can transcribe but not be "
-            "changed or trained further; name a model folder that asr train wrote"
+            f"changed or trained further; import it first: asr import {folder} -o FOLDER"
         )
     return parse_config(FolderConfig, read_config_values(folder, FORMAT_VERSION), folder)
 

@@ -49,13 +49,25 @@ class Encoder(nn.Module, ABC):
     max_frames: int | None = None
     """The most memory frames that an utterance may have; None: any number."""
     padding_invariant: bool = True
-    """Whether padding and the other rows of a batch change nothing. Where False, only rows of equal
-    lengths may be one batch (`asr.model.padding`)."""
+    """Whether padding and the other rows of a batch change nothing. Where False, rows are encoded
+    with as many zeros behind them as `padded_lengths` says (`asr.model.padding`)."""
+
+    window: int | None = None
+    """The features, silence counted, of the utterances that it was trained on, where all had the
+    same length. Such an encoder is surest of a whole window, which costs most."""
 
     @property
     def centre(self) -> float:
         """The feature, counted from 0, in the middle of those that frame 0 is computed from."""
         return 0.0
+
+    def padded_lengths(self, lengths: Tensor) -> Tensor:
+        """With how many features, zeros behind them counted, rows of `lengths` (B,) are encoded.
+
+        Only asked where not `padding_invariant`. Rows of equal padded lengths make one batch, so an
+        encoder that can afford it pads to multiples of something.
+        """
+        return lengths
 
     @abstractmethod
     def forward(
@@ -65,7 +77,8 @@ class Encoder(nn.Module, ABC):
 
         Args:
             features: (B, T, F), T from 0; where `padding_invariant`, what stands beyond a row's
-                length changes nothing, else all lengths are T.
+                length changes nothing, else it is zeros and is encoded, and T is the padded length
+                of each row (`padded_lengths`).
             lengths: (B,) features of each row.
             context: how much each frame may see.
 
@@ -267,8 +280,21 @@ class ASRModel(nn.Module, ABC):
         """
         if self.encoder.padding_invariant:
             return self.encoder(features, lengths, context)
+        return self._encode_padded(features, lengths, self.encoder.padded_lengths(lengths), context)
+
+    def encode_windows(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode`, with zeros up to the window of the encoder, if it has one."""
+        window = self.encoder.window
+        if window is None:
+            return self.encode(features, lengths)
+        padded = torch.where(lengths > 0, lengths.clamp(min=window), lengths)
+        return self._encode_padded(features, lengths, padded, FULL_CONTEXT)
+
+    def _encode_padded(
+        self, features: Tensor, lengths: Tensor, padded: Tensor, context: ChunkContext
+    ) -> tuple[Tensor, Tensor]:
         memory, lengths, _ = encode_rows(
-            lambda rows, sizes: (*self.encoder(rows, sizes, context), []), features, lengths
+            lambda rows, sizes: (*self.encoder(rows, sizes, context), []), features, lengths, padded
         )
         return memory, lengths
 

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ from asr.audio import Audio, AudioLimits
 from asr.errors import AsrError, ConfigError, ModelError
 from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
+from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.model.weights import LoadedDtype
-from asr.search import SearchConfig
+from asr.search import PhraseTree, SearchConfig
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.files.batch import BatchSettings, Recording, transcribe_batched
 from asr.transcribe.files.chunked import transcribe_chunked
@@ -34,9 +36,11 @@ from asr.transcribe.settings import (
     language_model,
     search_config,
 )
+from asr.transcribe.streams.chunk_encoder import can_stream
 from asr.transcribe.streams.endpoint import EndpointConfig
+from asr.transcribe.streams.reencoding_decoder import ReencodingDecoder
 from asr.transcribe.streams.stream import Stream
-from asr.transcribe.streams.stream_decoder import StreamDecoder
+from asr.transcribe.streams.stream_decoder import ChunkDecoder, StreamDecoder
 from asr.transcribe.words.timing import WordTimer
 from asr.types import Transcript
 
@@ -239,24 +243,63 @@ class Recognizer:
         return self.lm.lm if self.lm is not None else None
 
     def _stream_decoder(self, options: TranscribeOptions, chunk_ms: float) -> StreamDecoder:
+        """The settings of a stream, for models that stream and for those that cannot."""
         search, language = self._search_config(options), LanguageSetting.of(self.loaded, options)
-        decoder = StreamDecoder(
-            self.model,
-            language.labels,
-            chunk_context(self.frame_seconds, chunk_ms, options.left_ms),
-            search,
-            options.endpoint or self.endpoint,
-            self._word_timer(search),
-            self._language_model,
-            phrase_tree(options.hotwords, self.loaded),
-            language.language,
-        )
+        context = chunk_context(self.frame_seconds, chunk_ms, options.left_ms)
+        phrases = phrase_tree(options.hotwords, self.loaded)
+        if not can_stream(self.model):
+            return self._reencoding_decoder(options, context, search, language, phrases)
         if language.detects:
             raise ModelError(
                 f"model '{self.name}' does not detect the language of a stream or of chunks: "
                 "name it (--language CODE, or language='CODE')"
             )
-        return decoder
+        return ChunkDecoder(
+            self.model,
+            language.labels,
+            context,
+            search,
+            options.endpoint or self.endpoint,
+            self._word_timer(search),
+            self._language_model,
+            phrases,
+            language.language,
+        )
+
+    def _reencoding_decoder(
+        self,
+        options: TranscribeOptions,
+        context: ChunkContext,
+        search: SearchConfig,
+        language: LanguageSetting,
+        phrases: PhraseTree | None,
+    ) -> ReencodingDecoder:
+        """The settings of a stream of a model that needs whole segments."""
+        if options.left_ms is not None:
+            raise ConfigError(
+                f"left_ms (--left-ms): model '{self.name}' cannot stream, and sees the whole of "
+                "each segment; leave it out"
+            )
+        decode = SegmentDecoder(self.model, language, search, self._language_model, phrases)
+
+        def decode_in(code: str | None) -> SegmentDecoder:
+            if code is None or not language.detects:
+                return decode
+            named = LanguageSetting.of(self.loaded, TranscribeOptions.of(options, language=code))
+            return replace(decode, language=named)
+
+        assert context.chunk is not None
+        words = phrases.phrases if phrases is not None else None
+        asked = (language.labels, language.language, language.task)
+        return ReencodingDecoder(
+            self.model,
+            segment_rules(self.model.encoder, options.endpoint, self.endpoint),
+            self._word_timer(search),
+            context.chunk,
+            decode_in,
+            (id(self.model), id(self._language_model), search, words, asked),
+            language.language,
+        )
 
     def _word_timer(self, search: SearchConfig) -> WordTimer:
         maps = self.confidence

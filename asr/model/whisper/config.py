@@ -37,9 +37,30 @@ class WhisperSizes(TypedConfig):
 
 
 class WhisperEncoderConfig(WhisperSizes):
-    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s."""
+    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s.
+
+    Whisper was trained on windows of 30 s that end in silence. An utterance that is encoded without
+    any silence behind it is not understood, so a checkpoint needs some (docs/whisper.md); a model
+    that was trained on true lengths needs none, the default.
+
+    Attributes:
+        tail: frames of silence that are encoded behind each utterance, and stay in its memory.
+        grid: with a tail, utterances are encoded with silence up to a multiple of so many frames,
+            those of equal length together.
+        circular_positions: positions may begin anywhere and go round, as in a stream without an
+            end; for models that are trained so, with chunks and without a tail.
+    """
 
     positions: int = Field(default=1500, ge=1)
+    tail: int = Field(default=0, ge=0)
+    grid: int = Field(default=1, ge=1)
+    circular_positions: bool = False
+
+    @model_validator(mode="after")
+    def _no_tail_in_streams(self) -> WhisperEncoderConfig:
+        if self.circular_positions and self.tail:
+            raise ValueError("circular_positions are for streams, which have no tail")
+        return self
 
 
 class WhisperDecoderConfig(WhisperSizes):

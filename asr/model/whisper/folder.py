@@ -15,7 +15,7 @@ from asr.folders import unreadable
 from asr.frontend import WhisperConfig as FrontendConfig
 from asr.model.folder import FolderConfig, LoadedModel
 from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.model.weights import LoadedDtype, fill
+from asr.model.weights import LoadedDtype, Uninitialised, fill
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.files import (
     CONFIG,
@@ -34,8 +34,9 @@ TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
 #: Models with fewer labels know English only.
 MULTILINGUAL_LABELS = 51865
-#: The window that Whisper was trained on.
-WINDOW_SECONDS = 30.0
+#: Memory frames (20 ms) of silence that an utterance is encoded with: trained on windows of 30 s,
+#: Whisper needs some (docs/whisper.md). They are padded further to a multiple of `GRID`.
+TAIL, GRID = 384, 50
 #: The beam of the original; wider ones gain nothing.
 BEAM = 5
 
@@ -58,7 +59,8 @@ class GenerationSettings:
 def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedModel[SpeechModel]:
     """Opens a Whisper checkpoint; the labels of multilingual ones are for English by default.
 
-    Utterances are encoded as the original does: padded with silence to 30 s.
+    Utterances are encoded with 7.7 s of silence behind them (`WhisperEncoderConfig.tail`), at most
+    up to the 30 s that the original always encodes.
 
     Args:
         path: a CTranslate2 or Hugging Face folder with `tokenizer.json`, or a file `NAME.pt` of
@@ -76,12 +78,13 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     folder = path.parent if path.is_file() else path
     tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, settings)
     config = ModelConfig(
-        frontend=FrontendConfig(mels=checkpoint.mels, pad_seconds=WINDOW_SECONDS),
-        encoder=checkpoint.encoder,
+        frontend=FrontendConfig(mels=checkpoint.mels),
+        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL, "grid": GRID}),
         decoder=checkpoint.decoder,
         ctc=False,
     )
-    model = SpeechModel(config, checkpoint.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config, checkpoint.vocabulary)
     fill(model, checkpoint.weights, path, dtype)
     described = FolderConfig(
         kind=KIND,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asr.errors import ModelError
-from asr.model import ChunkContext, Encoder, StreamingEncoder
+from asr.model import ChunkContext
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.config import WhisperDecoderConfig, WhisperEncoderConfig
 from asr.model.whisper.decoder import WhisperDecoder
@@ -128,18 +129,17 @@ def test_random_models_of_transformers(
     torch.testing.assert_close(logits, expected.logits, **tolerance)
 
 
-def encoder() -> WhisperEncoder:
+def encoder(circular: bool = False) -> WhisperEncoder:
     torch.manual_seed(0)
-    config = WhisperEncoderConfig(layers=1, dim=8, heads=2, ff=12, positions=FRAMES)
+    config = WhisperEncoderConfig(
+        layers=1, dim=8, heads=2, ff=12, positions=FRAMES, circular_positions=circular
+    )
     return WhisperEncoder(config, MELS, 0.01).eval()
 
 
 def test_what_the_encoder_states() -> None:
     module = encoder()
-    assert isinstance(module, Encoder)
-    assert not isinstance(module, StreamingEncoder)
     assert (module.max_frames, module.dim, module.frame_seconds) == (FRAMES, 8, 0.02)
-    assert not module.padding_invariant
     with torch.inference_mode():
         memory, lengths = module(example_input(11), torch.tensor([11, 11]))
         empty, none = module(example_input(0), torch.tensor([0, 0]))
@@ -154,8 +154,40 @@ def test_what_the_encoder_refuses() -> None:
     lengths = torch.tensor([2 * FRAMES + 1] * 2)
     with pytest.raises(ModelError, match=r"at most 10 frames \(0.2 s\), got 11"):
         encoder()(features, lengths)
+    chunks = ChunkContext(4, 4)
     with pytest.raises(ModelError, match="needs the whole utterance"):
-        encoder()(features[:, :8], lengths, ChunkContext(4, 4))
+        encoder()(features[:, :8], lengths, chunks)
+    with pytest.raises(ModelError, match="needs the whole utterance"):
+        encoder().initial_state(1, chunks)
+
+
+def test_positions_of_a_stream_go_round() -> None:
+    """Without left context a chunk depends on its own features and positions alone."""
+    module, features = encoder(circular=True), example_input(3 * 2 * FRAMES)
+    state = module.initial_state(2, ChunkContext(FRAMES, 0))
+    with torch.inference_mode():
+        memory, _ = module.step(features, state, final=True)
+        assert memory.shape[1] == 3 * FRAMES
+        # the second window alone: its first frames see other features before them
+        window, _ = module(features[:, 2 * FRAMES : 4 * FRAMES], torch.tensor([2 * FRAMES] * 2))
+    second = memory[:, FRAMES : 2 * FRAMES]
+    assert not torch.allclose(second, window, atol=1e-3)
+    with torch.inference_mode():
+        start = module.initial_state(2, ChunkContext(FRAMES, 0))
+        known = replace(
+            start, frames=start.frames + 2 * FRAMES, before=features[:, 2 * FRAMES - 2 :][:, :2]
+        )
+        again, _ = module.step(features[:, 2 * FRAMES :], known, final=True)
+    torch.testing.assert_close(again, memory[:, FRAMES:], rtol=0, atol=1e-6)
+
+
+def test_training_begins_at_random_positions_where_they_are_circular() -> None:
+    features, lengths = example_input(8), torch.tensor([8, 8])
+    for circular in (False, True):
+        module = encoder(circular).train()
+        results = [module(features, lengths)[0] for _ in range(12)]
+        same = [torch.equal(memory, results[0]) for memory in results]
+        assert all(same) is not circular
 
 
 def test_utterances_of_a_batch_are_encoded_as_if_alone() -> None:
@@ -165,6 +197,19 @@ def test_utterances_of_a_batch_are_encoded_as_if_alone() -> None:
         for row in range(2):
             alone, _ = encoder()(features[row : row + 1], lengths[row : row + 1])
             torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-6)
+
+
+def test_rows_of_one_padded_length_keep_their_own_memory() -> None:
+    module = encoder()
+    module.tail, module.grid = 3, 4
+    lengths = torch.tensor([5, 9, 0, 2 * FRAMES])
+    assert module.padded_lengths(lengths).tolist() == [16, 16, 0, 2 * FRAMES]
+    features = example_input(16)
+    features[0, 5:] = features[1, 9:] = 0.0
+    with torch.inference_mode():
+        memory, counts = module(features, lengths[:2])
+    assert counts.tolist() == [3 + 3, 5 + 3]
+    assert memory.shape[1] == 8
 
 
 def test_positions() -> None:
