@@ -69,4 +69,5 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
 
 
 def _is_language(name: str, tokenizer: WhisperTokenizer) -> bool:
-    return tokenizer.languages is not None and name[2:-2] in tokenizer.languages.labels
+    fields = tokenizer.prompt_fields
+    return fields is not None and name[2:-2] in fields.languages
