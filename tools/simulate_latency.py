@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from asr import EndpointConfig, Hypothesis, Recognizer, Word, load_model
 from asr.config import parse
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.text import TextNormalizer
 from asr.transcribe.streams import open_segment
 from asr.transcribe.words.align import align
@@ -62,7 +63,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Spoken:
-    """An utterance: its sound (N,), normalised text, and where the words of it are."""
+    """An utterance: its sound (N,), text as it is scored, and where the words of it are."""
 
     sound: np.ndarray
     text: str
@@ -71,7 +72,7 @@ class Spoken:
 
 def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[Spoken]:
     """The utterances, evenly taken from all manifests, with room tone behind them."""
-    normalize = TextNormalizer(model.config.normalizer)
+    write, normalize = TextNormalizer(model.config.normalizer), scoring(model)
     clock = WordTimer.of(model.model, model.tokenizer.decode)
     everything = [one for path in manifests for one in read_utterances(path)]
     step = max(1, len(everything) // limit) if limit else 1
@@ -80,20 +81,24 @@ def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[S
         rate = model.sample_rate
         sound = load(utterance, rate)
         sound = np.concatenate([sound, room_tone(sound, TAIL_SECONDS, rate, random)])
-        text = normalize(utterance.text)
-        labels = tuple(model.tokenizer.encode(text))
+        labels = tuple(model.tokenizer.encode(write(utterance.text)))
         spans = align(posteriors(model, sound, None), labels, model.tokenizer.labels.ctc_blank)
         best = Hypothesis(labels, 0.0, {}, tuple(spans))
         words = clock.words(best, clock.levels(sound), 0.0, (0.0, len(sound) / rate))
-        yield Spoken(sound, text, words)
+        yield Spoken(sound, normalize(utterance.text), words)
+
+
+def scoring(model: Recognizer) -> Callable[[str], str]:
+    """What writes texts before errors are counted."""
+    return build_normalizer(scoring_for(model.config.normalizer))
 
 
 def full_context(model: Recognizer, spoken: Sequence[Spoken]) -> Counts:
     """Edits of what `transcribe` says without chunks."""
-    sounds = [one.sound for one in spoken]
+    sounds, normalize = [one.sound for one in spoken], scoring(model)
     found = model.transcribe_many(sounds, sample_rate=model.sample_rate)
     return total(
-        count_words(one.text, result.text)  # type: ignore[union-attr]
+        count_words(one.text, normalize(result.text))  # type: ignore[union-attr]
         for one, (_, result) in zip(spoken, found, strict=True)
     )
 
@@ -105,11 +110,12 @@ def measure(
     sessions: list[Session] = []
     right: list[Latency] = []
     first, counts, cut = list[float](), list[Counts](), 0
+    normalize = scoring(model)
     for one in spoken:
         stream = model.stream(model.sample_rate, chunk_ms=chunk_ms, endpoint=endpoint)
         session = simulate(stream, one.sound)
         sessions.append(session)
-        counts.append(count_words(one.text, " ".join(session.words)))
+        counts.append(count_words(one.text, normalize(" ".join(session.words))))
         pairs = matches([word.text for word in one.words], session.words)
         right += latencies(session, one.words, pairs)
         cut += cut_words(session, one.words)

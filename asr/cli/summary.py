@@ -9,8 +9,12 @@ from typing import Any
 
 from asr.folders import CONFIG, check_model_folder, foreign_kind, model_folder
 
-#: What holds the labels, in every folder that has some.
-TOKENIZERS = ("tokenizer.model", "tokenizer.json")
+#: What holds the labels, in every folder that has some, and what they are.
+TOKENIZERS = {
+    "tokenizer.model": "pieces",
+    "tokenizer.json": "characters",
+    "whisper_tokenizer.json": "bytes",
+}
 
 
 def folder_summary(path: Path | None) -> dict[str, dict[str, Any]]:
@@ -70,7 +74,9 @@ def model_summary(folder: Path) -> dict[str, Any]:
     return {
         "name": config.name,
         "folder": str(folder),
+        "kind": config.kind,
         "format_version": config.format_version,
+        "origin": _origin(config.origin),
         "parameters": sum(weights.numel() for weights in speech.parameters()),
         "bytes": _bytes(folder),
         "sample_rate": recognizer.sample_rate,
@@ -89,6 +95,14 @@ def model_summary(folder: Path) -> dict[str, Any]:
         "confidence": _about_confidence(recognizer.confidence),
         "facts": config.facts,
     }
+
+
+def _origin(origin: Any) -> dict[str, Any] | None:
+    """Where a model comes from that was not trained here."""
+    if origin is None:
+        return None
+    values: dict[str, Any] = origin.model_dump()
+    return values | {"licence": origin.licence or "not stated"}
 
 
 def lm_summary(folder: Path) -> dict[str, Any]:
@@ -129,7 +143,7 @@ def tokenizer_summary(folder: Path) -> dict[str, Any]:
     first = islice((n for n in range(tokenizer.size) if n not in forbidden), 20)
     return {
         "folder": str(folder),
-        "type": "characters" if (folder / TOKENIZERS[1]).is_file() else "pieces",
+        "type": next(kind for name, kind in TOKENIZERS.items() if (folder / name).is_file()),
         "vocabulary": tokenizer.size,
         "labels": [tokenizer.piece(label) for label in first],
     }

@@ -65,7 +65,7 @@ def _show_example(context: click.Context, _: click.Parameter, value: bool) -> No
 @click.option(
     "--init",
     callback=options.path,
-    metavar="MODEL_FOLDER",
+    metavar="MODEL",
     help="Start from the weights of a model; its architecture, tokenizer and normaliser are taken "
     "where RECIPE names none.",
 )
@@ -99,17 +99,21 @@ def train(
     with console.working(f"loading libraries to train by {recipe}"):
         # before torch is loaded: what its C++ side warns about is decided here, not by the user
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        from asr.train.adapt.base import base_folder
         from asr.train.recipe import load_recipe
 
-        loaded = load_recipe(recipe, [*overrides, *extra], init)
+        ours = None
+        if init is not None:
+            ours = base_folder(init, output or _folder(recipe), resume)
+        loaded = load_recipe(recipe, [*overrides, *extra], ours)
         _check_corpora(loaded, recipe)
         for library in LIBRARIES:
             need(library, "train")
         from asr.train.run import Start, train
 
-    folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
+    folder = output or loaded.output or _folder(recipe)
     command = _command(recipe, overrides, max_time, init)
-    outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), command)
+    outcome = train(loaded, folder.absolute(), Start(resume, ours, init_partial), command)
     if outcome.model is not None:  # None in processes that another one has started
         click.echo(f"model: {outcome.model}")
     return INTERRUPTED if outcome.ended == "interrupted" else DONE
@@ -148,6 +152,11 @@ def _check_corpora(loaded: Recipe, recipe: Path) -> None:
         if not maker.is_file():
             raise
         raise ManifestError(f"{error}, or make it with: python {maker}") from None
+
+
+def _folder(recipe: Path) -> Path:
+    """Where a run is written that neither the command nor the recipe names a folder for."""
+    return recipe.parent / "exp" / recipe.stem
 
 
 def _command(

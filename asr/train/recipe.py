@@ -22,6 +22,7 @@ from asr.text import NormalizerConfig, PromptConfig, TokenizerConfig
 from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import widened
 from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
+from asr.train.weights.lora import LoraConfig
 
 #: A class of Lightning's kind: its dotted name, or a mapping of `class` and arguments.
 NamedClass = str | dict[str, Any]
@@ -99,6 +100,8 @@ class TrainingConfig(Config):
         bad_steps: training gives up after so many steps in a row with a loss that is not finite.
         freeze: names modules (`encoder.layers.0`, `decoder`) that stay as they are: new labels on
             a trained encoder would otherwise undo it before they have learnt.
+        lora: trains small matrices beside the weights of a model that `--init` names, and nothing
+            else (`LoraConfig`); the model folder has them added to the weights.
     """
 
     epochs: int | None = Field(default=None, ge=1)
@@ -120,6 +123,7 @@ class TrainingConfig(Config):
     weight_noise: float = Field(default=0.0, ge=0, le=1)
     bad_steps: int = Field(default=5, ge=1)
     freeze: tuple[str, ...] = ()
+    lora: LoraConfig | None = None
 
     @model_validator(mode="after")
     def _ends(self) -> TrainingConfig:
@@ -272,6 +276,7 @@ class Recipe(Config):
             "loss.scheduled_sampling": self.loss.scheduled_sampling,
             "training.weight_noise": self.training.weight_noise,
             "training.compile": self.training.compile,
+            "training.lora": self.training.lora,
         }
         if names := [name for name, value in varying.items() if value]:
             raise ValueError(f"training.strategy fsdp does not go with {', '.join(names)}; use ddp")

@@ -13,6 +13,8 @@ from tests.cli.conftest import Run
 from tests.conftest import RATE
 from tests.model.whisper.test_folder import write_folder
 
+pytestmark = pytest.mark.usefixtures("any_sound_is_speech")
+
 
 @pytest.fixture
 def several(tmp_path: Path) -> Path:

@@ -26,6 +26,8 @@ from tests.model.whisper import checkpoints
 from tests.model.whisper.test_folder import weights, write_folder
 from tests.text.test_whisper import EN, FR, NO_STAMPS, START, TRANSCRIBE, TRANSLATE, YUE
 
+pytestmark = pytest.mark.usefixtures("any_sound_is_speech")
+
 RATE = 16000
 FRAMES = 40
 #: Tones at these frequencies (Hz) are in different languages to the small model.
