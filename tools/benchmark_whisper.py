@@ -23,6 +23,7 @@ printed whose language was detected as the manifest has it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -158,15 +159,15 @@ def run(args: argparse.Namespace, system: System, chosen: Sequence[Recording]) -
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (
         (args.results / f"{system.name}.jsonl").open("a", encoding="utf-8") as file,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        subprocess.Popen(  # unbuffered: what a worker that has ended did not read is nowhere
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         ) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None
         for number, one in enumerate(todo, 1):
-            process.stdin.write(f"{one.utterance.audio}\n")
-            process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(f"{one.utterance.audio}\n".encode())
             line = process.stdout.readline()
             if not line:
                 sys.exit(f"benchmark_whisper: {system.name} ended at {one.utterance.audio}")

@@ -123,7 +123,7 @@ def generation_config(loaded: LoadedModel[Any]) -> dict[str, Any]:
         "max_length": positions,
         "max_initial_timestamp_index": 50,
         "no_timestamps_token_id": labels.start[-1],
-        "prev_sot_token_id": special["<|startofprev|>"],
+        "prev_sot_token_id": special.get("<|startofprev|>"),
         "suppress_tokens": list(tokenizer.suppress),
         "begin_suppress_tokens": list(tokenizer.suppress_first),
         "is_multilingual": tokenizer.prompt_fields is not None,
