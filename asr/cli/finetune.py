@@ -116,7 +116,7 @@ def finetune(
         overrides=(*low_rank, *overrides, *limit),
         **asked,
     )
-    command = _command(request, overrides, lora, max_time)
+    command = _command(request, model, overrides, lora, max_time)
     adapted = adapt(request, _say, _measuring, command)
     if adapted.model is None:  # in processes that another one has started
         return DONE
@@ -150,9 +150,16 @@ def _measuring(seconds: float | None) -> Iterator[Callable[[float], None]]:
         yield bar.decoded
 
 
-def _command(request: Any, overrides: tuple[str, ...], lora: bool, max_time: str | None) -> str:
+def _command(
+    request: Any,
+    model: str | None,
+    overrides: tuple[str, ...],
+    lora: bool,
+    max_time: str | None,
+) -> str:
     """The call as a model card shows it, without the folders of this machine."""
-    words = ["asr", "finetune", request.data.name, *overrides, "-m", request.model.name]
+    words = ["asr", "finetune", request.data.name, *overrides]
+    words += ["-m", request.model.name if model is None else Path(model).name]
     for name in ("dev", "keep", "old"):
         if (place := getattr(request, name)) is not None:
             words += [f"--{name}", place.name]

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from asr.frontend.whisper import WhisperConfig
-from asr.model.folder import save_model_folder
+from asr.model.folder import Origin, save_model_folder
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.model.whisper.config import WhisperDecoderConfig, WhisperEncoderConfig
 from asr.text import NormalizerConfig
@@ -28,6 +28,9 @@ MODEL = ModelConfig(
 AS_WRITTEN = NormalizerConfig(
     lowercase=False, numbers=False, symbols=False, abbreviations=False, punctuation=False
 )
+ORIGIN = Origin(
+    source="openai/whisper-small", format="Hugging Face", weights="float16", licence="MIT"
+)
 #: The frequency in Hz of the sound of each text.
 TEXTS = {"Hello.": 300, "No, 2!": 1000, "Où?": 3000}
 
@@ -44,6 +47,7 @@ def write_model(folder: Path, language: str | None = None) -> Path:
         normalizer=AS_WRITTEN,
         card="# small\n",
         search={"beam": 2, "ctc_weight": 0.0},
+        origin=ORIGIN,
     )
     return folder
 

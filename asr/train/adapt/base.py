@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from asr.errors import TrainingError
 from asr.folders import foreign_kind
 from asr.model.imported import import_model
 from asr.train.checkpoint import LAST
+from asr.train.devices import launched_by
 
 #: In a run's folder: the model in another format, written as a model folder.
 BASE = "base"
@@ -24,10 +27,19 @@ def base_folder(model: Path, run: Path, resume: str) -> Path:
 
     Raises:
         ModelError, DependencyError, OutputError: as `import_model`.
+        TrainingError: torchrun or SLURM have started several processes, and all would write it.
     """
     if foreign_kind(model) is None:
         return model
     folder = run.absolute() / BASE
-    if not (has_begun(run, resume) and folder.is_dir()):
-        import_model(model, folder)
+    by_lightning = os.environ.get("LOCAL_RANK", "0") != "0"  # the first process has written it
+    if folder.is_dir() and (has_begun(run, resume) or by_lightning):
+        return folder
+    if (launched := launched_by()) is not None:
+        raise TrainingError(
+            f"{model}: a model in another format, and {launched[0]} has started several processes, "
+            f"of which one must write it as a model folder: run 'asr import {model} -o FOLDER' "
+            "first, and name FOLDER"
+        )
+    import_model(model, folder)
     return folder

@@ -14,7 +14,7 @@ from asr.evaluate.calibration import calibrate, keep_maps, map_name
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
-from asr.model.folder import keep_search
+from asr.model.folder import keep_search, read_folder_config
 from asr.train.adapt.base import has_begun
 from asr.train.adapt.plan import AdaptationPlan, plan
 from asr.train.adapt.request import Request
@@ -108,7 +108,7 @@ def finetune(
     adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
     if compared:
         card = outcome.model / "README.md"
-        write_atomic(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
+        write_atomic(card, f"{card.read_text(encoding='utf-8')}\n{_section(chosen.model, adapted)}")
     return adapted
 
 
@@ -216,8 +216,8 @@ def _row(cells: tuple[str, ...] | list[str], widths: list[int]) -> str:
     return f"| {' | '.join(aligned)} |"
 
 
-def _section(request: Request, adapted: Adapted) -> str:
+def _section(model: Path, adapted: Adapted) -> str:
     return (
-        f"## Adapted from {request.model.name}\n\n{result_table(adapted.comparisons)}\n"
+        f"## Adapted from {read_folder_config(model).name}\n\n{result_table(adapted.comparisons)}\n"
         "Measured with the search that each model has as its default.\n"
     )

@@ -35,15 +35,21 @@ def spoken_languages(
                 "multilingual Whisper model"
             )
         return ()
-    named = {cut.id: _language(cut) or asked for cut in cuts}
-    if missing := [name for name, language in named.items() if language is None]:
-        raise TrainingError(
-            f"{corpus}: the model knows several languages, and nothing says which one "
-            f"{len(missing)} utterances are in ({missing[0]}): name it (--language fr), or in the "
-            "field 'language' of the manifest"
-        )
-    counts = Counter(language for language in named.values() if language is not None)
+    if asked is None and (line := unnamed_languages(cuts)) is not None:
+        raise TrainingError(f"{corpus}: {line}, or with --language CODE")
+    counts = Counter(_language(cut) or asked or "" for cut in cuts)
     return tuple(sorted(counts, key=lambda language: (-counts[language], language)))
+
+
+def unnamed_languages(cuts: Sequence[Cut]) -> str | None:
+    """A line about utterances whose manifest names no language; None if there are none."""
+    missing = [cut.id for cut in cuts if _language(cut) is None]
+    if not missing:
+        return None
+    return (
+        f"the model knows several languages, and nothing says which one {len(missing)} utterances "
+        f"are in ({missing[0]}): name it in the field 'language' of the manifest"
+    )
 
 
 def with_language(tokenizer: Tokenizer, language: str, folder: Path) -> Path:

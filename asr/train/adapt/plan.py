@@ -29,7 +29,11 @@ from asr.train.adapt.hyperparameters import (
     whisper_lr,
     whisper_settings,
 )
-from asr.train.adapt.language import spoken_languages, with_language
+from asr.train.adapt.language import (
+    spoken_languages,
+    unnamed_languages,
+    with_language,
+)
 from asr.train.adapt.new_labels import new_labels, same_labels
 from asr.train.adapt.request import Request
 from asr.train.adapt.written import fit_case
@@ -103,6 +107,8 @@ def plan(request: Request) -> AdaptationPlan:
     labels = load_tokenizer(chosen.folder)
     languages = spoken_languages(labels, [*parts.train, *parts.dev], request.language, request.data)
     folder = chosen.folder
+    if languages and (line := unnamed_languages(kept)) is not None:
+        raise TrainingError(f"{request.keep}: {line}")
     if languages:
         folder = with_language(labels, languages[0], request.folder / "tokenizer")
     recipe = recipe.model_copy(update={"tokenizer": folder.absolute()})

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from asr.cli.main import program
-from asr.errors import ConfigError
+from asr.errors import ConfigError, TrainingError
 from asr.folders import foreign_kind
 from asr.model.folder import load_model_folder, read_folder_config
 from asr.text import load_tokenizer
@@ -21,7 +21,7 @@ from asr.train.adapt.request import Request
 from asr.train.recipe import load_recipe
 from tests.model.whisper.test_folder import write_folder
 from tests.text.test_whisper import FR, NO_STAMPS, START, TRANSCRIBE
-from tests.train.whisper import write_model, write_sounds
+from tests.train.whisper import ORIGIN, write_model, write_sounds
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def test_two_epochs(multilingual: Path, sounds: Path, tmp_path: Path) -> None:
     assert "new domain: word error rate" in done.stderr
     config = read_folder_config(folder / "model")
     assert config.model == read_folder_config(multilingual).model
+    assert config.origin == ORIGIN
     assert config.search == {"beam": 2, "ctc_weight": 0.0}
     labels = load_tokenizer(folder / "model")
     assert labels.labels.start == (START, FR, TRANSCRIBE, NO_STAMPS)
@@ -59,13 +60,15 @@ def test_two_epochs(multilingual: Path, sounds: Path, tmp_path: Path) -> None:
     card = (folder / "model" / "README.md").read_text()
     assert "asr finetune new training.max_steps=null training.epochs=2" in card
     assert "--language fr --lora" in card
+    assert "started from:\n\nopenai/whisper-small" in card
+    assert "Copyright (c) 2022 OpenAI" in card
 
 
 def test_a_language_must_be_known(multilingual: Path, sounds: Path, tmp_path: Path) -> None:
     refused = finetune(sounds, "-o", tmp_path / "run", "-m", multilingual)
     assert refused.exit_code == 1
     assert "nothing says which one 12 utterances are in (new-0)" in refused.stderr
-    assert "--language fr" in refused.stderr
+    assert "--language CODE" in refused.stderr
     unknown = finetune(sounds, "-o", tmp_path / "run", "-m", multilingual, "--language", "French")
     assert unknown.exit_code == 2
     assert "no language 'French'" in unknown.stderr
@@ -85,6 +88,9 @@ def test_the_manifest_says_the_language(multilingual: Path, tmp_path: Path) -> N
     new.write_text("".join(json.dumps(line) + "\n" for line in lines))
     mixed = plan(Request(multilingual, new, tmp_path / "mixed"))
     assert mixed.language is None  # measured as what is detected
+    nameless = write_sounds(tmp_path / "old")
+    with pytest.raises(TrainingError, match=r"old/manifest\.jsonl: .* field 'language'"):
+        plan(Request(multilingual, new, tmp_path / "kept", keep=nameless))
 
 
 def test_a_model_of_one_language(sounds: Path, tmp_path: Path) -> None:
