@@ -122,20 +122,19 @@ def test_what_says_too_much_is_decoded_as_a_window_and_then_left_empty(
     tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recognizer = recognizer_with(tmp_path, 0.0)
-    sizes, encode = [], recognizer.model.encoder.forward
+    sizes, encode = [], recognizer.model.encode
 
-    def recorded(features: torch.Tensor, *rest: object) -> tuple[torch.Tensor, ...]:
-        sizes.append(features.shape[1])
-        return encode(features, *rest)
+    def recorded(features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        sizes.append(lengths.tolist())
+        return encode(features, lengths)
 
-    monkeypatch.setattr(recognizer.model.encoder, "forward", recorded)
+    monkeypatch.setattr(recognizer.model, "encode", recorded)
     transcript = recognizer.transcribe(sound, RATE)
     assert (transcript.segments, transcript.text) == ((), "")
     assert transcript.notes == (
         "0.0 to 3.0 s: left empty, because the model wrote more there than can have been said",
     )
-    with_tail = 2 * 550  # 2.9 s are 145 frames, and 384 of silence; in whole seconds
-    assert sizes == [with_tail, 2 * SECONDS_30]
+    assert sizes == [[(len(sound) - 5 * FRAME) // 160], [2 * SECONDS_30]]
 
 
 def test_a_model_without_ctc_writes_what_the_sound_can_hold(
