@@ -12,7 +12,7 @@ from asr.audio import load_audio
 from asr.folders import SHIPPED
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
-from asr.transcribe.files.speech import DIGIT, MARGIN_SECONDS, Speech, SpeechDetector
+from asr.transcribe.files.speech import DIGIT, LIKELY, MARGIN_SECONDS, Speech, SpeechDetector
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.conftest import RATE, SAMPLES
 from tests.model.whisper.test_folder import SECONDS_30, write_folder
@@ -76,7 +76,7 @@ def test_a_segment_does_not_depend_on_the_others(
             assert found is None
             continue
         assert found is not None
-        assert (found.start, found.end) == (alone.start, alone.end)
+        assert (found.start, found.end, found.certain) == (alone.start, alone.end, alone.certain)
         assert found.letters == pytest.approx(alone.letters, abs=1e-2)
     assert together[4] is None
 
@@ -89,6 +89,18 @@ def test_other_rates_find_the_same_speech(detector: SpeechDetector, speech: np.n
     assert half is not None
     assert 2 * half.start == pytest.approx(found.start, abs=MARGIN_SECONDS * RATE)
     assert 2 * half.end == pytest.approx(found.end, abs=MARGIN_SECONDS * RATE)
+
+
+@ships
+def test_short_sound_may_be_a_word_that_ctc_misses(detector: SpeechDetector) -> None:
+    short, longer = detector([noise(0.9, 0.1), noise(1.2, 0.1)], RATE, FRAME)
+    assert longer is None
+    assert short is not None
+    assert (short.start, short.end, short.certain) == (0, round(0.9 * RATE), False)
+    labels = 3
+    assert short.holds((LIKELY + 0.01) * (labels + 1), labels)
+    assert not short.holds((LIKELY - 0.01) * (labels + 1), labels)
+    assert Speech(0, RATE, 10.0).holds(-99.0, labels)
 
 
 def test_letters_of_labels(tmp_path: Path) -> None:
