@@ -24,13 +24,11 @@ from asr.text import Tokenizer
 #: A segment has speech for certain where CTC gives one of its frames a label with this probability.
 SPEECH = 0.95
 #: Its speech reaches from the first to the last frame with this probability of a label; without
-#: any such frame it has none ...
+#: any such frame it has none.
 SOUND = 0.1
-#: ... but where it is no longer than this, in seconds, CTC may miss a single word.
-SHORT_SECONDS = 1.0
 #: Where speech is not certain, the text of the decoder counts if its labels and its end have this
 #: log probability on average.
-LIKELY = -0.8
+LIKELY = -0.5
 #: So much sound is kept before and behind the speech, in seconds.
 MARGIN_SECONDS = 0.5
 #: It can hold so many letters ...
@@ -111,8 +109,7 @@ class SpeechDetector:
         letters = LETTERS + LETTERS_PER_SECOND * float(labels.sum()) * seconds
         sounding = np.flatnonzero(labels >= SOUND) * seconds
         if not len(sounding):
-            short = len(labels) > 0 and size <= SHORT_SECONDS * rate
-            return Speech(0, size, letters, certain=False) if short else None
+            return None
         start = max(0, int((sounding[0] - MARGIN_SECONDS) * rate) // step * step)
         end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
         return Speech(start, end, letters, certain=bool(labels.max() >= SPEECH))
