@@ -161,3 +161,23 @@ def test_noise_is_not_decoded(tmp_path: Path, sound: np.ndarray) -> None:
     assert recognizer.transcribe(sound, RATE).segments == ()
     recognizer.search = recognizer.search.model_copy(update={"heard_only": False})
     assert recognizer.transcribe(sound, RATE).segments
+
+
+@pytest.mark.usefixtures("any_sound_is_speech")
+def test_segments_do_not_depend_on_those_before_them(tmp_path: Path, sound: np.ndarray) -> None:
+    """No text is carried from one segment to the next, and a batch changes nothing."""
+    recognizer = load_model(write_folder(tmp_path, "ctranslate2"), "cpu")
+    pause = np.zeros(2 * RATE, np.float32)
+    long = np.concatenate([sound, pause, sound[: 2 * RATE], pause, sound[RATE:]])
+    segments = recognizer.transcribe(long, RATE).segments
+    assert len(segments) >= 3
+    several = recognizer.transcribe_many([long, sound], sample_rate=RATE)
+    for (_, together), alone in zip(several, (long, sound), strict=True):
+        expected = recognizer.transcribe(alone, RATE).segments
+        assert [(s.start, s.end, s.tokens) for s in together.segments] == [
+            (s.start, s.end, s.tokens) for s in expected
+        ]
+    for segment in segments:
+        part = long[round(segment.start * RATE) : round(segment.end * RATE)]
+        [alone] = recognizer.transcribe(part, RATE).segments
+        assert alone.tokens == segment.tokens
