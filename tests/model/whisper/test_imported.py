@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from asr.errors import ModelError, OutputError
-from asr.folders import WEIGHTS
 from asr.model.folder import load_model_folder, load_speech_model, read_folder_config
 from asr.model.imported import import_model
 from asr.model.weights import write_weights
@@ -32,6 +31,7 @@ def test_an_imported_model_is_the_same_model(format: str, tmp_path: Path) -> Non
     import_model(source, tmp_path / "ours")
     theirs, ours = load_model_folder(source), load_speech_model(tmp_path / "ours")
     assert (ours.config.kind, ours.config.name) == ("asr", "small")
+    assert ours.config.model == theirs.config.model
     assert ours.config.search == theirs.config.search
     assert ours.config.normalizer == theirs.config.normalizer
     assert ours.tokenizer.labels == theirs.tokenizer.labels
