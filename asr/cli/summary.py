@@ -62,12 +62,17 @@ def model_summary(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: it is damaged.
     """
+    from asr.text.languages import LANGUAGE, TASK
     from asr.transcribe.recognizer import load_model
+    from asr.transcribe.streams.chunk_encoder import can_stream
+    from asr.transcribe.streams.reencoded_segment import ENCODED_PER_SECOND
 
     recognizer = load_model(folder, "cpu")
     speech, config = recognizer.model, recognizer.config
     encoder, decoder = config.model.encoder, config.model.decoder
-    languages = recognizer.tokenizer.languages
+    fields = recognizer.tokenizer.prompt_fields
+    choices = {name: list(values) for name, values in fields.labels.items()} if fields else {}
+    languages, tasks = choices.pop(LANGUAGE, None), choices.pop(TASK, None)
     return {
         "name": config.name,
         "folder": str(folder),
@@ -80,12 +85,14 @@ def model_summary(folder: Path) -> dict[str, Any]:
         "frame_ms": round(recognizer.frame_seconds * 1000, 3),
         "vocabulary": config.vocabulary,
         "language": None if languages else config.normalizer.language,
-        "languages": list(languages.labels) if languages else None,
-        "tasks": list(languages.tasks) if languages else None,
+        "languages": languages,
+        "tasks": tasks,
+        "fields": choices or None,
         "encoder": encoder.type,
         "decoder": decoder.type if decoder else None,
         "ctc": speech.ctc is not None,
-        "chunks": _can_stream(recognizer),
+        "chunks": (streams := can_stream(speech)),
+        "stream_encodes": None if streams else ENCODED_PER_SECOND,
         "search": recognizer.search.model_dump(),
         "language_model": _named(recognizer.lm) if recognizer.lm else None,
         "confidence": _about_confidence(recognizer.confidence),
@@ -180,19 +187,6 @@ def _about_confidence(maps: Any) -> dict[str, float] | None:
         for name, entry in known.items()
         if isinstance(entry, dict) and "ece" in entry["facts"]
     } or None
-
-
-def _can_stream(recognizer: Any) -> bool:
-    """Whether front end and encoder can work on chunks, as streams need them to."""
-    from asr.errors import ModelError
-    from asr.model import ChunkContext
-    from asr.model.protocols import streaming_encoder
-
-    try:
-        streaming_encoder(recognizer.model, ChunkContext(chunk=16, left=16))
-    except ModelError:
-        return False
-    return True
 
 
 def _bytes(folder: Path) -> int:

@@ -20,6 +20,7 @@ from asr.model.folder import (
 )
 from asr.model.speech_model import SpeechModel
 from asr.model.weights import DTYPES, StoredDtype
+from asr.text.languages import TASK
 
 #: By owner and licence, the notice that goes with copies of the weights.
 _NOTICES = {
@@ -72,7 +73,7 @@ def _stored_dtype(model: nn.Module) -> StoredDtype:
 
 def _card(loaded: LoadedModel, dtype: StoredDtype) -> str:
     """The card as Markdown."""
-    config, languages = loaded.config, loaded.tokenizer.languages
+    config, fields = loaded.config, loaded.tokenizer.prompt_fields
     count = sum(weights.numel() for weights in loaded.model.parameters())
     encoder, decoder = config.model.encoder, config.model.decoder
     lines = [
@@ -90,14 +91,14 @@ def _card(loaded: LoadedModel, dtype: StoredDtype) -> str:
         "## Languages",
         "",
         "English."
-        if languages is None
-        else f"{', '.join(languages.labels)} (tasks: {', '.join(languages.tasks)}).",
+        if fields is None
+        else f"{', '.join(fields.languages)} (tasks: {', '.join(fields.labels[TASK])}).",
         "",
     ]
-    return "\n".join([*lines, *(_origin(config.origin, dtype) if config.origin else [])])
+    return "\n".join([*lines, *(origin_lines(config.origin, dtype) if config.origin else [])])
 
 
-def _origin(origin: Origin, dtype: StoredDtype) -> list[str]:
+def origin_lines(origin: Origin, dtype: StoredDtype) -> list[str]:
     """The lines of a card about where a model comes from, and its licence."""
     at = f", revision {origin.revision}" if origin.revision else ""
     became = "" if origin.weights == dtype else f", {dtype} here"

@@ -35,7 +35,7 @@ def test_an_imported_model_is_the_same_model(format: str, tmp_path: Path) -> Non
     assert ours.config.search == theirs.config.search
     assert ours.config.normalizer == theirs.config.normalizer
     assert ours.tokenizer.labels == theirs.tokenizer.labels
-    assert ours.tokenizer.languages == theirs.tokenizer.languages
+    assert ours.tokenizer.prompt_fields == theirs.tokenizer.prompt_fields
     expected = theirs.model.state_dict()
     assert ours.model.state_dict().keys() == expected.keys()
     for name, tensor in ours.model.state_dict().items():
