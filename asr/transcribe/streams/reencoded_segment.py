@@ -34,7 +34,7 @@ GROWTH = 0.25
 ENCODED_PER_SECOND = (1 + GROWTH) / GROWTH + 1
 #: Labels are stable that all passes of so much sound agree on. It must be more than
 #: `LAST_PART_SECONDS`, in which a segment may be cut.
-AGREEMENT_SECONDS = 1.0
+AGREEMENT_SECONDS = 2.0
 #: At least so many passes must agree.
 PASSES = 3
 #: The language that a pass over so much sound detects is that of all later passes.
