@@ -98,7 +98,7 @@ def test_a_model_of_one_language(sounds: Path, tmp_path: Path) -> None:
     assert plan(Request(model, sounds, tmp_path / "run")).language is None
     with pytest.raises(ConfigError, match="--language fr: the model knows one language"):
         plan(Request(model, sounds, tmp_path / "run", language="fr"))
-    with pytest.raises(ConfigError, match="--tokenizer new: .* can write every text"):
+    with pytest.raises(ConfigError, match=r"--tokenizer new: .* can write every text"):
         plan(Request(model, sounds, tmp_path / "run", tokenizer="new"))
 
 
