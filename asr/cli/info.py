@@ -75,6 +75,7 @@ _NAMES = {
     "frame_ms": "a frame is",
     "vocabulary": "labels",
     "chunks": "streams",
+    "stream_encodes": "a stream encodes",
     "ctc": "CTC",
     "dev_wer": "word error rate",
     "wer": "word error rate",
@@ -91,8 +92,9 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "sample_rate": lambda value: f"{value:,} Hz",
     "frame_ms": lambda value: f"{value:g} ms",
     "hours": lambda value: f"{value:.1f}",
+    "stream_encodes": lambda value: f"each second up to {value:g} times, as the segment grows",
 }
-_ONLY_IF_THERE = (
+_ONLY_IF_THERE = {
     "confidence",
     "torchaudio_problem",
     "language",
@@ -101,7 +103,8 @@ _ONLY_IF_THERE = (
     "fields",
     "origin",
     "revision",
-)
+    "stream_encodes",
+}
 #: Parts of names, between underscores, of shares: people think of those in per cent.
 _SHARES = {"wer", "accuracy", "confidence"}
 #: Options of the search that a user can give, and what they are where nothing is done.

@@ -224,6 +224,17 @@ task = click.option(
     help="translate: the text is English, whatever is spoken, where the model can.  "
     "[default: transcribe]",
 )
+prompt = click.option(
+    "--prompt",
+    metavar="TEXT",
+    help="Text that each segment is to follow, for names and style; Whisper models only.",
+)
+timestamps = click.option(
+    "--timestamps",
+    is_flag=True,
+    default=None,
+    help="Cut segments where the model writes times, and take them; Whisper models only.",
+)
 
 
 def _fields(_: click.Context, __: click.Parameter, values: Sequence[str]) -> Any:
@@ -278,7 +289,8 @@ batch_seconds = click.option(
 def model_options(command: F) -> F:
     """Adds what decides how a model is run: which one, where, for which language, how."""
     words = (hotword_weight, hotwords, length_reward, ilm_weight, lm_weight, no_lm, lm)
-    for option in (*words, ctc_weight, beam, fields, task, language, device, model):
+    asked = (timestamps, prompt, fields, task, language)
+    for option in (*words, ctc_weight, beam, *asked, device, model):
         command = option(command)
     return command
 

@@ -64,6 +64,8 @@ def model_summary(folder: Path) -> dict[str, Any]:
     """
     from asr.text.languages import LANGUAGE, TASK
     from asr.transcribe.recognizer import load_model
+    from asr.transcribe.streams.chunk_encoder import can_stream
+    from asr.transcribe.streams.reencoded_segment import ENCODED_PER_SECOND
 
     recognizer = load_model(folder, "cpu")
     speech, config = recognizer.model, recognizer.config
@@ -89,7 +91,8 @@ def model_summary(folder: Path) -> dict[str, Any]:
         "encoder": encoder.type,
         "decoder": decoder.type if decoder else None,
         "ctc": speech.ctc is not None,
-        "chunks": _can_stream(recognizer),
+        "chunks": (streams := can_stream(speech)),
+        "stream_encodes": None if streams else ENCODED_PER_SECOND,
         "search": recognizer.search.model_dump(),
         "language_model": _named(recognizer.lm) if recognizer.lm else None,
         "confidence": _about_confidence(recognizer.confidence),
@@ -184,19 +187,6 @@ def _about_confidence(maps: Any) -> dict[str, float] | None:
         for name, entry in known.items()
         if isinstance(entry, dict) and "ece" in entry["facts"]
     } or None
-
-
-def _can_stream(recognizer: Any) -> bool:
-    """Whether front end and encoder can work on chunks, as streams need them to."""
-    from asr.errors import ModelError
-    from asr.model import ChunkContext
-    from asr.model.protocols import streaming_encoder
-
-    try:
-        streaming_encoder(recognizer.model, ChunkContext(chunk=16, left=16))
-    except ModelError:
-        return False
-    return True
 
 
 def _bytes(folder: Path) -> int:

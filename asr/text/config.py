@@ -45,7 +45,7 @@ class PromptConfig(Config):
     """Which fields of the manifests the decoder is fed, as labels of its start sequence."""
 
     fields: tuple[str, ...] = Field(
-        min_length=1,
+        (),
         description="fields whose values, collected from the training corpora, become labels, in "
         "this order; 'language' comes first and is learned too, so that it can be detected",
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from asr.errors import ModelError
+from asr.text.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from asr.text.prompts import PromptFields
@@ -29,6 +30,10 @@ class Labels:
             of transcript, perhaps with labels of prompt fields; `PromptFields.start` makes others.
         never: further ids that no hypothesis may hold, such as time stamps; in any order.
         never_first: ids that no hypothesis may begin with. With the end among them, none is empty.
+        prompt: what a decoder is fed before a prompt, text that goes before the start; None for
+            models that were not trained with prompts. It is one of `never`.
+        timestamps: labels for times, where there are such; they are among `never` unless times are
+            to be written.
 
     Raises:
         ModelError: an id is negative, two labels have one id, or there is no start.
@@ -40,6 +45,8 @@ class Labels:
     start: tuple[int, ...]
     never: tuple[int, ...] = ()
     never_first: tuple[int, ...] = ()
+    prompt: int | None = None
+    timestamps: Timestamps | None = None
 
     def __post_init__(self) -> None:
         special = [label for label in (self.blank, self.unknown, self.end) if label is not None]
@@ -55,6 +62,23 @@ class Labels:
         """All ids that no hypothesis may hold: blank, unknown, end, start and never."""
         special = (self.blank, self.unknown, self.end, *self.start, *self.never)
         return frozenset(label for label in special if label is not None)
+
+    @property
+    def writes_timestamps(self) -> bool:
+        """Whether hypotheses are to hold time stamps: the start does not say that they may not."""
+        return self.timestamps is not None and self.timestamps.off not in self.start
+
+    def with_timestamps(self) -> Labels:
+        """The labels for hypotheses that hold time stamps.
+
+        Raises:
+            ModelError: there are no labels for times.
+        """
+        if self.timestamps is None:
+            raise ModelError("this tokenizer has no labels for times")
+        start = tuple(label for label in self.start if label != self.timestamps.off)
+        never = tuple(label for label in self.never if label not in self.timestamps)
+        return replace(self, start=start, never=never)
 
     @property
     def ctc_blank(self) -> int:

@@ -20,12 +20,14 @@ from asr.dependencies import first_line, need
 from asr.errors import ModelError, shortened
 from asr.text.languages import LANGUAGE, TASK, TRANSCRIBE, TRANSLATE
 from asr.text.prompts import PromptFields
+from asr.text.timestamps import Timestamps
 from asr.text.tokenizer import WORD_MARK, Labels
 
 WHISPER_FILE = "whisper_tokenizer.json"
 _FORMAT = {"type": "whisper", "version": 1}
 END, START = "<|endoftext|>", "<|startoftranscript|>"
 NO_TIMESTAMPS = "<|notimestamps|>"
+PROMPT = "<|startofprev|>"
 TIMESTAMP_SECONDS = 0.02
 #: Symbols that stand for no speech; written alone, Whisper is not to write them.
 _SYMBOLS = (
@@ -216,7 +218,14 @@ class WhisperTokenizer:
             start=start,
             never=tuple(sorted(never)),
             never_first=self.suppress_first,
+            prompt=self._special.get(PROMPT),
+            timestamps=self._timestamps(),
         )
+
+    def _timestamps(self) -> Timestamps | None:
+        off = self._label(NO_TIMESTAMPS)
+        count = self._size - off - 1
+        return Timestamps(off + 1, count, TIMESTAMP_SECONDS, off) if count else None
 
     def _label(self, name: str) -> int:
         if name not in self._special:

@@ -125,9 +125,9 @@ class RunData(pl.LightningDataModule):
         else:
             tokenizer = load_tokenizer(config)
             tokenizer.save(self.folder)
-        if (prompts := self.recipe.prompts) is not None:
-            values = field_values(train, prompts.fields)
-            with_prompts(tokenizer, prompts, values).save(self.folder)
+        if self.recipe.prompts.fields:
+            values = field_values(train, self.recipe.prompts.fields)
+            with_prompts(tokenizer, self.recipe.prompts, values).save(self.folder)
         state = {}
         frontend = FRONTENDS.build(self.recipe.model.frontend)
         if frontend.global_norm:

@@ -222,8 +222,8 @@ class Recipe(Config):
 
     Attributes:
         tokenizer: a folder of one, or how to train one.
-        prompts: fields of the manifests that the decoder is fed before the text; null is none but
-            those of a tokenizer that has them already.
+        prompts: fields of the manifests that the decoder is fed before the text; without any there
+            are those of a tokenizer that has them already.
         spec_augment: masks over bands and time (Park et al. 2019); null is none.
         statistics: utterances that mean and variance of features are measured on.
         output: the folder to write to (null: exp/NAME beside the recipe).
@@ -232,7 +232,7 @@ class Recipe(Config):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     tokenizer: Annotated[TokenizerConfig | Path, BeforeValidator(_tokenizer)] = TokenizerConfig()
-    prompts: PromptConfig | None = None
+    prompts: PromptConfig = PromptConfig()
     normalizer: NormalizerConfig = NormalizerConfig()
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     loss: LossConfig = LossConfig()
@@ -252,9 +252,9 @@ class Recipe(Config):
             raise ValueError("loss.ctc_weight must be 0 where model.ctc is false")
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
-        if self.prompts is not None and self.model.decoder is None:
+        if self.prompts.fields and self.model.decoder is None:
             raise ValueError("prompts needs a decoder, which is fed them: set model.decoder")
-        if self.prompts is not None and self.data.concatenate_seconds:
+        if self.prompts.fields and self.data.concatenate_seconds:
             raise ValueError("prompts does not go with data.concatenate_seconds: set it to 0")
         self._views_differ()
         self._can_be_divided()

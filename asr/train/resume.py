@@ -15,7 +15,7 @@ from asr.train.recipe import Recipe
 
 PREPARED = "prepared"
 #: What the weights in a checkpoint were made for.
-FIXED = ("model.", "tokenizer", "normalizer.", "training.lora")
+FIXED = ("model.", "tokenizer", "prompts.", "normalizer.", "training.lora")
 #: What each call says anew.
 PASSING = {"training.max_time", "output"}
 

@@ -14,6 +14,7 @@ from asr.model.protocols import ASRModel, Decoder
 from asr.text import Labels, PromptFields
 from asr.text.languages import LANGUAGE, TASK, TRANSCRIBE
 from asr.transcribe.options import TranscribeOptions
+from asr.transcribe.prompt import prompt_labels
 
 AUTO = "auto"
 
@@ -28,12 +29,14 @@ class LanguageSetting:
         fields: what the model's start sequence can name; None where it has no choice.
         language: the code that was asked for; None where it is detected, or there is no choice.
         values: of the other fields.
+        prompt: what the decoder is fed before the start of each segment.
     """
 
     labels: Labels
     fields: PromptFields | None = None
     language: str | None = None
     values: Mapping[str, str] = field(default_factory=dict)
+    prompt: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, loaded: LoadedModel, options: TranscribeOptions) -> LanguageSetting:
@@ -41,9 +44,18 @@ class LanguageSetting:
 
         Raises:
             ModelError: the model does not know the language, a field or its value, cannot tell
-                languages apart, cannot do the task, or has no decoder to detect a language with.
+                languages apart, cannot do the task, has no decoder to detect a language with, takes
+                no prompt or not such a long one, or has no time stamps.
         """
         name, labels = loaded.config.name, loaded.tokenizer.labels
+        prompt = prompt_labels(options.prompt, loaded)
+        if options.timestamps:
+            if labels.timestamps is None:
+                raise ModelError(
+                    f"model '{name}' was not trained to write time stamps: leave timestamps out; "
+                    "segments and words have times without it"
+                )
+            labels = labels.with_timestamps()
         fields = loaded.tokenizer.prompt_fields
         known = fields.labels if fields is not None else {}
         if LANGUAGE not in known:
@@ -51,7 +63,7 @@ class LanguageSetting:
         _check_task(name, known.get(TASK), options)
         if fields is None:
             _check_no_fields(name, options)
-            return cls(labels)
+            return cls(labels, prompt=prompt)
         values = {**fields.defaults, **(options.fields or {})}
         if options.task is not None and TASK in known:
             values[TASK] = options.task
@@ -69,9 +81,8 @@ class LanguageSetting:
         except ModelError as error:
             raise ModelError(f"model '{name}': {error}") from None
         others = {key: value for key, value in values.items() if key != LANGUAGE}
-        if detects:
-            return cls(labels, fields, None, others)
-        return cls(replace(labels, start=start), fields, language, others)
+        setting = cls(labels, fields, None if detects else language, others, prompt)
+        return setting if detects else replace(setting, labels=setting._starting(start))
 
     @property
     def detects(self) -> bool:
@@ -82,8 +93,16 @@ class LanguageSetting:
         """The labels for segments of a language that `groups` gave."""
         if language is None or self.fields is None:
             return self.labels
-        start = self.fields.start({**self.values, LANGUAGE: language})
-        return replace(self.labels, start=start)
+        return self._starting(self.fields.start({**self.values, LANGUAGE: language}))
+
+    @property
+    def task(self) -> str:
+        """What is written: what is spoken, or its translation."""
+        return self.values.get(TASK, TRANSCRIBE)
+
+    def _starting(self, start: tuple[int, ...]) -> Labels:
+        labels = replace(self.labels, start=start)
+        return labels.with_timestamps() if self.labels.writes_timestamps else labels
 
     def groups(
         self, model: ASRModel, memory: Tensor, memory_lengths: Tensor

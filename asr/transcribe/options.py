@@ -32,6 +32,8 @@ class OptionValues(TypedDict, total=False):
     hotword_weight: float | None
     language: str | None
     task: Literal["transcribe", "translate"] | None
+    prompt: str | None
+    timestamps: bool | None
     fields: dict[str, str] | None
 
 
@@ -79,6 +81,12 @@ class TranscribeOptions(Options):
     task: Literal["transcribe", "translate"] | None = None
     """"translate": the text is English, whatever is spoken, by models that can. None:
     transcribe."""
+    prompt: str | None = Field(None, pattern=r"\S")
+    """Text that each segment is to follow, for names and style, by Whisper models: what the sound
+    does not decide is written as in the prompt."""
+    timestamps: bool | None = None
+    """True: Whisper models write times into their text, and segments are cut there and have these
+    times. None or False: segments are cut at pauses."""
     fields: dict[str, str] | None = None
     """Values of the prompt fields that a model was trained with, but for the language, as
     `{"style": "plain"}`; those that are left out have the model's defaults. See docs/prompts.md."""
@@ -115,6 +123,9 @@ class TranscribeOptions(Options):
                 "hotword_weight needs hotwords (--hotword-weight needs --hotwords): add them, or "
                 "leave it out"
             )
+        for name in ("chunk_ms", "lm_weight", "nbest") if self.timestamps else ():
+            if (getattr(self, name) or 0) > (name == "nbest"):
+                raise ValueError(f"timestamps and {name} do not go together: leave one of them out")
         if self.fields is not None and "language" in self.fields:
             raise ValueError(
                 "fields cannot have the language (--field language=...), which is an option of its "

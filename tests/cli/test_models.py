@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from asr.hub.published import PUBLISHED
 from asr.model.folder import load_model_folder, read_folder_config
 from asr.text.whisper import WhisperTokenizer
 from tests.cli.conftest import Run
+from tests.conftest import REPOSITORY
+from tests.hub.loopback import LoopbackHub, serving
 from tests.model.whisper.checkpoints import (
     ctranslate2_tensors,
     model_bin,
@@ -155,3 +159,24 @@ def test_the_imported_model_transcribes_the_same(
     ]
     assert texts[0] == texts[1] != ""
     assert load_model_folder(tmp_path / "ours").config.kind == "asr"
+
+
+def test_a_model_by_name_transcribes_as_its_folder(
+    run: Run, recordings: Path, tmp_path: Path
+) -> None:
+    """From a hub on loopback to the text, in a process of its own."""
+    pytest.importorskip("huggingface_hub")
+    source = write_folder(tmp_path / "small", "hugging face")
+    content = {path.name: path.read_bytes() for path in source.iterdir()}
+    repository = "distil-whisper/distil-small.en"
+    arguments = ("--device", "cpu", "-q", recordings / "one.wav")
+    with serving(LoopbackHub({repository: content})) as hub:
+        done = subprocess.run(
+            [sys.executable, "-m", "asr", "transcribe", "-m", repository, *arguments],
+            env=hub.environment(tmp_path, PYTHONPATH=str(REPOSITORY)),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (0, "")  # -q: no progress either
+    assert done.stdout == run("transcribe", "-m", source, *arguments).stdout != ""

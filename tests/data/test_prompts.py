@@ -18,6 +18,7 @@ from asr.errors import ManifestError
 from asr.text.characters import CharacterTokenizer
 from asr.text.prompts import PromptedTokenizer
 from tests.data.sound import lines, write
+from tests.text import test_whisper as whisper
 
 VALUES = {"language": ("en", "fr"), "style": ("plain", "punctuated")}
 #: Behind blank, unknown, end, "a" and "b".
@@ -122,6 +123,25 @@ def test_joined_utterances_must_start_alike(mixed: Path) -> None:
         starts([Item("u0+u1", 1.0, (one, two))], 1)
     fed, _ = starts([Item("u2+u2", 1.0, (three, three)), Item("silence", 1.0, ())], 2)
     assert fed.tolist() == [[END, FR, PLAIN], list(TOKENIZER.labels.start)]
+
+
+def test_the_language_of_a_manifest_serves_whisper(mixed: Path, tmp_path: Path) -> None:
+    """Its fields are language and task; without a language the start is the usual one."""
+    starts = PromptStarts.of(whisper.tokenizer("en"))
+    assert starts is not None
+    fed, targets = starts(items_of(mixed), 3)
+    end = whisper.TRANSCRIBE, whisper.NO_STAMPS
+    assert fed.tolist() == [
+        [whisper.START, whisper.FR, *end],
+        [whisper.START, whisper.EN, *end],
+        [whisper.START, whisper.FR, *end],
+    ]
+    none = NO_TARGET
+    assert targets[:2].tolist() == [[whisper.FR, none, none], [whisper.EN, none, none]]
+    fed, targets = starts(items_of(manifest_of(tmp_path / "other", [{}])), 1)
+    assert fed.tolist() == [list(whisper.tokenizer("en").labels.start)]
+    assert (targets == none).all()
+    assert PromptStarts.of(whisper.tokenizer()) is None  # English only
 
 
 def test_values_in_a_corpus(mixed: Path) -> None:

@@ -23,13 +23,14 @@ class LoopbackHub:
 
     Attributes:
         asked: what was requested, as `METHOD path`.
-        cut_at: bytes after which the connection breaks off within a file; None for never.
+        stalled: a file of which the hub sends half and then nothing; None for none.
     """
 
     repositories: Mapping[str, Mapping[str, bytes]]
     commits: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    cut_at: int | None = None
+    stalled: str | None = None
+    stalling: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
     def environment(self, home: Path, **more: str) -> dict[str, str]:
@@ -85,12 +86,15 @@ def serving(hub: LoopbackHub) -> Iterator[LoopbackHub]:
             self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Length", str(len(content) - begin))
             self.end_headers()
-            if self.command == "GET":
-                end = None if hub.cut_at is None else begin + hub.cut_at
-                self.wfile.write(content[begin:end])
-                self.close_connection = end is not None and end < len(content)
+            if self.command == "GET" and name == hub.stalled:
+                self.wfile.write(content[begin : (begin + len(content)) // 2])
+                hub.stalling.set()
+                ended.wait()
+            elif self.command == "GET":
+                self.wfile.write(content[begin:])
             return None
 
+    ended = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -99,5 +103,6 @@ def serving(hub: LoopbackHub) -> Iterator[LoopbackHub]:
     try:
         yield hub
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from asr.folders import check_model_folder, model_folder
 from asr.hub import fetch as module
 from asr.hub.fetch import FILES, fetch, repository_of
 from asr.hub.published import published
+from tests.conftest import REPOSITORY
 from tests.hub.loopback import COMMIT, LoopbackHub, serving
 
 PINNED, UNPINNED = "openai/whisper-tiny.en", "distil-whisper/distil-small.en"
@@ -91,6 +93,24 @@ def test_an_interrupted_fetch_is_not_taken_for_a_model(hub: LoopbackHub, tmp_pat
     assert {path.name for path in Path(folder).iterdir()} == set(FILES)
     fetched = [each.rpartition("/")[2] for each in hub.asked if each.startswith("GET")]
     assert fetched == ["model.safetensors"]  # the others are there
+
+
+def test_ctrl_c_while_a_model_is_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.stalled = "model.safetensors"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asr", "import", "whisper-tiny.en", "-o", tmp_path / "ours"],
+        env=hub.environment(tmp_path, PYTHONPATH=str(REPOSITORY)),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert hub.stalling.wait(60)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, told.splitlines()[-1]) == (130, "asr: interrupted")
+    assert not (tmp_path / "ours").exists()
+    left = [path.name for path in (tmp_path / "hub").rglob("*.incomplete")]
+    assert left == []
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_fields_are_not_added_twice() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"fields": []}, "at least 1 item"),
+        ({"defaults": {"mood": "x"}}, "'mood', which is not one of"),
         ({"fields": ["style", "style"]}, "a field is there twice"),
         ({"fields": ["style", "language"]}, "'language' must be the first field"),
         (

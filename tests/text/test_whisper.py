@@ -25,10 +25,10 @@ SPACE = WRITTEN[32]
 MERGES = [(SPACE, "h"), ("e", "l"), (SPACE + "h", "el"), (SPACE + "hel", "l"), ("l", "o")]
 SPECIAL = [
     "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|fr|>", "<|yue|>", "<|translate|>",
-    "<|transcribe|>", "<|nospeech|>", "<|notimestamps|>",
+    "<|transcribe|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
 ]  # fmt: skip
 FIRST_SPECIAL = 256 + len(MERGES)
-END, START, EN, FR, YUE, TRANSLATE, TRANSCRIBE, NO_SPEECH, NO_STAMPS = range(
+END, START, EN, FR, YUE, TRANSLATE, TRANSCRIBE, PREVIOUS, NO_SPEECH, NO_STAMPS = range(
     FIRST_SPECIAL, FIRST_SPECIAL + len(SPECIAL)
 )
 SIZE = NO_STAMPS + 1 + 4

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from asr.transcribe.streams.endpoint import Cut
-from asr.transcribe.streams.open_segment import whole_words
 from asr.transcribe.words.timing import labelled_words
 from asr.types import Hypothesis
 
@@ -70,6 +69,22 @@ class DecodeRequest:
     language: str | None
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What the first `frames` frames of a segment were decoded to: `labels`.
+
+    `ends` are the numbers of labels behind which a word ends.
+    """
+
+    frames: int
+    labels: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def whole_words(self, labels: int) -> int:
+        """How many words end within so many labels; not the last of all, which may be cut off."""
+        return sum(end <= labels for end in self.ends[:-1])
+
+
 @dataclass
 class ReencodedSegment:
     """The state of one open segment; `start` is its first frame in the stream."""
@@ -78,8 +93,8 @@ class ReencodedSegment:
     start: int = 0
     samples: list[np.ndarray] = field(default_factory=list)
     """Of each frame (n,); of the last frame of a stream there may be less."""
-    passes: deque[tuple[int, tuple[int, ...]]] = field(default_factory=deque)
-    """Of the last passes: frames, and labels."""
+    passes: deque[Pass] = field(default_factory=deque)
+    """The last ones."""
     stable: Hypothesis = NOTHING
     """The labels that cannot change any more."""
     decoded_frames: int = 0
@@ -142,24 +157,24 @@ class ReencodedSegment:
         best = continued(self.stable, result[0], text_of)
         if frames * self.frame_seconds >= LANGUAGE_SECONDS:
             self.language = best.language
-        self._agree(frames, best, text_of)
-        shown = whole_words(best.tokens, len(best.tokens), text_of)
+        ends = tuple(last + 1 for _, _, last in labelled_words(text_of, best.tokens))
+        self._agree(Pass(frames, best.tokens, ends), best)
+        shown = ends[-2] if len(ends) > 1 else 0
         labels = best.tokens[: max(shown, len(self.stable.tokens))]
         return Hypothesis(labels, best.score, best.scores, language=best.language)
 
-    def _agree(self, frames: int, best: Hypothesis, text_of: Text) -> None:
-        """Makes the labels stable that enough passes begin with."""
-        self.passes.append((frames, best.tokens))
-        oldest = frames - round(AGREEMENT_SECONDS / self.frame_seconds)
-        while len(self.passes) > PASSES and self.passes[1][0] <= oldest:
+    def _agree(self, last: Pass, best: Hypothesis) -> None:
+        """Makes the labels of `best`, that of the last pass, stable that the passes agree on."""
+        self.passes.append(last)
+        oldest = last.frames - round(AGREEMENT_SECONDS / self.frame_seconds)
+        while len(self.passes) > PASSES and self.passes[1].frames <= oldest:
             self.passes.popleft()
-        if len(self.passes) < PASSES or self.passes[0][0] > oldest:
+        if len(self.passes) < PASSES or self.passes[0].frames > oldest:
             return
-        passes = [labels for _, labels in self.passes]
-        count = len(os.path.commonprefix([list(labels) for labels in passes]))
-        count = min(whole_words(labels, count, text_of) for labels in passes)
-        if count > len(self.stable.tokens):
-            self.stable = part(best, 0, count)
+        shared = len(os.path.commonprefix([list(one.labels) for one in self.passes]))
+        words = min(one.whole_words(shared) for one in self.passes)
+        if words and last.ends[words - 1] > len(self.stable.tokens):
+            self.stable = part(best, 0, last.ends[words - 1])
 
 
 def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis:
@@ -174,7 +189,7 @@ def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis
     words = labelled_words(text_of, best.tokens)
     known = [word for word, _, _ in labelled_words(text_of, stable.tokens)]
     behind = _replaced(known, [word for word, _, _ in words])
-    first = words[behind][1] if behind < len(words) else len(best.tokens)
+    first = words[behind - 1][2] + 1 if behind else 0  # with the space before the next word
     rest = part(best, first, len(best.tokens))
     scores = {
         name: stable.label_scores[name] + some

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from asr.errors import ModelError
+from asr.errors import ModelError, OutputError
 from asr.model.folder import load_model_folder, load_speech_model, read_folder_config
 from asr.model.imported import import_model
+from asr.model.weights import write_weights
 from asr.transcribe.recognizer import load_model
 from tests.model.whisper.checkpoints import (
     ctranslate2_tensors,
@@ -32,7 +34,7 @@ def test_an_imported_model_is_the_same_model(format: str, tmp_path: Path) -> Non
     assert ours.config.search == theirs.config.search
     assert ours.config.normalizer == theirs.config.normalizer
     assert ours.tokenizer.labels == theirs.tokenizer.labels
-    assert ours.tokenizer.languages == theirs.tokenizer.languages
+    assert ours.tokenizer.prompt_fields == theirs.tokenizer.prompt_fields
     expected = theirs.model.state_dict()
     assert ours.model.state_dict().keys() == expected.keys()
     for name, tensor in ours.model.state_dict().items():
@@ -91,3 +93,20 @@ def test_other_formats_are_to_be_imported_first(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "small", "ctranslate2")
     with pytest.raises(ModelError, match=r"import it first: asr import .* -o FOLDER"):
         read_folder_config(source)
+
+
+def test_weights_that_cannot_be_written_are_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):  # safetensors has an error of its own for all of them
+        write_weights(tmp_path / "missing", {"weight": torch.zeros(1)})
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_folder(tmp_path / "small", "ctranslate2")
+
+    def fail(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("asr.model.folder.write_weights", fail)
+    with pytest.raises(OutputError, match=r"ours: cannot be written: No space left on device"):
+        import_model(source, tmp_path / "out" / "ours")
+    assert list((tmp_path / "out").iterdir()) == []
