@@ -26,7 +26,6 @@ POSITIONS = 40
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
     """A small multilingual Whisper with room for prompts."""
-    pytest.importorskip("tokenizers")
     folder = write_folder(tmp_path_factory.mktemp("whisper") / "small", "hugging face")
     recognizer = load_model(folder, "cpu")
     decoder: Any = recognizer.model.decoder
