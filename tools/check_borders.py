@@ -28,7 +28,7 @@ from joining import load, room_tone
 from asr import Recognizer, Word, load_model
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
-from asr.text import TextNormalizer
+from asr.evaluate.scoring import build_normalizer, scoring_for
 
 PAUSES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 ROW = 6
@@ -102,7 +102,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(args.model, "cpu")
-    normalize = TextNormalizer(model.config.normalizer)
+    normalize = build_normalizer(scoring_for(model.config.normalizer))
     utterances: list[ReferenceUtterance] = [
         one for path in args.manifests for one in read_utterances(path)
     ]
@@ -120,8 +120,8 @@ def main() -> None:
             at_border = min(len(alone), 2 * BORDER_WORDS)
             border, inside = border + at_border, inside + len(alone) - at_border
             reference = normalize(one.text)
-            apart.append(count_words(reference, " ".join(alone)))
-            together.append(count_words(reference, " ".join(said)))
+            apart.append(count_words(reference, normalize(" ".join(alone))))
+            together.append(count_words(reference, normalize(" ".join(said))))
     print(f"WER alone {100 * (total(apart).rate or 0):.1f} %", end=", ")
     print(f"in a row {100 * (total(together).rate or 0):.1f} %")
     rates = {}

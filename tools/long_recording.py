@@ -24,7 +24,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +37,7 @@ from joining import load, room_tone
 
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
-from asr.text import TextNormalizer
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.transcribe.recognizer import load_model
 
 RATE = 16000
@@ -160,7 +160,7 @@ def compare(
     entries: Sequence[dict[str, Any]],
     transcript: dict[str, Any],
     alone: Sequence[dict[str, Any]],
-    normalize: TextNormalizer,
+    normalize: Callable[[str], str],
 ) -> float:
     """Prints error rates; returns by how many points the recording's is above its parts'."""
     texts = {one["id"]: one for one in alone}
@@ -221,7 +221,8 @@ def main() -> None:
     rise = whole.quarter(3) / whole.quarter(1) - 1
     quarters = ", ".join(f"{whole.quarter(number):.0f}" for number in range(4))
     print(f"memory, MiB: {quarters} in the quarters of the run, {max(whole.memory):.0f} at most")
-    normalize = TextNormalizer(load_model(args.model, "cpu", lm=False).config.normalizer)
+    written = load_model(args.model, "cpu", lm=False).config.normalizer
+    normalize = build_normalizer(scoring_for(written))  # as `asr evaluate`
     above = compare(entries, transcript, list(map(json.loads, lines)), normalize)
     print(f"the recording is {above:+.2f} points above its parts, memory rises by {rise:+.1%}")
     sys.exit(1 if above > TOLERANCE_POINTS or rise > FLAT_SHARE else 0)

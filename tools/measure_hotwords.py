@@ -31,8 +31,8 @@ from tune_search import Encoded, batches, encode
 
 from asr import Recognizer, load_model
 from asr.evaluate.corpus import read_utterances
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.search import all_scorers, search
-from asr.text import TextNormalizer
 from asr.transcribe.hotwords import phrase_tree
 
 LETTERS = 4
@@ -114,6 +114,7 @@ def measure(
     tree = phrase_tree(hotwords, recognizer.loaded) if weight and hotwords else None
     lm = recognizer.lm.lm if recognizer.lm is not None else None
     labels = recognizer.tokenizer.labels
+    normalize = build_normalizer(scoring_for(recognizer.config.normalizer))
     total, known, begin = Found(), set(hotwords), time.process_time()
     with torch.inference_mode():
         for batch in batches(encoded, 1500):
@@ -123,7 +124,7 @@ def measure(
             for one, [best, *_] in zip(
                 batch, search(scorers, memory, lengths, labels, config), strict=True
             ):
-                text = recognizer.tokenizer.decode(best.tokens)
+                text = normalize(recognizer.tokenizer.decode(best.tokens))
                 total += compared(one.reference, text, rare, known)
     return total, time.process_time() - begin
 
@@ -133,7 +134,7 @@ def main() -> None:
     args = arguments()
     recognizer = load_model(args.model, lm=False if args.no_lm else None)
     recognizer.search = recognizer.search.model_copy(update={"pre_beam": args.pre_beam})
-    normalize = TextNormalizer(recognizer.config.normalizer)
+    normalize = build_normalizer(scoring_for(recognizer.config.normalizer))
     utterances = read_utterances(args.manifest)
     if args.limit:
         utterances = utterances[:: max(1, len(utterances) // args.limit)][: args.limit]

@@ -10,7 +10,8 @@ run. The columns:
 - first text: from the beginning of the first word until any text is shown.
 - word shown, word certain: from the end of a word that is right until it is shown in its place, and
   until it is told that it will not change; median and 95th percentile. Words end where the
-  reference text, aligned with the full-context posteriors of the same model, says.
+  reference text, aligned with the full-context posteriors of the same model, says, or of another
+  one where it has no CTC (`--aligner`, which also normalises what the model writes).
 - final: work and waiting between the chunk that ends a segment and the final; median and 95th
   percentile over all segments, and the median of those of 4 to 6 s.
 - revised: partial words that were replaced later, of all partial words that were shown; beside it
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from asr import EndpointConfig, Hypothesis, Recognizer, Word, load_model
 from asr.config import parse
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.error_rate import Counts, count_words, total
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.text import TextNormalizer
 from asr.transcribe.streams import open_segment
 from asr.transcribe.words.align import align
@@ -62,16 +64,19 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Spoken:
-    """An utterance: its sound (N,), normalised text, and where the words of it are."""
+    """An utterance: its sound (N,), text as it is scored, and where the words of it are."""
 
     sound: np.ndarray
     text: str
     words: Sequence[Word]
+    normalize: Callable[[str], str]
+    """Writes texts before errors are counted."""
 
 
 def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[Spoken]:
     """The utterances, evenly taken from all manifests, with room tone behind them."""
-    normalize = TextNormalizer(model.config.normalizer)
+    write = TextNormalizer(model.config.normalizer)
+    normalize = build_normalizer(scoring_for(model.config.normalizer))
     clock = WordTimer.of(model.model, model.tokenizer.decode)
     everything = [one for path in manifests for one in read_utterances(path)]
     step = max(1, len(everything) // limit) if limit else 1
@@ -80,12 +85,11 @@ def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[S
         rate = model.sample_rate
         sound = load(utterance, rate)
         sound = np.concatenate([sound, room_tone(sound, TAIL_SECONDS, rate, random)])
-        text = normalize(utterance.text)
-        labels = tuple(model.tokenizer.encode(text))
+        labels = tuple(model.tokenizer.encode(write(utterance.text)))
         spans = align(posteriors(model, sound, None), labels, model.tokenizer.labels.ctc_blank)
         best = Hypothesis(labels, 0.0, {}, tuple(spans))
         words = clock.words(best, clock.levels(sound), 0.0, (0.0, len(sound) / rate))
-        yield Spoken(sound, text, words)
+        yield Spoken(sound, normalize(utterance.text), words, normalize)
 
 
 def full_context(model: Recognizer, spoken: Sequence[Spoken]) -> Counts:
@@ -93,7 +97,7 @@ def full_context(model: Recognizer, spoken: Sequence[Spoken]) -> Counts:
     sounds = [one.sound for one in spoken]
     found = model.transcribe_many(sounds, sample_rate=model.sample_rate)
     return total(
-        count_words(one.text, result.text)  # type: ignore[union-attr]
+        count_words(one.text, one.normalize(result.text))  # type: ignore[union-attr]
         for one, (_, result) in zip(spoken, found, strict=True)
     )
 
@@ -107,7 +111,7 @@ def measure(
     first, counts, cut = list[float](), list[Counts](), 0
     for one in spoken:
         stream = model.stream(model.sample_rate, chunk_ms=chunk_ms, endpoint=endpoint)
-        session = simulate(stream, one.sound)
+        session = simulate(stream, one.sound, one.normalize)
         sessions.append(session)
         counts.append(count_words(one.text, " ".join(session.words)))
         pairs = matches([word.text for word in one.words], session.words)
@@ -190,6 +194,10 @@ def main() -> None:
     )
     parser.add_argument("manifests", type=Path, nargs="+")
     parser.add_argument("-m", "--model", type=Path, default=None)
+    parser.add_argument(
+        "--aligner", type=Path, default=None, metavar="MODEL",
+        help="gives the times of the reference's words; needed where the model has no CTC",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=None, help="without an ending")
     parser.add_argument("--chunks", type=float, nargs="+", default=[160.0, 320.0, 640.0, 1280.0])
     parser.add_argument("--limit", type=int, default=0, help="utterances; 0 takes all")
@@ -203,7 +211,8 @@ def main() -> None:
     endpoint = parse(EndpointConfig, settings(args.endpoint), "--endpoint")
     for name, value in settings(args.track).items():
         setattr(open_segment, name, type(getattr(open_segment, name))(value))
-    spoken = list(read(model, args.manifests, args.limit))
+    aligner = load_model(args.aligner, "cpu") if args.aligner else model
+    spoken = list(read(aligner, args.manifests, args.limit))
     simulate(model.stream(model.sample_rate), spoken[0].sound)  # so that nothing is done first
     full = full_context(model, spoken).rate or 0.0
     rows = [measure(model, spoken, chunk, endpoint) for chunk in args.chunks]

@@ -27,9 +27,9 @@ from asr.audio import load_audio
 from asr.errors import AudioError
 from asr.evaluate.corpus import ReferenceUtterance, each_sound, read_utterances
 from asr.evaluate.error_rate import Counts, score, total
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.lm.folder import set_search
 from asr.search import SearchConfig, all_scorers, search
-from asr.text import TextNormalizer
 from asr.transcribe.files.segment_decoder import padded
 from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -112,7 +112,7 @@ def arguments() -> argparse.Namespace:
 @torch.inference_mode()
 def encode(recognizer: Recognizer, utterances: Sequence[ReferenceUtterance]) -> Iterator[Encoded]:
     """The memory of each utterance whose audio can be used; others are told."""
-    normalize = TextNormalizer(recognizer.config.normalizer)
+    normalize = build_normalizer(scoring_for(recognizer.config.normalizer))
     for utterance, sound in each_sound(list(utterances), recognizer.sample_rate):
         if isinstance(sound, AudioError):
             print(f"{utterance.id}: not counted: {sound}")
@@ -132,7 +132,7 @@ def measure(
     recognizer: Recognizer, encoded: Sequence[Encoded], config: SearchConfig, frames: int
 ) -> Counts:
     """Searches all utterances and counts word errors."""
-    normalize = TextNormalizer(recognizer.config.normalizer)
+    normalize = build_normalizer(scoring_for(recognizer.config.normalizer))
     lm = recognizer.lm.lm if recognizer.lm is not None else None
     labels = recognizer.tokenizer.labels
     scored = []

@@ -42,6 +42,7 @@ from asr.model.weights import (
     DTYPES,
     LoadedDtype,
     StoredDtype,
+    Uninitialised,
     fill,
     read_weights,
     unique_weights,
@@ -54,10 +55,29 @@ CARD = "README.md"
 M = TypeVar("M", bound=ASRModel)
 
 
+class Origin(Config):
+    """Where a model comes from that was not trained here.
+
+    Attributes:
+        source: the repository of a published model, or the name of the file or folder.
+        revision: the commit of the repository.
+        format: of the files, in words.
+        weights: what they were stored as there: `float16`, `int8`.
+        licence: of the weights, as it was stated.
+    """
+
+    source: str
+    revision: str | None = None
+    format: str
+    weights: str
+    licence: str | None = None
+
+
 class FolderConfig(Config):
     """`config.yaml` of a model folder.
 
-    `kind` says what opens the folder. `search` holds the defaults of the beam search and
+    `kind` says what opens the folder, `origin` where a model comes from that was not trained here,
+    or that was trained further here. `search` holds the defaults of the beam search and
     `confidence` the map from evidence to the confidence of words, if one was fitted. Whoever reads
     them checks them. `facts` are figures for people (hours of training, error rates) that `asr
     info` prints."""
@@ -68,6 +88,7 @@ class FolderConfig(Config):
     vocabulary: int = Field(ge=3)
     model: ModelConfig
     normalizer: NormalizerConfig = NormalizerConfig()
+    origin: Origin | None = None
     search: dict[str, Any] = Field(default_factory=dict)
     confidence: dict[str, Any] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
@@ -92,6 +113,7 @@ def save_model_folder(
     name: str,
     normalizer: NormalizerConfig,
     card: str,
+    origin: Origin | None = None,
     search: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     training: Path | None = None,
@@ -114,6 +136,7 @@ def save_model_folder(
             vocabulary=model.vocabulary,
             model=model.config,
             normalizer=normalizer,
+            origin=origin,
             search=dict(search or {}),
             facts=dict(facts or {}),
             files=digests(fresh),
@@ -182,7 +205,7 @@ def load_speech_model(
     if config.kind != DEFAULT_KIND:
         raise ModelError(
             f"{folder}: a model of kind '{config.kind}' can transcribe but not be trained further; "
-            "name a model folder that asr train wrote"
+            f"import it first: asr import {folder} -o FOLDER"
         )
     check_files(folder, config.files)
     tokenizer = load_tokenizer(folder)
@@ -191,7 +214,8 @@ def load_speech_model(
             f"{folder}: the tokenizer has {tokenizer.size} tokens, "
             f"the model was trained with {config.vocabulary}"
         )
-    model = SpeechModel(config.model, config.vocabulary)
+    with Uninitialised():
+        model = SpeechModel(config.model, config.vocabulary)
     fill(model, read_weights(folder), folder, dtype)
     return LoadedModel(model.eval(), tokenizer, config, folder)
 
@@ -206,7 +230,7 @@ def read_folder_config(folder: Path) -> FolderConfig:
     if not (folder / CONFIG).is_file():
         raise ModelError(
             f"{folder}: a model in another format, without {CONFIG}: it can transcribe but not be "
-            "changed or trained further; name a model folder that asr train wrote"
+            f"changed or trained further; import it first: asr import {folder} -o FOLDER"
         )
     return parse_config(FolderConfig, read_config_values(folder, FORMAT_VERSION), folder)
 

@@ -228,6 +228,28 @@ class Decoder(nn.Module, ABC):
         """
         raise ModelError(f"{type(self).__name__} has no attention weights")
 
+    def forward_attended(
+        self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward`, with attention weights that labels can be aligned by.
+
+        This form takes all heads of the last half of the layers. A decoder that knows which of its
+        heads follow the speech, or has weights and logits in one pass, has its own.
+
+        Args:
+            tokens, memory, memory_lengths: as in `forward`.
+
+        Returns:
+            logits (B, U, V), and the weights (B, H, U, M) of H heads, or None where the decoder
+            looks at no frame in particular.
+        """
+        logits = self(tokens, memory, memory_lengths)
+        try:
+            weights = self.attention(tokens, memory, memory_lengths)
+        except ModelError:
+            return logits, None
+        return logits, weights[:, weights.shape[1] // 2 :].flatten(1, 2)
+
     @abstractmethod
     def reorder(self, state: Any, parents: Tensor) -> Any:
         """The state whose row i continues row `parents[i]` (N',) of `state`.

@@ -2,29 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 #: What weights are stored as.
 StoredDtype = Literal["float32", "float16", "bfloat16"]
+DTYPES: dict[StoredDtype, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
 #: What weights are loaded as: float32, or the type that they are stored in.
 LoadedDtype = Literal["float32", "stored"]
+#: What modules draw their first weights with.
+_RANDOM_FILLS = (
+    torch.Tensor.uniform_,
+    torch.Tensor.normal_,
+    nn.init.uniform_,
+    nn.init.normal_,
+    nn.init.kaiming_uniform_,
+)
+
+
+class Uninitialised(TorchFunctionMode):
+    """Within this context modules are built without drawing weights, which `fill` gives them then.
+
+    To draw them takes far longer than to read them. Building on torch's "meta" device would too: it
+    imports compilers for two seconds, and buffers that no file holds would have to be made again.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Leaves a tensor as it is where it would be filled with random numbers."""
+        kwargs = kwargs or {}
+        if func in _RANDOM_FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Writes tensors as `model.safetensors`."""
-    save_file(dict(weights), folder / WEIGHTS)
+    """Writes tensors as `model.safetensors`.
+
+    Raises:
+        OSError: it cannot be written, as where the disk is full.
+    """
+    try:
+        save_file(dict(weights), folder / WEIGHTS)
+    except SafetensorError as error:
+        reason = re.search(r"\(os error (\d+)\)", str(error))
+        if reason is None:
+            raise
+        number = int(reason[1])
+        raise OSError(number, os.strerror(number)) from None
     (folder / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
 
 
@@ -60,12 +107,11 @@ def fill(
         raise ModelError(f"{folder / WEIGHTS}: does not fit {CONFIG}: " + "; ".join(mismatches))
     if dtype == "stored":
         weights = _computable(model, weights, folder)
-        for name, tensor in chain(model.named_parameters(), model.named_buffers()):
-            if name in weights:
-                tensor.data = tensor.data.to(weights[name].dtype)
-    else:
-        weights = {name: tensor.float() for name, tensor in weights.items()}
-    model.load_state_dict(weights, strict=False)
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if name in weights:
+            wanted = weights[name].dtype if dtype == "stored" else tensor.dtype
+            # A copy in any case: the weights may be a file that is mapped, which others may change.
+            tensor.data = weights[name].to(wanted, copy=True)
 
 
 def _computable(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from asr.search.phrases import PhraseTree
 from asr.search.protocol import Scorer, WeightedScorer
 from asr.search.repeats import RepeatLimited
 from asr.search.shared import SharedScorer
+from asr.search.speech_limit import SpeechLimit, SpeechLimitedScorer
 from asr.search.timestamps import TimestampScorer
 from asr.text.tokenizer import Labels
 
@@ -98,10 +99,12 @@ def all_scorers(
     lm: LanguageModel | None = None,
     hotwords: PhraseTree | None = None,
     prompt: Sequence[int] = (),
+    limit: SpeechLimit | None = None,
 ) -> list[WeightedScorer]:
     """Those of `joint_scorers`, and `lm`, `ilm`, `hotwords` and `length` where they have a weight.
 
-    With `config.heard_only` no label is written that CTC does not support. The decoder's own
+    With `config.heard_only` no label is written that CTC does not support, and no hypothesis has
+    more letters than `limit` allows. The decoder's own
     language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
 
     Raises:
@@ -119,7 +122,9 @@ def all_scorers(
         scorers[-1] = replace(scorers[-1], scorer=attention)
     if config.heard_only:
         last = scorers[-1].scorer
-        limited = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
+        limited: Scorer = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
+        if limit is not None:
+            limited = SpeechLimitedScorer(limited, limit)
         scorers[-1] = replace(scorers[-1], scorer=limited)
     if config.lm_weight and lm is not None:
         scorers.append(WeightedScorer("lm", LanguageModelScorer(lm, labels), config.lm_weight))

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from asr.errors import ModelError
-from asr.text.languages import Languages
 from asr.text.timestamps import Timestamps
+
+if TYPE_CHECKING:
+    from asr.text.prompts import PromptFields
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Labels:
         unknown: stands for text that cannot be written; None where all text can be (bytes).
         end: ends a text. Language models begin with it too.
         start: what a decoder is fed before the first label of a text, at least one label: a start
-            of transcript, perhaps with language and task. `Languages.start` gives those of others.
+            of transcript, perhaps with labels of prompt fields; `PromptFields.start` makes others.
         never: further ids that no hypothesis may hold, such as time stamps; in any order.
         never_first: ids that no hypothesis may begin with. With the end among them, none is empty.
         prompt: what a decoder is fed before a prompt, text that goes before the start; None for
@@ -110,8 +112,8 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def languages(self) -> Languages | None:
-        """The languages and tasks to choose from; None where the model has one of each."""
+    def prompt_fields(self) -> PromptFields | None:
+        """What the start sequence can name, such as the language; None where there is no choice."""
         ...
 
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:

@@ -20,7 +20,8 @@ from asr.atomic import write_atomic
 from asr.dependencies import first_line
 from asr.errors import ModelError, shortened
 from asr.text.byte_pairs import BytePairs
-from asr.text.languages import TRANSCRIBE, TRANSLATE, Languages
+from asr.text.languages import LANGUAGE, TASK, TRANSCRIBE, TRANSLATE
+from asr.text.prompts import PromptFields
 from asr.text.timestamps import Timestamps
 from asr.text.tokenizer import WORD_MARK, Labels
 
@@ -97,8 +98,8 @@ class WhisperTokenizer:
         wrong = [label for label in (*self.suppress, *self.suppress_first) if label >= size]
         if wrong or min(self.suppress + self.suppress_first, default=0) < 0:
             raise ModelError(f"{source}: suppressed labels are not below {size}: {wrong[:5]}")
-        self.languages = self._languages() if language is not None else None
-        """See `Tokenizer.languages`."""
+        self.prompt_fields = self._prompt_fields() if language is not None else None
+        """See `Tokenizer.prompt_fields`: language and task, for models of several languages."""
         self.labels = self._labels()
         """Which labels are special. There is no blank, and bytes can write everything."""
 
@@ -193,21 +194,24 @@ class WhisperTokenizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def _languages(self) -> Languages:
+    def _prompt_fields(self) -> PromptFields:
         codes = (re.fullmatch(r"<\|([a-z]{2,3})\|>", name) for name in self._special)
-        return Languages(
-            labels={match[1]: self._special[match[0]] for match in codes if match},
-            tasks={task: self._label(f"<|{task}|>") for task in self.tasks},
+        return PromptFields(
+            labels={
+                LANGUAGE: {match[1]: self._special[match[0]] for match in codes if match},
+                TASK: {task: self._label(f"<|{task}|>") for task in self.tasks},
+            },
             before=(self._label(START),),
             after=(self._label(NO_TIMESTAMPS),),
+            defaults={LANGUAGE: str(self.language), TASK: self.task},
         )
 
     def _labels(self) -> Labels:
         end = self._label(END)
         start: tuple[int, ...] = (self._label(START), self._label(NO_TIMESTAMPS))
-        if self.languages is not None and self.language is not None:
+        if self.prompt_fields is not None:
             try:
-                start = self.languages.start(self.language, self.task)
+                start = self.prompt_fields.start({})
             except ModelError as error:
                 raise ModelError(f"{self.source}: {error}") from None
         no_text = {label for label in range(self._size) if label not in self._texts} - {end}

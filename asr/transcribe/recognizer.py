@@ -6,6 +6,8 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from asr.audio import Audio, AudioLimits
 from asr.errors import AsrError, ConfigError, ModelError
 from asr.folders import model_folder
 from asr.lm import LanguageModel, LoadedLM
+from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.model.weights import LoadedDtype
 from asr.search import SearchConfig
@@ -24,6 +27,7 @@ from asr.transcribe.files.chunked import transcribe_chunked
 from asr.transcribe.files.segment_decoder import SegmentDecoder
 from asr.transcribe.files.segmenter import cut_segments, segment_rules
 from asr.transcribe.files.source import AudioSource, open_recording
+from asr.transcribe.files.speech import SpeechDetector
 from asr.transcribe.hotwords import phrase_tree
 from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import OptionValues, TranscribeOptions
@@ -34,9 +38,11 @@ from asr.transcribe.settings import (
     language_model,
     search_config,
 )
+from asr.transcribe.streams.chunk_encoder import can_stream
 from asr.transcribe.streams.endpoint import EndpointConfig
+from asr.transcribe.streams.reencoding_decoder import ReencodingDecoder
 from asr.transcribe.streams.stream import Stream
-from asr.transcribe.streams.stream_decoder import StreamDecoder
+from asr.transcribe.streams.stream_decoder import ChunkDecoder, StreamDecoder
 from asr.transcribe.words.timing import WordTimer
 from asr.types import Transcript
 
@@ -197,10 +203,9 @@ class Recognizer:
         language = LanguageSetting.of(self.loaded, options)
         search = self._search_config(options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
-        phrases = phrase_tree(options.hotwords, self.loaded)
         settings = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(self.model, language, search, self._language_model, phrases),
+            decode=self._segment_decoder(options, language, search),
             word_timer=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
@@ -235,16 +240,35 @@ class Recognizer:
         decoder = self._stream_decoder(options, options.chunk_ms or CHUNK_MS)
         return Stream(decoder, sample_rate)
 
+    @cached_property
+    def _speech_detector(self) -> SpeechDetector | None:
+        """Finds speech by the CTC of the shipped model; a model with CTC of its own needs none."""
+        if self.model.ctc is not None:
+            return None
+        shipped = load_model_folder(model_folder(None))
+        model = shipped.model.to(self.device).eval()
+        blank = shipped.tokenizer.labels.ctc_blank
+        return SpeechDetector(model, blank, self.tokenizer)
+
     @property
     def _language_model(self) -> LanguageModel | None:
         return self.lm.lm if self.lm is not None else None
 
     def _stream_decoder(self, options: TranscribeOptions, chunk_ms: float) -> StreamDecoder:
+        """The settings of a stream, for models that stream and for those that cannot."""
         language, search = LanguageSetting.of(self.loaded, options), self._search_config(options)
-        decoder = StreamDecoder(
+        context = chunk_context(self.frame_seconds, chunk_ms, options.left_ms)
+        if not can_stream(self.model):
+            return self._reencoding_decoder(options, context, language, search)
+        if language.detects:
+            raise ModelError(
+                f"model '{self.name}' does not detect the language of a stream or of chunks: "
+                "name it (--language CODE, or language='CODE')"
+            )
+        return ChunkDecoder(
             self.model,
             language.labels,
-            chunk_context(self.frame_seconds, chunk_ms, options.left_ms),
+            context,
             search,
             options.endpoint or self.endpoint,
             self._word_timer(search),
@@ -252,12 +276,56 @@ class Recognizer:
             phrase_tree(options.hotwords, self.loaded),
             language.language,
         )
-        if language.detects:
-            raise ModelError(
-                f"model '{self.name}' does not detect the language of a stream or of chunks: "
-                "name it (--language CODE, or language='CODE')"
+
+    def _reencoding_decoder(
+        self,
+        options: TranscribeOptions,
+        context: ChunkContext,
+        language: LanguageSetting,
+        search: SearchConfig,
+    ) -> ReencodingDecoder:
+        """The settings of a stream of a model that needs whole segments."""
+        if options.left_ms is not None:
+            raise ConfigError(
+                f"left_ms (--left-ms): model '{self.name}' cannot stream, and sees the whole of "
+                "each segment; leave it out"
             )
-        return decoder
+        decode = self._segment_decoder(options, language, search)
+
+        def decode_in(code: str | None) -> SegmentDecoder:
+            if code is None or not language.detects:
+                return decode
+            named = LanguageSetting.of(self.loaded, TranscribeOptions.of(options, language=code))
+            return replace(decode, language=named)
+
+        assert context.chunk is not None
+        phrases = decode.hotwords.phrases if decode.hotwords is not None else None
+        # the fields are those of the tokenizer, and mappings cannot be hashed
+        values = tuple(sorted(language.values.items()))
+        asked = (language.labels, language.language, values, language.prompt, search, phrases)
+        return ReencodingDecoder(
+            self.model,
+            segment_rules(self.model.encoder, options.endpoint, self.endpoint),
+            self._word_timer(search),
+            context.chunk,
+            decode_in,
+            (id(self.model), id(self._language_model), asked),
+            language.language,
+        )
+
+    def _segment_decoder(
+        self, options: TranscribeOptions, language: LanguageSetting, search: SearchConfig
+    ) -> SegmentDecoder:
+        """What decodes whole segments: of recordings, and of streams of such models."""
+        return SegmentDecoder(
+            self.model,
+            language,
+            search,
+            self._language_model,
+            phrase_tree(options.hotwords, self.loaded),
+            self._word_timer(search),
+            self._speech_detector if search.heard_only else None,
+        )
 
     def _word_timer(self, search: SearchConfig) -> WordTimer:
         maps = self.confidence

@@ -22,7 +22,7 @@ from asr.evaluate.corpus import ReferenceUtterance, read_utterances
 from asr.evaluate.error_rate import Counts, Scored, score, total
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.interval import Interval, rate_interval
-from asr.text import TextNormalizer
+from asr.evaluate.scoring import build_normalizer, scoring_for
 
 #: The set that noise, length and streaming are measured on.
 MAIN = "librispeech"
@@ -141,7 +141,8 @@ def scored(
 def scored_in_noise(model: Path, manifest: Path, noise: Path, snr_db: int) -> tuple[Scored, ...]:
     """About `SAMPLE` utterances of a manifest, each with noise over all of it."""
     recognizer = load_model(model)
-    rate, normalize = recognizer.sample_rate, TextNormalizer(recognizer.config.normalizer)
+    rate = recognizer.sample_rate
+    normalize = build_normalizer(scoring_for(recognizer.config.normalizer))
     level = NoiseConfig(manifest=str(noise), probability=1.0, snr_db=(snr_db, snr_db))
     augment = Augmenter(AugmentConfig(noise=level), rate, seed=0)
     utterances = sample(read_utterances(manifest))

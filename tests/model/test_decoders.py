@@ -188,6 +188,20 @@ def test_recurrent_attention_looks_at_real_frames_only(kind: str) -> None:
     assert weights[1, ..., 4:].abs().max() == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_with_attention_to_align_by(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        logits, weights = module.forward_attended(tokens, memory, lengths)
+        torch.testing.assert_close(logits, module(tokens, memory, lengths), **TOLERANCE)
+    if kind.endswith("none") or kind == "test-gru":
+        assert weights is None
+        return
+    assert weights is not None
+    every = module.attention(tokens, memory, lengths)
+    torch.testing.assert_close(weights, every[:, every.shape[1] // 2 :].flatten(1, 2))
+
+
 def test_without_attention_there_is_nothing_to_look_at() -> None:
     module, (tokens, memory, lengths) = decoder("lstm-none"), example()
     with pytest.raises(ModelError, match="attention: none has no attention weights"):

@@ -43,6 +43,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "type": "transformer", "layers": 2, "dim": 16, "heads": 2, "ff": 32,
         "subsampling": {"channels": 4},
     },
+    "whisper": {
+        "type": "whisper", "layers": 2, "dim": 16, "heads": 2, "ff": 32, "positions": 46,
+        "circular_positions": True,
+    },
     **{
         f"{cell}{'-both' if both else ''}-{time}": {
             "type": cell, "layers": 2, "dim": 8, "bidirectional": both, **shape

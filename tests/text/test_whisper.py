@@ -93,18 +93,20 @@ def test_the_start_names_language_and_task(
 ) -> None:
     assert tokenizer(language, task=task).labels.start == start
     if language is not None:
-        languages = tokenizer("fr").languages
-        assert languages is not None
-        assert languages.start(language, task) == start
+        fields = tokenizer("fr").prompt_fields
+        assert fields is not None
+        assert fields.start({"language": language, "task": task}) == start
 
 
 def test_languages() -> None:
-    assert tokenizer().languages is None  # English only, though there are labels of others
-    languages = tokenizer("en").languages
-    assert languages is not None
-    assert languages.labels == {"en": EN, "fr": FR, "yue": YUE}
-    assert languages.tasks == {"transcribe": TRANSCRIBE, "translate": TRANSLATE}
-    assert languages.before == (START,)
+    assert tokenizer().prompt_fields is None  # English only, though there are labels of others
+    fields = tokenizer("en").prompt_fields
+    assert fields is not None
+    assert fields.labels == {
+        "language": {"en": EN, "fr": FR, "yue": YUE},
+        "task": {"transcribe": TRANSCRIBE, "translate": TRANSLATE},
+    }
+    assert fields.before == (START,)
     with pytest.raises(ModelError, match="tokenizer: no language 'fx'; the nearest codes are fr"):
         tokenizer("fx")
     with pytest.raises(ModelError, match="tokenizer: no task 'translate'; there are: transcribe"):

@@ -1,4 +1,4 @@
-"""The tuning tool counts what `asr evaluate` counts, and saves what was best."""
+"""The tuning tool counts what `asr evaluate` counts, with case too, and saves what was best."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from asr.evaluate.evaluation import evaluate
 from asr.lm.folder import read_lm_config, set_search
 from asr.text import load_tokenizer
 from asr.transcribe.recognizer import load_model
-from tests.conftest import RATE
+from tests.conftest import RATE, with_case
 from tests.transcribe.test_language_model import write_lm
 from tools import tune_search
 
 
+@pytest.mark.parametrize("case", [False, True])
 def test_the_table_is_what_evaluate_finds(
+    case: bool,
     tiny_model: Path,
     tmp_path: Path,
     sound: np.ndarray,
@@ -29,7 +31,7 @@ def test_the_table_is_what_evaluate_finds(
     capsys: pytest.CaptureFixture[str],
 ):
     model, manifest = tmp_path / "model", tmp_path / "dev.jsonl"
-    shutil.copytree(tiny_model, model)
+    (with_case if case else shutil.copytree)(tiny_model, model)
     write_lm(model / "lm", load_tokenizer(tiny_model))
     set_search(model / "lm", {"length_reward": 0.1, "beam": 5})
     lines = []
@@ -37,7 +39,7 @@ def test_the_table_is_what_evaluate_finds(
         name = f"{number}.wav"
         soundfile.write(tmp_path / name, sound[: int(seconds * RATE)], RATE)
         lines.append(
-            json.dumps({"audio_filepath": name, "duration": seconds, "text": "what people say"})
+            json.dumps({"audio_filepath": name, "duration": seconds, "text": "What people, say."})
         )
     manifest.write_text("\n".join(lines))
     call = ["tune_search.py", str(manifest), "-m", str(model), "--device", "cpu"]

@@ -37,12 +37,60 @@ class WhisperSizes(TypedConfig):
 
 
 class WhisperEncoderConfig(WhisperSizes):
-    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s."""
+    """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s.
+
+    Attributes:
+        circular_positions: positions may begin anywhere and go round, as in a stream without an
+            end; for models that are trained so, with chunks.
+        tail: frames of silence that are encoded behind each utterance. Published checkpoints were
+            trained on windows that end in silence and make up text where there is none; a model
+            that was trained on true lengths needs none.
+    """
 
     positions: int = Field(default=1500, ge=1)
+    circular_positions: bool = False
+    tail: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _streams_have_no_tail(self) -> WhisperEncoderConfig:
+        if self.tail and self.circular_positions:
+            raise ValueError("circular_positions is for streams, which have no tail: set it to 0")
+        return self
 
 
 class WhisperDecoderConfig(WhisperSizes):
-    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too."""
+    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too.
+
+    Attributes:
+        alignment_heads: (layer, head), counted from 0, of the attentions to the memory that follow
+            the speech: word times are read from them. None: all heads of the last half of the
+            layers.
+    """
 
     positions: int = Field(default=448, ge=1)
+    alignment_heads: tuple[tuple[int, int], ...] | None = None
+
+    @model_validator(mode="after")
+    def _heads_exist(self) -> WhisperDecoderConfig:
+        heads = self.alignment_heads
+        if heads is None:
+            return self
+        if not heads or len(set(heads)) < len(heads):
+            raise ValueError("alignment_heads must be different pairs (layer, head), at least one")
+        wrong = [pair for pair in heads if not self.has_head(*pair)]
+        if wrong:
+            raise ValueError(
+                f"alignment_heads {wrong}: there are {self.layers} layers of {self.heads} heads, "
+                "counted from 0"
+            )
+        return self
+
+    def has_head(self, layer: int, head: int) -> bool:
+        """Whether there is such a head, both numbers counted from 0."""
+        return 0 <= layer < self.layers and 0 <= head < self.heads
+
+    def heads_for_alignment(self, layer: int) -> list[int]:
+        """The heads of a layer that word times are read from."""
+        if self.alignment_heads is None:
+            return list(range(self.heads)) if layer >= self.layers // 2 else []
+        return [head for of, head in self.alignment_heads if of == layer]

@@ -8,6 +8,7 @@ What is held is one pool of sound and the text so far, whatever the length of th
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -83,6 +84,8 @@ class _BatchedFile(Generic[S]):
 
     source: S
     segments: list[Segment] = field(default_factory=list)
+    notes: list[tuple[float, str]] = field(default_factory=list)
+    """About segments, with their start."""
     pending: int = 0
     result: Transcript | AsrError | None = None
 
@@ -92,7 +95,8 @@ class _BatchedFile(Generic[S]):
             return self.result if isinstance(self.result, AsrError) else None
         segments = tuple(sorted(self.segments, key=lambda segment: segment.start))
         known = self.result
-        return Transcript(segments, known.duration, known.source, known.truncated, known.notes)
+        notes = (*known.notes, *(note for _, note in sorted(self.notes)))
+        return Transcript(segments, known.duration, known.source, known.truncated, notes)
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ def _decode(pool: list[_PendingSegment[S]], settings: BatchSettings) -> None:
         for segment, hypotheses in zip(batch, decoded, strict=True):
             segment.recording.pending -= 1
             segment.recording.segments.extend(_segment(segment, hypotheses, settings))
+            if hypotheses[0].score == -math.inf:
+                segment.recording.notes.append((segment.start, _given_up(segment, settings.rate)))
         if settings.progress:
             settings.progress(_seconds(batch, settings.rate))
     pool.clear()
@@ -208,6 +214,15 @@ def _segment(
             levels = settings.word_timer.levels(segment.samples)
             words = settings.word_timer.words(part[0], levels, start, bounds)
             yield replace(best, words=words, alternatives=tuple(others))
+
+
+def _given_up(segment: _PendingSegment[S], rate: int) -> str:
+    """The note for a segment that has speech, but no hypothesis that the search allows."""
+    end = segment.start + len(segment.samples) / rate
+    return (
+        f"{segment.start:.1f} to {end:.1f} s: left empty, because the model wrote more there than "
+        "can have been said"
+    )
 
 
 def _ready(order: deque[_BatchedFile[S]]) -> Iterator[tuple[S, Transcript | AsrError]]:

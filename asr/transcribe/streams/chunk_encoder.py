@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr.errors import ConfigError
+from asr.errors import ConfigError, ModelError
 from asr.model import ASRModel, ChunkContext
 from asr.model.protocols import streaming_encoder
 from asr.model.states import joined, shape, split
@@ -37,6 +37,15 @@ class EncodedChunk:
     memory: Tensor
     log_probs: np.ndarray | None
     state: ChunkEncoderState
+
+
+def can_stream(model: ASRModel) -> bool:
+    """Whether front end and encoder can work on the chunks of a stream."""
+    try:
+        streaming_encoder(model, ChunkContext(chunk=16))
+    except ModelError:
+        return False
+    return True
 
 
 class ChunkEncoder:

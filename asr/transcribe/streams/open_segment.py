@@ -1,5 +1,7 @@
 """The segment that is being spoken: what is searched of it, and which of its labels are final.
 
+- It is searched as if it ended now, after a chunk with a new label, and as long as labels are
+  hidden; but at most once in `SEARCH_SECONDS` of sound.
 - What was already in the partial text is kept: a hypothesis that continues it counts as the best as
   long as its score is within `HOLD_MARGIN` of the best.
 - Each search continues from the hypotheses that were open in an earlier one when its best
@@ -34,6 +36,8 @@ from asr.transcribe.streams.endpoint import LAST_PART_SECONDS, Cut
 from asr.transcribe.words.align import align
 from asr.types import Hypothesis
 
+#: From one search of the open segment to the next there is at least so much sound.
+SEARCH_SECONDS = 0.32
 #: A hypothesis that continues the partial text may be this much worse (in its score, natural log)
 #: than the best.
 HOLD_MARGIN = 4.0
@@ -77,6 +81,11 @@ class SearchRequest:
     first_frame: int = 0
     log_probs: np.ndarray | None = None
     levels: np.ndarray | None = None
+
+    @property
+    def frames(self) -> int:
+        """How many frames are searched."""
+        return len(self.memory)
 
 
 @dataclass
@@ -140,6 +149,13 @@ class OpenSegment:
             self.log_probs[frames:],
             self.levels[frames:],
         )
+
+    def is_due(self, frames: int, label_frames: int) -> bool:
+        """Whether there may be new labels, and the last search is long enough ago."""
+        if label_frames <= self.searched_label_frames and not self.has_hidden:
+            return False
+        pause = round(SEARCH_SECONDS / self.frame_seconds)
+        return self.searched_frames is None or frames - self.searched_frames >= pause
 
     def final_request(self, cut: Cut) -> SearchRequest:
         """The search of the part that a cut ends."""

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
-from asr.search import SearchResult
-from asr.transcribe.streams.chunk_encoder import EncodedChunk
-from asr.transcribe.streams.open_segment import SearchRequest
-from asr.transcribe.streams.state import StreamState
+from asr.transcribe.streams.state import Request, StreamState
 from asr.transcribe.streams.stream_decoder import StreamDecoder
 from asr.types import Segment
 
@@ -40,7 +38,7 @@ class StreamRun:
     @property
     def chunk_samples(self) -> int:
         """Samples that the next chunk takes."""
-        return self.decoder.encoder.needed(self.state.encoder)
+        return self.decoder.needed(self.state)
 
     @property
     def ready(self) -> bool:
@@ -95,12 +93,8 @@ def _turn(runs: Sequence[StreamRun], final: bool) -> None:
 def _step(runs: Sequence[StreamRun], final: bool) -> None:
     """One chunk of each stream, all or none."""
     states = [run.state.copy() for run in runs]
-    chunks = _encode(runs, states, final)
-    requests = [
-        (row, request)
-        for row, (state, chunk) in enumerate(zip(states, chunks, strict=True))
-        for request in state.accept(chunk, final)
-    ]
+    accepted = _encode(runs, states, final)
+    requests = [(row, request) for row, some in enumerate(accepted) for request in some]
     results = _search([(runs[row].decoder, request) for row, request in requests])
     ended: list[list[Segment]] = [[] for _ in runs]
     for (row, request), result in zip(requests, results, strict=True):
@@ -114,25 +108,24 @@ def _step(runs: Sequence[StreamRun], final: bool) -> None:
 
 def _encode(
     runs: Sequence[StreamRun], states: Sequence[StreamState], final: bool
-) -> list[EncodedChunk]:
-    """The next chunk of each stream: the samples leave `states`."""
-    chunks: dict[int, EncodedChunk] = {}
+) -> list[list[Request]]:
+    """Moves the next chunk of each stream into its state; returns the searches that follow."""
+    accepted: dict[int, list[Request]] = {}
     for rows in _groups(run.decoder.encoder_key for run in runs):
-        encoder = runs[rows[0]].decoder.encoder
+        decoder = runs[rows[0]].decoder
         counts = [states[row].samples.queued if final else runs[row].chunk_samples for row in rows]
         samples = [states[row].samples.take(n) for row, n in zip(rows, counts, strict=True)]
-        batch = encoder.step(samples, [states[row].encoder for row in rows], final)
-        chunks.update(zip(rows, batch, strict=True))
-    return [chunks[row] for row in range(len(runs))]
+        batch = decoder.accept([states[row] for row in rows], samples, final)
+        accepted.update(zip(rows, batch, strict=True))
+    return [accepted[row] for row in range(len(runs))]
 
 
-def _search(requests: Sequence[tuple[StreamDecoder, SearchRequest]]) -> list[SearchResult]:
-    """The results of all requests; segments that ended and open ones are separate batches."""
-    results: dict[int, SearchResult] = {}
-    keys = ((decoder.search_key, request.final) for decoder, request in requests)
-    for places in _groups(keys):
-        decoder, first = requests[places[0]]
-        batch = decoder.search_many([requests[place][1] for place in places], first.final)
+def _search(requests: Sequence[tuple[StreamDecoder, Request]]) -> list[Any]:
+    """The results of all requests, batched by what they share."""
+    results: dict[int, Any] = {}
+    for places in _groups(decoder.batch_key(request) for decoder, request in requests):
+        decoder, _ = requests[places[0]]
+        batch = decoder.search_many([requests[place][1] for place in places])
         results.update(zip(places, batch, strict=True))
     return [results[place] for place in range(len(requests))]
 

@@ -1,10 +1,10 @@
 """The state of one stream between two chunks: samples, encoder, endpointer, open segment.
 
-Each chunk of memory gives requests to search:
+Each chunk gives requests to search:
 
-- A segment that the endpointer ends is searched over its memory, as a segment of a file is.
-- The open segment is searched as if it ended now, after a chunk with a new label, and as long as
-  labels are hidden; but at most once in `SEARCH_SECONDS` of sound.
+- A segment that the endpointer ends is searched, as a segment of a file is.
+- The open segment is searched as if it ended now, as often as its kind says (`OpenSegment` of
+  streaming encoders, `ReencodedSegment` of others).
 
 The size of the state is bounded by the longest segment and the samples that are queued. It can be
 pickled, and copied: a copy may be advanced while the original stays as it was.
@@ -14,21 +14,93 @@ from __future__ import annotations
 
 import os.path
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from asr.audio.samples import level_db
-from asr.search import SearchResult
-from asr.transcribe.streams.chunk_encoder import ChunkEncoderState, EncodedChunk
+from asr.transcribe.streams.chunk_encoder import ChunkEncoderState
 from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer
-from asr.transcribe.streams.open_segment import OpenSegment, SearchRequest
 from asr.types import Hypothesis, Segment, StreamUpdate
 
-#: From one search of the open segment to the next there is at least so much sound.
-SEARCH_SECONDS = 0.32
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Request(Protocol):
+    """A segment to search."""
+
+    @property
+    def start(self) -> int:
+        """The first frame of its sound, in the stream."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """The frame behind the last of its sound."""
+        ...
+
+    @property
+    def final(self) -> bool:
+        """Whether the segment has ended."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """How many frames of the segment are searched."""
+        ...
+
+
+class GrowingSegment(Protocol):
+    """The open segment of a stream: what is kept of its frames, and what the searches gave."""
+
+    frame_seconds: float
+
+    @property
+    def decided(self) -> tuple[int, ...]:
+        """The labels that cannot change any more."""
+        ...
+
+    def copy(self) -> Self:
+        """A segment that goes on independently of this one."""
+        ...
+
+    def append(self, *frame: Any) -> None:
+        """Adds a frame."""
+        ...
+
+    def after(self, frames: int) -> Self:
+        """A new segment that begins behind the first `frames` frames of this one."""
+        ...
+
+    def is_due(self, frames: int, label_frames: int) -> bool:
+        """Whether to search the first `frames` frames, `label_frames` of which hold a label."""
+        ...
+
+    def open_request(self, frames: int, first: int, label_frames: int) -> Any:
+        """The search of the first `frames` frames, as if the segment ended there.
+
+        Args:
+            first: the first frame that is not silence.
+            label_frames: how many frames hold a label.
+        """
+        ...
+
+    def final_request(self, cut: Cut) -> Any:
+        """The search of the part that a cut ends."""
+        ...
+
+    def update(
+        self, frames: int, result: Any, text_of: Callable[[Sequence[int]], str]
+    ) -> Hypothesis:
+        """Takes the result of the search of the first `frames` frames.
+
+        Returns:
+            the hypothesis of the partial text.
+        """
+        ...
 
 
 class SegmentWriter(Protocol):
@@ -38,7 +110,7 @@ class SegmentWriter(Protocol):
         """The text of labels."""
         ...
 
-    def segment(self, request: SearchRequest, hypotheses: Sequence[Hypothesis]) -> Segment | None:
+    def segment(self, request: Request, hypotheses: Sequence[Hypothesis]) -> Segment | None:
         """The segment of a request; None if its best hypothesis is empty."""
         ...
 
@@ -103,29 +175,25 @@ def _detached(rest: np.ndarray) -> np.ndarray:
 class StreamState:
     """One stream, from samples at the model's rate on."""
 
-    encoder: ChunkEncoderState
+    encoder: ChunkEncoderState | None
+    """None where the encoder has no state."""
     endpointer: Endpointer
     samples: SampleQueue
-    step_samples: int
-    """Samples of a level for the times of words; a frame has a whole number of them."""
-    open: OpenSegment
+    open: GrowingSegment
     partial: Segment | None = None
     stable: int = 0
 
     @classmethod
     def new(
         cls,
-        encoder: ChunkEncoderState,
+        encoder: ChunkEncoderState | None,
         config: EndpointConfig,
         frame_samples: int,
-        step_samples: int,
-        rate: int,
-        blank: int | None,
+        segment: GrowingSegment,
     ) -> StreamState:
-        """The state before the first sample; `blank` is CTC's, None without CTC."""
-        seconds = frame_samples / rate
-        endpointer, samples = Endpointer(config, seconds), SampleQueue(frame_samples)
-        return cls(encoder, endpointer, samples, step_samples, OpenSegment(seconds, blank))
+        """The state before the first sample, with an empty segment."""
+        endpointer = Endpointer(config, segment.frame_seconds)
+        return cls(encoder, endpointer, SampleQueue(frame_samples), segment)
 
     def copy(self) -> StreamState:
         """A state that goes on independently of this one."""
@@ -136,41 +204,37 @@ class StreamState:
             open=self.open.copy(),
         )
 
-    def accept(self, chunk: EncodedChunk, final: bool) -> list[SearchRequest]:
-        """Adds an encoded chunk; returns the searches that follow. `final`: the stream ends."""
-        self.encoder, log_probs = chunk.state, chunk.log_probs
-        requests = list[SearchRequest]()
-        samples = self.samples.frames(len(chunk.memory))
-        levels = level_db(samples)
-        steps = self.samples.frame_samples // self.step_samples
-        step_levels = level_db(samples.reshape(len(samples), steps, self.step_samples))
-        blanks, blank_label = [None] * len(levels), self.open.blank
-        if log_probs is not None and blank_label is not None:
-            blanks = np.exp(log_probs[:, blank_label]).tolist()
-        for frame, (level, blank) in enumerate(zip(levels.tolist(), blanks, strict=True)):
-            posteriors = None if log_probs is None else log_probs[frame]
-            self.open.append(chunk.memory[frame : frame + 1], posteriors, step_levels[frame])
+    def accept(
+        self,
+        frames: Sequence[tuple[Any, ...]],
+        samples: np.ndarray,
+        blanks: Sequence[float | None],
+        final: bool,
+    ) -> list[Any]:
+        """Adds the frames of a chunk; returns the searches that follow.
+
+        Args:
+            frames: what the open segment keeps of each.
+            samples: those that the frames span, (n, samples of a frame).
+            blanks: of each frame the posterior of CTC's blank, None where it is not known.
+            final: the stream ends.
+        """
+        requests = []
+        levels = level_db(samples).tolist()
+        for frame, level, blank in zip(frames, levels, blanks, strict=True):
+            self.open.append(*frame)
             cut = self.endpointer.push(level, blank)
             if cut:
                 requests += self._cut(cut)
-        label_frames = self.endpointer.label_frames
+        count, label_frames = self.endpointer.frames, self.endpointer.label_frames
         if final and label_frames:
-            requests += self._cut(Cut(self.endpointer.frames, True, *self.endpointer.bounds()))
-        elif self._is_search_due():
+            requests += self._cut(Cut(count, True, *self.endpointer.bounds()))
+        elif self.open.is_due(count, label_frames):
             first, _ = self.endpointer.bounds()
-            requests.append(self.open.open_request(self.endpointer.frames, first, label_frames))
+            requests.append(self.open.open_request(count, first, label_frames))
         return requests
 
-    def _is_search_due(self) -> bool:
-        """Whether the open segment may have new labels, and was not searched just before."""
-        segment = self.open
-        if self.endpointer.label_frames <= segment.searched_label_frames and not segment.has_hidden:
-            return False
-        pause = round(SEARCH_SECONDS / self.endpointer.frame_seconds)
-        last = segment.searched_frames
-        return last is None or self.endpointer.frames - last >= pause
-
-    def _cut(self, cut: Cut) -> list[SearchRequest]:
+    def _cut(self, cut: Cut) -> list[Any]:
         """Ends the open segment, or drops silence before it."""
         requests = []
         if cut.speech:
@@ -179,11 +243,9 @@ class StreamState:
         self.open = self.open.after(cut.frames)
         return requests
 
-    def update_partial(
-        self, request: SearchRequest, result: SearchResult, writer: SegmentWriter
-    ) -> None:
+    def update_partial(self, request: Request, result: Any, writer: SegmentWriter) -> None:
         """Takes the result of the search of the open segment."""
-        hypothesis = self.open.update(len(request.memory), result, writer.text)
+        hypothesis = self.open.update(request.frames, result, writer.text)
         self.partial = writer.segment(request, [hypothesis])
         decided = writer.text(self.open.decided)
         text = self.partial.text if self.partial else ""

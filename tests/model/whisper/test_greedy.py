@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from asr.audio import load_audio
+from asr.frontend.whisper import WhisperConfig, WhisperLogMel
 from asr.model.folder import load_model_folder
 from asr.model.speech_model import SpeechModel
 from asr.search import SearchConfig, all_scorers, search
@@ -57,6 +58,8 @@ def test_greedy_labels_are_those_of_transformers(name: str, corpora: Path) -> No
     loaded = load_model_folder(folder)
     model, labels = loaded.model, loaded.tokenizer.labels
     assert isinstance(model, SpeechModel)
+    # as transformers does it: samples padded with zeros to 30 s
+    model.frontend = WhisperLogMel(WhisperConfig(mels=model.frontend.dim, pad_seconds=30))
     theirs = transformers_model(model, labels.end)
     processors = transformers.LogitsProcessorList(
         [

@@ -1,7 +1,8 @@
-"""Whisper's encoder and decoder: limits, contexts, and the same numbers as transformers."""
+"""Whisper's encoder and decoder: limits, contexts, and numbers of transformers that are stored."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asr.errors import ModelError
-from asr.model import ChunkContext, Encoder, StreamingEncoder
+from asr.model import ChunkContext
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.config import WhisperDecoderConfig, WhisperEncoderConfig
 from asr.model.whisper.decoder import WhisperDecoder
@@ -78,68 +79,29 @@ def transformers_model(**sizes: Any) -> Any:
     config = transformers.WhisperConfig(
         pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=1, **sizes
     )
-    torch.manual_seed(3)
-    model = transformers.WhisperForConditionalGeneration(config).eval()
-    with torch.no_grad():
-        for name, weights in model.named_parameters():
-            if name.endswith("bias"):
-                weights.normal_(std=0.1)
-            elif "norm" in name:
-                weights.normal_(mean=1.0, std=0.1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = transformers.WhisperForConditionalGeneration(config).eval()
+        with torch.no_grad():
+            for name, weights in model.named_parameters():
+                if name.endswith("bias"):
+                    weights.normal_(std=0.1)
+                elif "norm" in name:
+                    weights.normal_(mean=1.0, std=0.1)
     return model
 
 
-@pytest.mark.parametrize(
-    ("mels", "dim", "heads", "encoder_layers", "decoder_layers", "vocabulary"),
-    [
-        (80, 384, 6, 4, 4, 51864),  # tiny.en
-        (80, 512, 8, 6, 6, 51865),  # base, multilingual
-        (128, 640, 10, 3, 2, 51866),  # as large-v3-turbo and distil-large-v3, smaller
-    ],
-)
-def test_random_models_of_transformers(
-    mels: int,
-    dim: int,
-    heads: int,
-    encoder_layers: int,
-    decoder_layers: int,
-    vocabulary: int,
-    tmp_path: Path,
-) -> None:
-    model = transformers_model(
-        num_mel_bins=mels,
-        d_model=dim,
-        encoder_attention_heads=heads,
-        decoder_attention_heads=heads,
-        encoder_layers=encoder_layers,
-        decoder_layers=decoder_layers,
-        encoder_ffn_dim=4 * dim,
-        decoder_ffn_dim=4 * dim,
-        vocab_size=vocabulary,
-    )
-    model.save_pretrained(tmp_path, max_shard_size="50MB")
-    tokens = torch.tensor([[50257, 50362, 314, 257], [50257, 1, 2, 51000]])
-    features = example_input(3000, mels)
-    memory, logits = outputs(read_hugging_face(tmp_path), features, tokens)
-    with torch.inference_mode():
-        expected = model(input_features=features.transpose(1, 2), decoder_input_ids=tokens)
-    tolerance = {"rtol": 0, "atol": 1e-4}
-    torch.testing.assert_close(memory, expected.encoder_last_hidden_state, **tolerance)
-    torch.testing.assert_close(logits, expected.logits, **tolerance)
-
-
-def encoder() -> WhisperEncoder:
+def encoder(circular: bool = False) -> WhisperEncoder:
     torch.manual_seed(0)
-    config = WhisperEncoderConfig(layers=1, dim=8, heads=2, ff=12, positions=FRAMES)
+    config = WhisperEncoderConfig(
+        layers=1, dim=8, heads=2, ff=12, positions=FRAMES, circular_positions=circular
+    )
     return WhisperEncoder(config, MELS, 0.01).eval()
 
 
 def test_what_the_encoder_states() -> None:
     module = encoder()
-    assert isinstance(module, Encoder)
-    assert not isinstance(module, StreamingEncoder)
     assert (module.max_frames, module.dim, module.frame_seconds) == (FRAMES, 8, 0.02)
-    assert not module.padding_invariant
     with torch.inference_mode():
         memory, lengths = module(example_input(11), torch.tensor([11, 11]))
         empty, none = module(example_input(0), torch.tensor([0, 0]))
@@ -154,8 +116,40 @@ def test_what_the_encoder_refuses() -> None:
     lengths = torch.tensor([2 * FRAMES + 1] * 2)
     with pytest.raises(ModelError, match=r"at most 10 frames \(0.2 s\), got 11"):
         encoder()(features, lengths)
+    chunks = ChunkContext(4, 4)
     with pytest.raises(ModelError, match="needs the whole utterance"):
-        encoder()(features[:, :8], lengths, ChunkContext(4, 4))
+        encoder()(features[:, :8], lengths, chunks)
+    with pytest.raises(ModelError, match="needs the whole utterance"):
+        encoder().initial_state(1, chunks)
+
+
+def test_positions_of_a_stream_go_round() -> None:
+    """Without left context a chunk depends on its own features and positions alone."""
+    module, features = encoder(circular=True), example_input(3 * 2 * FRAMES)
+    state = module.initial_state(2, ChunkContext(FRAMES, 0))
+    with torch.inference_mode():
+        memory, _ = module.step(features, state, final=True)
+        assert memory.shape[1] == 3 * FRAMES
+        # the second window alone: its first frames see other features before them
+        window, _ = module(features[:, 2 * FRAMES : 4 * FRAMES], torch.tensor([2 * FRAMES] * 2))
+    second = memory[:, FRAMES : 2 * FRAMES]
+    assert not torch.allclose(second, window, atol=1e-3)
+    with torch.inference_mode():
+        start = module.initial_state(2, ChunkContext(FRAMES, 0))
+        known = replace(
+            start, frames=start.frames + 2 * FRAMES, before=features[:, 2 * FRAMES - 2 :][:, :2]
+        )
+        again, _ = module.step(features[:, 2 * FRAMES :], known, final=True)
+    torch.testing.assert_close(again, memory[:, FRAMES:], rtol=0, atol=1e-6)
+
+
+def test_training_begins_at_random_positions_where_they_are_circular() -> None:
+    features, lengths = example_input(8), torch.tensor([8, 8])
+    for circular in (False, True):
+        module = encoder(circular).train()
+        results = [module(features, lengths)[0] for _ in range(12)]
+        same = [torch.equal(memory, results[0]) for memory in results]
+        assert all(same) is not circular
 
 
 def test_utterances_of_a_batch_are_encoded_as_if_alone() -> None:

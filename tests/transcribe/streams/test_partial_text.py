@@ -12,7 +12,7 @@ from asr.search import SearchResult
 from asr.transcribe.streams import open_segment as rules
 from asr.transcribe.streams.chunk_encoder import ChunkEncoderState
 from asr.transcribe.streams.endpoint import EndpointConfig
-from asr.transcribe.streams.open_segment import SearchRequest
+from asr.transcribe.streams.open_segment import OpenSegment, SearchRequest
 from asr.transcribe.streams.state import StreamState
 from asr.types import Hypothesis, Segment
 
@@ -34,9 +34,8 @@ class Writer:
 @pytest.fixture
 def state() -> StreamState:
     encoder = ChunkEncoderState(None, None)  # type: ignore[arg-type]
-    made = StreamState.new(encoder, EndpointConfig(), FRAME, 10, RATE, blank=0)
-    made.open.memory = [torch.zeros(1, 1)] * 100
-    return made
+    segment = OpenSegment(FRAME / RATE, blank=0, memory=[torch.zeros(1, 1)] * 100)
+    return StreamState.new(encoder, EndpointConfig(), FRAME, segment)
 
 
 def search(

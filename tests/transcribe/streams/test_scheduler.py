@@ -15,7 +15,7 @@ from asr.errors import ConfigError, StreamError
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams.chunk_encoder import ChunkEncoder
 from asr.transcribe.streams.stream import Stream
-from asr.transcribe.streams.stream_decoder import StreamDecoder
+from asr.transcribe.streams.stream_decoder import ChunkDecoder
 from asr.types import Segment, StreamUpdate
 from tests.conftest import RATE
 
@@ -43,13 +43,13 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the search's batches."""
-    sizes, original = list[int](), StreamDecoder.search_many
+    sizes, original = list[int](), ChunkDecoder.search_many
 
-    def counted(self: StreamDecoder, requests: Sequence[Any], final: bool) -> Any:
+    def counted(self: ChunkDecoder, requests: Sequence[Any]) -> Any:
         sizes.append(len(requests))
-        return original(self, requests, final)
+        return original(self, requests)
 
-    monkeypatch.setattr(StreamDecoder, "search_many", counted)
+    monkeypatch.setattr(ChunkDecoder, "search_many", counted)
     return sizes
 
 
@@ -158,15 +158,15 @@ def test_only_the_stream_that_fails_alone_ends(
 ) -> None:
     streams = [model.stream(RATE) for _ in range(2)]
     guilty = model.stream(RATE, beam=3)
-    original = getattr(StreamDecoder, part)
+    original = getattr(ChunkDecoder, part)
 
-    def broken(self: StreamDecoder, *args: Any) -> Any:
+    def broken(self: ChunkDecoder, *args: Any) -> Any:
         if self.search.beam == 3:
             raise ZeroDivisionError("a bug")
         return original(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StreamDecoder, part, broken)
+        patch.setattr(ChunkDecoder, part, broken)
         first, failed, second = in_blocks([streams[0], guilty, streams[1]], sound)
         errors = [one for one in failed if not isinstance(one, StreamUpdate)]
         assert len(errors) > 1

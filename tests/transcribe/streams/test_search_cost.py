@@ -13,7 +13,8 @@ from asr.search import SearchResult, continue_search
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams import open_segment as rules
 from asr.transcribe.streams import stream_decoder
-from asr.transcribe.streams.state import SEARCH_SECONDS, StreamState
+from asr.transcribe.streams.open_segment import SEARCH_SECONDS
+from asr.transcribe.streams.state import StreamState
 from tests.conftest import RATE
 
 FRAME = 0.08

@@ -14,7 +14,7 @@ import asr
 from asr.errors import AudioError, ConfigError, StreamError
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.streams import stream as module
-from asr.transcribe.streams.stream_decoder import StreamDecoder
+from asr.transcribe.streams.stream_decoder import ChunkDecoder
 from asr.types import Segment, StreamUpdate
 from tests.conftest import RATE
 
@@ -170,16 +170,16 @@ def speech(sound: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[Segment]:
     """Every search fails after one has made the first final segment, which is in the list."""
-    ended, original = list[Segment](), StreamDecoder.apply
+    ended, original = list[Segment](), ChunkDecoder.apply
 
-    def broken(self: StreamDecoder, *args: Any) -> Segment | None:
+    def broken(self: ChunkDecoder, *args: Any) -> Segment | None:
         if ended:
             raise ZeroDivisionError("a bug")
         segment = original(self, *args)
         ended.extend([segment] if segment is not None else [])
         return segment
 
-    monkeypatch.setattr(StreamDecoder, "apply", broken)
+    monkeypatch.setattr(ChunkDecoder, "apply", broken)
     return ended
 
 
