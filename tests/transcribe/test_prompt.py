@@ -32,6 +32,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
     generator = torch.Generator().manual_seed(2)
     positions = 2 * torch.randn(POSITIONS, checkpoints.DIM, generator=generator)
     decoder.positions, decoder.max_labels = torch.nn.Parameter(positions), POSITIONS
+    # The sound is noise, which is given no text otherwise.
+    recognizer.search = recognizer.search.model_copy(update={"heard_only": False})
     return recognizer
 
 
