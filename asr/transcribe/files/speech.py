@@ -22,15 +22,17 @@ from asr.model import ASRModel
 from asr.text import Tokenizer
 
 #: A segment has speech where CTC gives one of its frames a label with this probability.
-SPEECH = 0.7
+SPEECH = 0.95
 #: Its speech reaches from the first to the last frame with this probability of a label ...
 SOUND = 0.1
 #: ... and this much further on both sides, in seconds.
 MARGIN_SECONDS = 0.5
-#: It can say so many letters and digits ...
-LETTERS = 20.0
+#: It can hold so many letters ...
+LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
-LETTERS_PER_SECOND = 100.0
+LETTERS_PER_SECOND = 75.0
+#: A digit is spoken like so many letters.
+DIGIT = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,12 @@ class SpeechDetector:
 
     @cached_property
     def letters(self) -> Tensor:
-        """(V,) how many letters and digits each label of the tokenizer writes.
+        """(V,) how many letters each label of the tokenizer writes, a digit counted as `DIGIT`.
 
         A label that is part of a character counts as none.
         """
         texts = (self.tokenizer.decode([label]) for label in range(self.tokenizer.size))
-        return torch.tensor([float(sum(map(str.isalnum, text))) for text in texts])
+        return torch.tensor([sum(map(_weight, text), 0.0) for text in texts])
 
     @torch.inference_mode()
     def __call__(self, segments: Sequence[np.ndarray], rate: int, step: int) -> list[Speech | None]:
@@ -97,3 +99,8 @@ class SpeechDetector:
         end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
         said = float(labels.sum()) * seconds
         return Speech(start, end, LETTERS + LETTERS_PER_SECOND * said)
+
+
+def _weight(character: str) -> float:
+    """How many letters a character is spoken like."""
+    return DIGIT if character.isdigit() else float(character.isalpha())
