@@ -21,8 +21,7 @@ from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, PromptConfig, TokenizerConfig
 from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import widened
-from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
-from asr.train.weights.lora import LoraConfig
+from asr.train.optimizer import LoraConfig, Noam, OptimizerConfig, Schedule, schedule_config
 
 #: A class of Lightning's kind: its dotted name, or a mapping of `class` and arguments.
 NamedClass = str | dict[str, Any]

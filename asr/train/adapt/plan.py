@@ -18,6 +18,7 @@ from asr.evaluate.error_rate import number_of
 from asr.model.folder import FolderConfig, read_folder_config
 from asr.model.whisper.config import WhisperDecoderConfig
 from asr.text import TextNormalizer, load_tokenizer
+from asr.text.whisper import WhisperTokenizer
 from asr.train.adapt.base import base_folder
 from asr.train.adapt.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
 from asr.train.adapt.hyperparameters import (
@@ -235,6 +236,10 @@ def _choose_labels(request: Request, model: Path, recipe: Recipe, cuts: Sequence
     theirs = load_tokenizer(model)
     folder = model
     if request.tokenizer == "new":
+        if isinstance(theirs, WhisperTokenizer):
+            raise ConfigError(
+                "--tokenizer new: the labels of a Whisper model can write every text; leave it out"
+            )
         folder = request.folder / "tokenizer"
         if not (request.begun and folder.exists()):
             new_labels(theirs, (normalize(text_of(cut)) for cut in cuts), folder)

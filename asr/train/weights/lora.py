@@ -8,29 +8,11 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from asr.config import Config
 from asr.errors import ConfigError
 from asr.model import SpeechModel
-
-
-class LoraConfig(Config):
-    """The weight W of each chosen linear layer becomes W + (alpha / rank) U D.
-
-    Only U (out, rank) and D (rank, in) are trained: the optimizer's state is small, and less of
-    what the model could is lost. They are added to W in the model folder, which is an ordinary one.
-
-    Attributes:
-        rank: of the change of each matrix.
-        alpha: scales the change; twice the rank is usual.
-        modules: names of linear layers, as the last part of their dotted name.
-    """
-
-    rank: int = Field(default=32, ge=1)
-    alpha: float = Field(default=64.0, gt=0)
-    modules: tuple[str, ...] = Field(default=("to_query", "to_keys_values"), min_length=1)
+from asr.train.optimizer import LoraConfig
 
 
 class LowRankLinear(nn.Linear):

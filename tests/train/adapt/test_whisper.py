@@ -98,6 +98,8 @@ def test_a_model_of_one_language(sounds: Path, tmp_path: Path) -> None:
     assert plan(Request(model, sounds, tmp_path / "run")).language is None
     with pytest.raises(ConfigError, match="--language fr: the model knows one language"):
         plan(Request(model, sounds, tmp_path / "run", language="fr"))
+    with pytest.raises(ConfigError, match=r"--tokenizer new: .* can write every text"):
+        plan(Request(model, sounds, tmp_path / "run", tokenizer="new"))
 
 
 def test_capitals_only_are_trained_in_small_letters(
@@ -126,6 +128,30 @@ def test_models_in_other_formats_become_model_folders(tmp_path: Path) -> None:
     (folder / "mark").touch()
     assert (base_folder(source, tmp_path / "run", "auto") / "mark").exists()  # it goes on
     assert not (base_folder(source, tmp_path / "run", "never") / "mark").exists()
+
+
+def test_several_processes_do_not_write_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_folder(tmp_path / "theirs", "hugging face")
+    monkeypatch.setattr("asr.train.adapt.base.launched_by", lambda: ("torchrun", 1, 2))
+    with pytest.raises(TrainingError, match=r"torchrun has started .*: run 'asr import .*theirs"):
+        base_folder(source, tmp_path / "run", "auto")
+    assert base_folder(tmp_path, tmp_path / "run", "auto") == tmp_path  # nothing is to be written
+
+
+def test_a_recipe_starts_from_another_format(sounds: Path, tmp_path: Path) -> None:
+    """As far as the texts, which are too long for this model."""
+    source = write_folder(tmp_path / "theirs", "hugging face")
+    recipe = tmp_path / "sounds.yaml"
+    recipe.write_text(
+        f"{{data: {{train: {sounds}, workers: 0}}, loss: {{ctc_weight: 0}}, "
+        "training: {max_steps: 1}, output: elsewhere}"
+    )
+    done = CliRunner().invoke(program, ["train", str(recipe), "--init", str(source)])
+    assert done.exit_code == 1
+    assert "more labels than the 2 that the decoder takes" in done.stderr
+    assert load_model_folder(tmp_path / "elsewhere" / "base").config.name == "theirs"
 
 
 class TestSettings:

@@ -9,7 +9,8 @@ import torch
 
 from asr.errors import ConfigError
 from asr.model import SpeechModel
-from asr.train.weights.lora import LoraConfig, LowRankLinear, add_lora, merged
+from asr.train.optimizer import LoraConfig
+from asr.train.weights.lora import LowRankLinear, add_lora, merged
 from tests.text.test_whisper import SIZE
 from tests.train.whisper import MODEL
 
