@@ -92,7 +92,7 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "sample_rate": lambda value: f"{value:,} Hz",
     "frame_ms": lambda value: f"{value:g} ms",
     "hours": lambda value: f"{value:.1f}",
-    "stream_encodes": lambda value: f"each second up to {value:g} times, as the segment grows",
+    "stream_encodes": lambda value: f"each second up to about {value:g} times, as segments grow",
 }
 _ONLY_IF_THERE = {
     "confidence",

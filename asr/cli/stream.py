@@ -152,7 +152,7 @@ def stream(
     recognizer.stream(recognizer.sample_rate, options=asked)  # refuses wrong options at once
     if not can_stream(recognizer.model):
         console.say(
-            f"model '{recognizer.name}' cannot stream: each second of sound is encoded up to "
+            f"model '{recognizer.name}' cannot stream: each second of sound is encoded up to about "
             f"{ENCODED_PER_SECOND:g} times, as the segment grows; a longer --chunk-ms costs less"
         )
     rate, recorder = sample_rate or RAW_RATE, None

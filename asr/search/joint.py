@@ -20,6 +20,7 @@ from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
 from asr.search.protocol import Scorer, WeightedScorer
 from asr.search.repeats import RepeatLimited
+from asr.search.shared import SharedScorer
 from asr.search.speech_limit import SpeechLimit, SpeechLimitedScorer
 from asr.search.timestamps import TimestampScorer
 from asr.text.tokenizer import Labels
@@ -114,6 +115,11 @@ def all_scorers(
     ctc = CachedCTCScorer(model.ctc_log_probs, labels.ctc_blank) if has_ctc else None
     if ctc is not None and config.ctc_weight > 0:
         scorers[-1] = replace(scorers[-1], scorer=ctc)
+    hotwords = hotwords if config.hotword_weight else None
+    attention = None
+    if ctc is None and hotwords is not None:
+        attention = SharedScorer(scorers[-1].scorer)
+        scorers[-1] = replace(scorers[-1], scorer=attention)
     if config.heard_only:
         last = scorers[-1].scorer
         limited: Scorer = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
@@ -124,8 +130,8 @@ def all_scorers(
         scorers.append(WeightedScorer("lm", LanguageModelScorer(lm, labels), config.lm_weight))
         if config.ilm_weight:
             scorers.append(_internal(model, labels, config.ilm_weight))
-    if config.hotword_weight and hotwords is not None:
-        boost = HotwordScorer(hotwords, ctc)
+    if hotwords is not None:
+        boost = HotwordScorer(hotwords, ctc, attention)
         scorers.append(WeightedScorer("hotwords", boost, config.hotword_weight))
     if config.length_reward:
         scorers.append(

@@ -1,11 +1,12 @@
 """Whisper's tokenizer: byte-level BPE (Sennrich et al. 2016; Radford et al. 2019), special labels.
 
 It is read from `tokenizer.json` of Hugging Face. A label stands for bytes, and may be a part of a
-character. Decoding needs no library; encoding needs `tokenizers`.
+character.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import random
 import re
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from asr.atomic import write_atomic
-from asr.dependencies import first_line, need
+from asr.dependencies import first_line
 from asr.errors import ModelError, shortened
+from asr.text.byte_pairs import BytePairs
 from asr.text.languages import LANGUAGE, TASK, TRANSCRIBE, TRANSLATE
 from asr.text.prompts import PromptFields
 from asr.text.timestamps import Timestamps
@@ -117,7 +119,7 @@ class WhisperTokenizer:
         A text begins with a space, as Whisper writes it. Names of special labels are text as any.
 
         Raises:
-            DependencyError: the library `tokenizers` is not installed.
+            ModelError: the tokenizer has settings that other tokenizers of Whisper do not have.
         """
         words = " ".join(text.split())
         return self._encode(" " + words) if words else []
@@ -125,11 +127,14 @@ class WhisperTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`: special labels write nothing; bytes that are no character write "�".
 
+        The first bytes of a character at the end write nothing: the others are still to come, or
+        the hypothesis was cut.
+
         Raises:
             ModelError: an id is not one of this tokenizer's.
         """
         content = b"".join(self._bytes(int(label)) for label in ids)
-        return content.decode("utf-8", "replace").strip()
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(content).strip()
 
     def piece(self, token: int) -> str:
         """The text of a label; `WORD_MARK` stands for a space, `<0xE4>` for a part of a character.
@@ -164,7 +169,7 @@ class WhisperTokenizer:
         """The labels that the original does not write: symbols that stand for no speech.
 
         Raises:
-            DependencyError: the library `tokenizers` is not installed.
+            ModelError: as `encode`.
         """
         labels = {self._encode(" -")[0], self._encode(" '")[0]}
         for symbol in (*_SYMBOLS, *_MUSIC):
@@ -241,16 +246,13 @@ class WhisperTokenizer:
         return self._texts.get(label, b"")
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._encoder.encode(text, add_special_tokens=False).ids)
+        return self._encoder.encode(text)
 
     @cached_property
-    def _encoder(self) -> Any:
-        library = need("tokenizers", "hub")
-        # Without added tokens: in a text, "<|en|>" is six characters and no label.
-        values = self._values | {"added_tokens": [], "post_processor": None}
+    def _encoder(self) -> BytePairs:
         try:
-            return library.Tokenizer.from_str(json.dumps(values))
-        except Exception as error:  # the library raises nothing more precise
+            return BytePairs(self._values, _byte_characters())
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ModelError(
                 f"{self.source}: cannot be used to encode: {shortened(first_line(error), 200)}"
             ) from None

@@ -64,7 +64,8 @@ def load_model(
     """Opens a model folder for transcribing.
 
     Args:
-        path: the folder; None is the model that ships with the package.
+        path: the folder, or the name of a published model, which is fetched (`asr models` lists
+            them); None is the model that ships with the package.
         device: "auto" takes the GPU where there is one; "cpu", "cuda" or "cuda:N" insist.
         lm: the folder of a language model; None takes the one that the model folder carries
             (`lm/`), if any; False takes none.
@@ -74,9 +75,10 @@ def load_model(
             multiply it natively).
 
     Raises:
-        ModelError: a folder is missing, damaged, or not what it should be, or the language model
-            is for another tokenizer.
+        ModelError: a folder is missing, damaged, or not what it should be, a published model cannot
+            be fetched, or the language model is for another tokenizer.
         ConfigError: there is no such device here, or no such `dtype`.
+        DependencyError: a published model would have to be fetched, and a library is missing.
     """
     place = chosen_device(device)
     loaded = load_model_folder(model_folder(path), dtype)

@@ -61,7 +61,7 @@ def test_a_model_that_cannot_stream_is_told_to_be_one(run: Run, tmp_path: Path) 
     assert (facts["chunks"], facts["stream_encodes"]) == (False, 6.0)
     found = rows(run("info", folder).stdout)
     assert found["streams"] == "no"
-    assert found["a stream encodes"].startswith("each second up to 6 times")
+    assert found["a stream encodes"].startswith("each second up to about 6 times")
 
 
 def test_shares_are_told_in_per_cent_by_whole_parts_of_their_names() -> None:

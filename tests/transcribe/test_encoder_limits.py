@@ -65,11 +65,11 @@ def test_segments_of_streams_are_no_longer_than_the_encoder_takes(
     model: Recognizer, sound: np.ndarray
 ) -> None:
     long = np.concatenate([sound] * 3)
-    stream = model.stream(RATE)
+    stream = model.stream(RATE, chunk_ms=1280)
     segments = [*stream.feed(long).final, *stream.flush().final]
     assert len(segments) >= 3
     assert max(segment.end - segment.start for segment in segments) <= 4.0
-    assert tuple(segments) == model.transcribe(long, RATE, chunk_ms=640).segments
+    assert tuple(segments) == model.transcribe(long, RATE, chunk_ms=1280).segments
 
 
 def test_a_front_end_with_centred_windows_streams(tmp_path: Path, sound: np.ndarray) -> None:

@@ -47,7 +47,7 @@ PUBLISHED: dict[tuple[int, int, int], Heads] = {
 def alignment_heads(
     config: WhisperDecoderConfig, vocabulary: int, given: Sequence[tuple[int, int]] | None
 ) -> Heads | None:
-    """The heads to align labels with; None: those that the decoder takes by default.
+    """The heads that a checkpoint is published with; None where that is not known.
 
     Args:
         config: of the decoder.

@@ -62,9 +62,9 @@ class WhisperDecoderConfig(WhisperSizes):
     """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too.
 
     Attributes:
-        alignment_heads: (layer, head), counted from 0, of the attentions to the memory that follow
-            the speech: word times are read from them. None: all heads of the last half of the
-            layers.
+        alignment_heads: (layer, head), counted from 0, that the checkpoint is published with for
+            other programs to align labels by. Word times here take all heads of the last half of
+            the layers: on natural speech some lists are a label early (docs/whisper.md).
     """
 
     positions: int = Field(default=448, ge=1)
@@ -88,9 +88,3 @@ class WhisperDecoderConfig(WhisperSizes):
     def has_head(self, layer: int, head: int) -> bool:
         """Whether there is such a head, both numbers counted from 0."""
         return 0 <= layer < self.layers and 0 <= head < self.heads
-
-    def heads_for_alignment(self, layer: int) -> list[int]:
-        """The heads of a layer that word times are read from."""
-        if self.alignment_heads is None:
-            return list(range(self.heads)) if layer >= self.layers // 2 else []
-        return [head for of, head in self.alignment_heads if of == layer]

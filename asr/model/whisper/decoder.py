@@ -47,7 +47,6 @@ class WhisperDecoder(Decoder):
     def __init__(self, config: WhisperDecoderConfig, vocabulary: int, memory_dim: int) -> None:
         super().__init__()
         self.max_labels = config.positions
-        self.config = config
         self.embedding = nn.Embedding(vocabulary, config.dim)
         self.positions = nn.Parameter(0.01 * torch.randn(config.positions, config.dim))
         layers = nn.ModuleList(
@@ -80,12 +79,14 @@ class WhisperDecoder(Decoder):
     def forward_attended(
         self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See `Decoder.forward_attended`: the weights are those of the alignment heads."""
+        """See `Decoder.forward_attended`. One pass."""
         labels, mask = self._embed_all(tokens), memory_mask(memory_lengths, memory.shape[1])
         weights = []
         for number, layer in enumerate(self.layers):
-            heads = self.config.heads_for_alignment(number)
-            labels, of_layer = layer.forward_attended(labels, memory, mask, heads)
+            if number < len(self.layers) // 2:
+                labels = layer(labels, memory, mask)
+                continue
+            labels, of_layer = layer.forward_attended(labels, memory, mask)
             weights.append(of_layer)
         return self._logits(labels), torch.cat(weights, dim=1)
 
@@ -212,13 +213,13 @@ class WhisperDecoderLayer(nn.Module):
         return self.memory_attention.weights(query, keys, mask)
 
     def forward_attended(
-        self, labels: Tensor, memory: Tensor, mask: Tensor | None, heads: list[int]
+        self, labels: Tensor, memory: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """`forward`, and the weights (B, len(heads), U, M) of some heads on the memory."""
+        """`forward`, and the weights (B, H, U, M) with which the labels look at the memory."""
         labels, _ = self._self_attend(labels)
         keys, values = self.memory_attention.keys_values(memory)
         query = self.memory_attention.query(self.memory_norm(labels))
-        weights = self.memory_attention.weights(query[:, heads], keys[:, heads], mask)
+        weights = self.memory_attention.weights(query, keys, mask)
         return self._rest(labels, keys, values, mask), weights
 
     def step(

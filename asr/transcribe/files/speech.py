@@ -21,25 +21,41 @@ from asr.audio.resample import Resampler
 from asr.model import ASRModel
 from asr.text import Tokenizer
 
-#: A segment has speech where CTC gives one of its frames a label with this probability.
-SPEECH = 0.7
-#: Its speech reaches from the first to the last frame with this probability of a label ...
+#: A segment has speech for certain where CTC gives one of its frames a label with this probability.
+SPEECH = 0.95
+#: Its speech reaches from the first to the last frame with this probability of a label; without
+#: any such frame it has none.
 SOUND = 0.1
-#: ... and this much further on both sides, in seconds.
+#: Where speech is not certain, the text of the decoder counts if its labels and its end have this
+#: log probability on average.
+LIKELY = -0.5
+#: So much sound is kept before and behind the speech, in seconds.
 MARGIN_SECONDS = 0.5
-#: It can say so many letters and digits ...
-LETTERS = 20.0
+#: It can hold so many letters ...
+LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
-LETTERS_PER_SECOND = 100.0
+LETTERS_PER_SECOND = 75.0
+#: A digit is spoken like so many letters.
+DIGIT = 3.0
 
 
 @dataclass(frozen=True)
 class Speech:
-    """The speech of a segment: its samples from `start` to before `end`, and what it can say."""
+    """The speech of a segment: its samples from `start` to before `end`.
+
+    Attributes:
+        letters: how many it can hold.
+        certain: whether there is any; if not, only a likely text shows that there is.
+    """
 
     start: int
     end: int
     letters: float
+    certain: bool = True
+
+    def holds(self, log_prob: float, labels: int) -> bool:
+        """Whether a text of `labels` labels with this log probability shows that it is speech."""
+        return self.certain or log_prob >= LIKELY * (labels + 1)
 
 
 class SpeechDetector:
@@ -58,12 +74,12 @@ class SpeechDetector:
 
     @cached_property
     def letters(self) -> Tensor:
-        """(V,) how many letters and digits each label of the tokenizer writes.
+        """(V,) how many letters each label of the tokenizer writes, a digit counted as `DIGIT`.
 
         A label that is part of a character counts as none.
         """
         texts = (self.tokenizer.decode([label]) for label in range(self.tokenizer.size))
-        return torch.tensor([float(sum(map(str.isalnum, text))) for text in texts])
+        return torch.tensor([sum(map(_weight, text), 0.0) for text in texts])
 
     @torch.inference_mode()
     def __call__(self, segments: Sequence[np.ndarray], rate: int, step: int) -> list[Speech | None]:
@@ -89,11 +105,16 @@ class SpeechDetector:
         Args:
             labels: (T,) the probability of a label in each frame.
         """
-        if labels.max(initial=0.0) < SPEECH:
-            return None
         seconds = self.model.encoder.frame_seconds
+        letters = LETTERS + LETTERS_PER_SECOND * float(labels.sum()) * seconds
         sounding = np.flatnonzero(labels >= SOUND) * seconds
+        if not len(sounding):
+            return None
         start = max(0, int((sounding[0] - MARGIN_SECONDS) * rate) // step * step)
         end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
-        said = float(labels.sum()) * seconds
-        return Speech(start, end, LETTERS + LETTERS_PER_SECOND * said)
+        return Speech(start, end, letters, certain=bool(labels.max() >= SPEECH))
+
+
+def _weight(character: str) -> float:
+    """How many letters a character is spoken like."""
+    return DIGIT if character.isdigit() else float(character.isalpha())

@@ -1,7 +1,7 @@
 """The open segment of an encoder that needs whole segments: encoded again as it grows.
 
 - It is decoded again, as if it ended now, after a chunk with new sound, when it is longer than at
-  the last pass by `GROWTH` of its length. All passes together then encode at most
+  the last pass by `GROWTH` of its length. All passes together then encode at most about
   `ENCODED_PER_SECOND` seconds for each second of sound, whatever its length.
 - What successive passes agree on is stable: the labels that all passes of the last
   `AGREEMENT_SECONDS`, and at least `PASSES` of them, begin with (local agreement: Liu et al. 2020,
@@ -27,13 +27,14 @@ from asr.types import Hypothesis
 
 #: The open segment is decoded again when it is longer by this share of its length.
 GROWTH = 0.25
-#: Seconds that are encoded for each second of sound, at most: the passes over open segments are a
-#: geometric series, and each segment is encoded once more when it has ended. What front end and
-#: encoder add to each pass (silence) comes on top.
+#: Seconds that are encoded for each second of sound, at most: the passes over an open segment are a
+#: geometric series, and it is encoded once more when it has ended. It is about so much, since the
+#: last pass may see half a second of what becomes the next segment. What front end and encoder add
+#: to each pass (silence) comes on top.
 ENCODED_PER_SECOND = (1 + GROWTH) / GROWTH + 1
 #: Labels are stable that all passes of so much sound agree on. It must be more than
 #: `LAST_PART_SECONDS`, in which a segment may be cut.
-AGREEMENT_SECONDS = 1.0
+AGREEMENT_SECONDS = 2.0
 #: At least so many passes must agree.
 PASSES = 3
 #: The language that a pass over so much sound detects is that of all later passes.

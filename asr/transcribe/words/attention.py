@@ -33,9 +33,6 @@ QUIET_PENALTY = 8.0
 LOUD_PENALTY = 2.0
 #: A label keeps the frames beside its peak that have this share of its height.
 PEAK_SHARE = 0.5
-#: While a label is predicted, the decoder looks ahead: so much of what it sees while the next one
-#: is predicted counts against a label.
-NEXT_SHARE = 0.3
 #: So much of the silence that fills a segment up is looked at: all of it would cost three times as
 #: much, none of it changes what is predicted.
 SILENCE_SECONDS = 2.56
@@ -191,9 +188,7 @@ def _within(weights: Tensor) -> np.ndarray:
 def _standardised(weights: np.ndarray) -> np.ndarray:
     """(H, U, T) to (U, T): how much more than while other labels are predicted a frame is seen."""
     spread = np.maximum(weights.std(axis=1, keepdims=True), 1e-9)
-    looks = ((weights - weights.mean(axis=1, keepdims=True)) / spread).mean(axis=0)
-    looks[:-1] -= NEXT_SHARE * looks[1:]
-    return looks
+    return np.asarray(((weights - weights.mean(axis=1, keepdims=True)) / spread).mean(axis=0))
 
 
 def _around_peak(looks: np.ndarray, begin: int, end: int) -> Span:

@@ -83,7 +83,6 @@ def test_folders(format: str, tmp_path: Path) -> None:
 
 
 def test_a_file_of_openai(tmp_path: Path) -> None:
-    pytest.importorskip("tokenizers")  # the file does not say what is suppressed
     path = write_folder(tmp_path, "openai")
     check_model_folder(path)
     loaded = load_model_folder(path)
@@ -208,6 +207,5 @@ def test_real_weights(tiny: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_the_original_suppresses(tiny: Recognizer) -> None:
     """Worked out from the tokenizer: what the checkpoint of tiny.en has stored."""
-    pytest.importorskip("tokenizers")
     stored = {label for label in tiny.tokenizer.suppress if label < tiny.tokenizer.labels.end}
     assert set(tiny.tokenizer.non_speech()) == stored
