@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asr.errors import ConfigError, ModelError
+from asr.hub.published import nearest, published
 
 if TYPE_CHECKING:
     from asr.config import Config
@@ -72,11 +73,20 @@ MODEL_KINDS: dict[str, ModelKind] = {
 def model_folder(path: str | os.PathLike[str] | None) -> Path:
     """The folder that `path` names; None names the shipped model.
 
+    Where there is no such path, it may be the name of a published model (`asr.hub.published`),
+    which is fetched then, unless it is in the cache.
+
     Raises:
-        ModelError: no model ships with this installation.
+        ModelError: no model ships with this installation, or a published one cannot be fetched.
+        DependencyError: it would have to be fetched, and huggingface_hub is not installed.
     """
     if path is not None:
-        return Path(path)
+        model = None if Path(path).exists() else published(os.fspath(path))
+        if model is None:
+            return Path(path)
+        from asr.hub.fetch import fetch
+
+        return fetch(model)
     if not (SHIPPED / CONFIG).is_file():
         raise ModelError(
             f"{SHIPPED}: this installation ships no model; name a model folder "
@@ -214,7 +224,9 @@ def unreadable(path: Path, error: OSError) -> ModelError:
 
 def _why_no_model(folder: Path) -> str:
     if not folder.exists():
-        return f"{folder}: no such model folder"
+        near = nearest(str(folder))
+        hint = f"; did you mean the published model {near}? ('asr models' lists them)"
+        return f"{folder}: no such model folder{hint if near else ''}"
     wanted = f"name a model folder (with {CONFIG} and {WEIGHTS})"
     if not folder.is_dir():
         kind = (

@@ -50,7 +50,10 @@ EXTRAS = {
         ("torchaudio", "lightning", "lhotse", "urllib3", "filelock", "tensorboard", "matplotlib"),
     ),
     "mic": ("the microphone (asr stream)", ("sounddevice",)),
-    "hub": ("text to labels of Whisper checkpoints (hotwords, .pt files)", ("tokenizers",)),
+    "hub": (
+        "published models by name, and text to labels of Whisper checkpoints (hotwords, .pt files)",
+        ("huggingface_hub", "tokenizers"),
+    ),
     "scoring": ("error rates as Whisper's are counted (asr evaluate)", ("whisper-normalizer",)),
     "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),
 }
@@ -272,13 +275,24 @@ def _model(path: str | None) -> Iterator[HealthCheck]:
 
 
 def _disk() -> Iterator[HealthCheck]:
-    yield HealthCheck("disk", "cache", "ok", "none: nothing is downloaded or kept")
+    yield HealthCheck("disk", "models", "ok", _cached_models())
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     message = f"{folder}, {free / 2**30:.1f} GiB free (what comes through a pipe is kept there)"
     if free < LITTLE_ROOM:
         message += "; make room, or name another folder in TMPDIR"
     yield HealthCheck("disk", "temporary files", "note" if free < LITTLE_ROOM else "ok", message)
+
+
+def _cached_models() -> str:
+    """The published models that are in the cache; nothing else is downloaded or kept."""
+    from asr.hub.fetch import available, cache_folder, cached
+    from asr.hub.published import PUBLISHED
+
+    if not available():
+        return "nothing is downloaded or kept (published models need asr[hub])"
+    names = [model.name for model in PUBLISHED if cached(model)]
+    return f"{', '.join(names) or 'no published model'} in {cache_folder()}; nothing else is kept"
 
 
 def _first_line(error: BaseException) -> str:

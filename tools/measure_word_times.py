@@ -10,6 +10,10 @@ those whose neighbours are right too ("in_context": beside a word that was mishe
 border is one of the recognition, not of the clock). So are all words, if the model is "told" what
 was said.
 
+Texts are compared as the scoring normaliser writes them, so that a model may write "4," for "four".
+Models without CTC are aligned by attention; those that cannot work on chunks are measured with full
+context only.
+
 It prints a table: signed medians, and medians and 95th percentiles of absolute errors, in ms.
 """
 
@@ -22,6 +26,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +34,10 @@ from joining import levelled, load, matches, posteriors, trimmed
 
 from asr import AsrError, Hypothesis, Recognizer, Word, load_model
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
+from asr.model import StreamingEncoder
+from asr.text import NormalizerConfig, TextNormalizer
 from asr.transcribe.words.align import align
+from asr.transcribe.words.attention import aligned_by_attention
 from asr.transcribe.words.timing import WordTimer
 
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
@@ -77,10 +85,15 @@ def recognised(
 ) -> Iterator[Sequence[Word]]:
     """What the model makes of each row."""
     sources = [one.sound for one in joined]
+    normalize = TextNormalizer(NormalizerConfig())
     for _, found in model.transcribe_many(sources, sample_rate=model.sample_rate, chunk_ms=chunk):
         if isinstance(found, AsrError):
             raise found
-        yield [word for segment in found.segments for word in segment.words]
+        yield [
+            replace(word, text=normalize(word.text))
+            for segment in found.segments
+            for word in segment.words
+        ]
 
 
 def told(
@@ -88,20 +101,41 @@ def told(
 ) -> Iterator[Sequence[Word]]:
     """The words of each row, as if the model had recognised them all."""
     clock = WordTimer.of(model.model, model.tokenizer.decode)
-    blank = model.tokenizer.labels.ctc_blank
     for one in joined:
-        labels = tuple(model.tokenizer.encode(" ".join(text for text, _, _ in one.words)))
-        best = Hypothesis(
-            labels, 0.0, {}, tuple(align(posteriors(model, one.sound, chunk), labels, blank))
-        )
-        yield clock.words(best, clock.levels(one.sound), 0.0, (0.0, len(one.sound) / clock.rate))
+        levels = clock.levels(one.sound)
+        if model.model.ctc is None:
+            best = attended(model, clock, one, levels)
+        else:
+            labels = tuple(model.tokenizer.encode(" ".join(text for text, _, _ in one.words)))
+            blank = model.tokenizer.labels.ctc_blank
+            spans = align(posteriors(model, one.sound, chunk), labels, blank)
+            best = Hypothesis(labels, 0.0, {}, tuple(spans))
+        words = clock.words(best, levels, 0.0, (0.0, len(one.sound) / clock.rate))
+        yield [
+            replace(word, text=text) for word, (text, _, _) in zip(words, one.words, strict=True)
+        ]
+
+
+@torch.inference_mode()
+def attended(model: Recognizer, clock: WordTimer, joined: Joined, levels: np.ndarray) -> Hypothesis:
+    """The words of a row as the model writes texts, aligned by attention."""
+    text = " ".join(word for word, _, _ in joined.words)
+    if not model.config.normalizer.punctuation:  # it writes sentences
+        text = ", ".join(word for word, _, _ in joined.words).capitalize() + "."
+    features, sizes = model.model.features(
+        torch.from_numpy(joined.sound)[None], torch.tensor([len(joined.sound)])
+    )
+    memory, lengths = model.model.encode(features, sizes)
+    best = Hypothesis(tuple(model.tokenizer.encode(text)), 0.0)
+    labels = model.tokenizer.labels
+    return aligned_by_attention(model.model, clock, labels, [best], memory, lengths, [levels])[0]
 
 
 def in_context(
-    model: Recognizer, joined: Sequence[Joined], chunk: float | None
+    joined: Sequence[Joined], found: Iterable[Sequence[Word]]
 ) -> Iterator[Sequence[Word]]:
     """Of what is recognised, the words whose neighbours are right; the others have no text."""
-    for one, words in zip(joined, recognised(model, joined, chunk), strict=True):
+    for one, words in zip(joined, found, strict=True):
         right = matches([text for text, _, _ in one.words], [word.text for word in words])
         ends = {(-1, -1), (len(one.words), len(words))}
         beside = ends.union(right)
@@ -147,6 +181,8 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_model(args.model, "cpu")
     table = []
+    streams = isinstance(model.model.encoder, StreamingEncoder)
+    contexts = (None, args.chunk_ms) if streams else (None,)
     print("| words | pauses | context | which | words | begin: middle, median, 95 % | end |")
     print("|---|---|---|---|---:|---:|---:|")
     for name, noise in itertools.product(("fsdd", "an4"), (None, args.noise_db)):
@@ -155,19 +191,30 @@ def main() -> None:
         rows = [draw.sample(known, ROW) for _ in range(args.rows)]
         joined = [join(row, model.sample_rate, noise, draw) for row in rows]
         pauses = "silence" if noise is None else f"noise, -{noise:g} dB"
-        for chunk, which in itertools.product(
-            (None, args.chunk_ms), (recognised, in_context, told)
-        ):
-            off = errors(joined, which(model, joined, chunk))
-            row = {"words": name, "pauses": pauses, "chunk_ms": chunk, "which": which.__name__}
-            row |= {"count": len(off), "begin": figures(off[:, 0]), "end": figures(off[:, 1])}
-            table.append(row)
-            context = "full" if chunk is None else f"{chunk:g} ms"
-            cells = [", ".join(f"{v:.0f}" for v in row[key].values()) for key in ("begin", "end")]
-            print(f"| {name} | {pauses} | {context} | {which.__name__} | {len(off)} | ", end="")
-            print(f"{' | '.join(cells)} |", flush=True)
+        for chunk in contexts:
+            transcribed = list(recognised(model, joined, chunk))
+            found = {
+                "recognised": transcribed,
+                "in_context": in_context(joined, transcribed),
+                "told": told(model, joined, chunk),
+            }
+            for which, words in found.items():
+                off = errors(joined, words)
+                row = {"words": name, "pauses": pauses, "chunk_ms": chunk, "which": which}
+                row |= {"count": len(off), "begin": figures(off[:, 0]), "end": figures(off[:, 1])}
+                table.append(row)
+                print(table_line(row), flush=True)
     if args.json:
         args.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def table_line(row: dict[str, Any]) -> str:
+    """A row of the table that is printed."""
+    context = "full" if row["chunk_ms"] is None else f"{row['chunk_ms']:g} ms"
+    cells = [", ".join(f"{v:.0f}" for v in row[key].values()) for key in ("begin", "end")]
+    which, count = row["which"], row["count"]
+    first = f"| {row['words']} | {row['pauses']} | {context} | {which} | {count} |"
+    return f"{first} {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ run. The columns:
 - first text: from the beginning of the first word until any text is shown.
 - word shown, word certain: from the end of a word that is right until it is shown in its place, and
   until it is told that it will not change; median and 95th percentile. Words end where the
-  reference text, aligned with the full-context posteriors of the same model, says.
+  reference text, aligned with the full-context posteriors of the same model, says, or of another
+  one where it has no CTC (`--aligner`, which also normalises what the model writes).
 - final: work and waiting between the chunk that ends a segment and the final; median and 95th
   percentile over all segments, and the median of those of 4 to 6 s.
 - revised: partial words that were replaced later, of all partial words that were shown; beside it
@@ -68,11 +69,14 @@ class Spoken:
     sound: np.ndarray
     text: str
     words: Sequence[Word]
+    normalize: Callable[[str], str]
+    """Writes texts before errors are counted."""
 
 
 def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[Spoken]:
     """The utterances, evenly taken from all manifests, with room tone behind them."""
-    write, normalize = TextNormalizer(model.config.normalizer), scoring(model)
+    write = TextNormalizer(model.config.normalizer)
+    normalize = build_normalizer(scoring_for(model.config.normalizer))
     clock = WordTimer.of(model.model, model.tokenizer.decode)
     everything = [one for path in manifests for one in read_utterances(path)]
     step = max(1, len(everything) // limit) if limit else 1
@@ -85,20 +89,15 @@ def read(model: Recognizer, manifests: Sequence[Path], limit: int) -> Iterator[S
         spans = align(posteriors(model, sound, None), labels, model.tokenizer.labels.ctc_blank)
         best = Hypothesis(labels, 0.0, {}, tuple(spans))
         words = clock.words(best, clock.levels(sound), 0.0, (0.0, len(sound) / rate))
-        yield Spoken(sound, normalize(utterance.text), words)
-
-
-def scoring(model: Recognizer) -> Callable[[str], str]:
-    """What writes texts before errors are counted."""
-    return build_normalizer(scoring_for(model.config.normalizer))
+        yield Spoken(sound, normalize(utterance.text), words, normalize)
 
 
 def full_context(model: Recognizer, spoken: Sequence[Spoken]) -> Counts:
     """Edits of what `transcribe` says without chunks."""
-    sounds, normalize = [one.sound for one in spoken], scoring(model)
+    sounds = [one.sound for one in spoken]
     found = model.transcribe_many(sounds, sample_rate=model.sample_rate)
     return total(
-        count_words(one.text, normalize(result.text))  # type: ignore[union-attr]
+        count_words(one.text, one.normalize(result.text))  # type: ignore[union-attr]
         for one, (_, result) in zip(spoken, found, strict=True)
     )
 
@@ -110,12 +109,11 @@ def measure(
     sessions: list[Session] = []
     right: list[Latency] = []
     first, counts, cut = list[float](), list[Counts](), 0
-    normalize = scoring(model)
     for one in spoken:
         stream = model.stream(model.sample_rate, chunk_ms=chunk_ms, endpoint=endpoint)
-        session = simulate(stream, one.sound)
+        session = simulate(stream, one.sound, one.normalize)
         sessions.append(session)
-        counts.append(count_words(one.text, normalize(" ".join(session.words))))
+        counts.append(count_words(one.text, " ".join(session.words)))
         pairs = matches([word.text for word in one.words], session.words)
         right += latencies(session, one.words, pairs)
         cut += cut_words(session, one.words)
@@ -196,6 +194,10 @@ def main() -> None:
     )
     parser.add_argument("manifests", type=Path, nargs="+")
     parser.add_argument("-m", "--model", type=Path, default=None)
+    parser.add_argument(
+        "--aligner", type=Path, default=None, metavar="MODEL",
+        help="gives the times of the reference's words; needed where the model has no CTC",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=None, help="without an ending")
     parser.add_argument("--chunks", type=float, nargs="+", default=[160.0, 320.0, 640.0, 1280.0])
     parser.add_argument("--limit", type=int, default=0, help="utterances; 0 takes all")
@@ -209,7 +211,8 @@ def main() -> None:
     endpoint = parse(EndpointConfig, settings(args.endpoint), "--endpoint")
     for name, value in settings(args.track).items():
         setattr(open_segment, name, type(getattr(open_segment, name))(value))
-    spoken = list(read(model, args.manifests, args.limit))
+    aligner = load_model(args.aligner, "cpu") if args.aligner else model
+    spoken = list(read(aligner, args.manifests, args.limit))
     simulate(model.stream(model.sample_rate), spoken[0].sound)  # so that nothing is done first
     full = full_context(model, spoken).rate or 0.0
     rows = [measure(model, spoken, chunk, endpoint) for chunk in args.chunks]

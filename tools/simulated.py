@@ -8,7 +8,7 @@ Work is counted in processor time, so that other programs on the machine do not 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +36,8 @@ class Session:
     """A recording that went through a stream. Times are seconds of the simulated clock."""
 
     seconds: float
+    normalize: Callable[[str], str] = str
+    """Writes texts as the reference is written."""
     work: float = 0.0
     shown: list[Shown] = field(default_factory=list)
     finals: list[Segment] = field(default_factory=list)
@@ -49,13 +51,13 @@ class Session:
     @property
     def words(self) -> list[str]:
         """The words of all finals."""
-        return [word for segment in self.finals for word in segment.text.split()]
+        return [word for one in self.finals for word in self.normalize(one.text).split()]
 
 
-def simulate(stream: Stream, sound: np.ndarray) -> Session:
+def simulate(stream: Stream, sound: np.ndarray, normalize: Callable[[str], str] = str) -> Session:
     """Feeds sound (N,) to a stream, and flushes it."""
     rate = stream.sample_rate
-    session, clock, open_words = Session(len(sound) / rate), 0.0, list[str]()
+    session, clock, open_words = Session(len(sound) / rate, normalize), 0.0, list[str]()
     size = round(BLOCK_SECONDS * rate)
     for start in [*range(0, len(sound), size), len(sound)]:
         block = sound[start : start + size]
@@ -77,8 +79,10 @@ def _show(session: Session, clock: float, update: StreamUpdate) -> None:
     final = session.words
     partial = update.partial.text if update.partial else ""
     # A word is certain when the space behind it is.
-    certain = len(partial[: update.stable].split(" ")) - 1 if partial else 0
-    shown = Shown(clock, (*final, *partial.split()), len(final) + certain)
+    stable, space, _ = partial[: update.stable].rpartition(" ")
+    certain = len(session.normalize(stable).split()) if space else 0
+    words = session.normalize(partial).split()
+    shown = Shown(clock, (*final, *words), len(final) + certain)
     if not session.shown or session.shown[-1] != Shown(session.shown[-1].time, *_rest(shown)):
         session.shown.append(shown)
 
@@ -89,8 +93,8 @@ def _rest(shown: Shown) -> tuple[tuple[str, ...], int]:
 
 def _count(session: Session, before: list[str], update: StreamUpdate) -> list[str]:
     """Counts what became of the partial words; returns those that stand there now."""
-    partial = update.partial.text.split() if update.partial else []
-    ended = [segment.text.split() for segment in update.final]
+    partial = session.normalize(update.partial.text).split() if update.partial else []
+    ended = [session.normalize(segment.text).split() for segment in update.final]
     if ended:
         revise(session, before, ended[0], partial=False)
         before = []

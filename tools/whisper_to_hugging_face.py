@@ -126,12 +126,12 @@ def generation_config(loaded: LoadedModel[Any]) -> dict[str, Any]:
         "prev_sot_token_id": special.get("<|startofprev|>"),
         "suppress_tokens": list(tokenizer.suppress),
         "begin_suppress_tokens": list(tokenizer.suppress_first),
-        "is_multilingual": tokenizer.languages is not None,
+        "is_multilingual": tokenizer.prompt_fields is not None,
         "return_timestamps": False,
     }
-    if tokenizer.languages is not None:
+    if tokenizer.prompt_fields is not None:
         values["lang_to_id"] = {
-            f"<|{code}|>": label for code, label in tokenizer.languages.labels.items()
+            f"<|{code}|>": label for code, label in tokenizer.prompt_fields.languages.items()
         }
         values["task_to_id"] = {
             task: special[f"<|{task}|>"] for task in ("transcribe", "translate")

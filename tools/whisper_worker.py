@@ -35,7 +35,7 @@ def asr_transcriber(args: argparse.Namespace) -> Transcriber:
     options: dict[str, Any] = {"beam": args.beam}
     if args.lm_weight is not None:
         options["lm_weight"] = args.lm_weight
-    if model.tokenizer.languages is not None:
+    if model.tokenizer.prompt_fields is not None:
         options["language"] = args.language
 
     def transcribe(path: str) -> tuple[str, str | None]:

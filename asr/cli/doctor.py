@@ -8,6 +8,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console, printable
+from asr.cli.load import local_model
 from asr.health import HealthCheck, examine
 
 
@@ -17,8 +18,8 @@ from asr.health import HealthCheck, examine
     "--model",
     callback=options.not_empty,
     shell_complete=options.a_folder,
-    metavar="FOLDER",
-    help="Try this model folder.  [default: the model that ships]",
+    metavar="FOLDER|NAME",
+    help="Try this model.  [default: the model that ships]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
@@ -30,8 +31,9 @@ def doctor(console: Console, model: str | None, as_json: bool) -> int:
 
     Exit status: 0 recordings can be transcribed here, 1 they cannot.
     """
+    place = None if model is None else str(local_model(model))
     with console.working("trying everything out"):
-        checks = list(examine(model))
+        checks = list(examine(place))
     works = all(check.status != "wrong" for check in checks)
     if as_json:
         values = {"works": works, "findings": [_values(check) for check in checks]}

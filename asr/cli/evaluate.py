@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     help="Let the encoder see chunks of so many milliseconds, as in a stream.  "
     "[default: whole utterances]",
 )
+@click.option(
+    "--manifest-fields",
+    is_flag=True,
+    help="Decode each utterance with the language and the prompt fields that the manifest names; "
+    "--language and --field stand over them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "-o",
@@ -59,6 +65,7 @@ def evaluate(
     manifest: Path,
     model: str | None,
     device: str,
+    manifest_fields: bool,
     as_json: bool,
     output: Path | None,
     vocabulary: Path | None,
@@ -112,6 +119,7 @@ def evaluate(
             recognizer,
             utterances,
             scoring=scoring,
+            manifest_fields=manifest_fields,
             batch_seconds=batch_seconds,
             progress=shown.decoded,
             options=asked,

@@ -55,6 +55,18 @@ if TYPE_CHECKING:
     help="Measure on this too: what the model was made for, before and after.",
 )
 @click.option(
+    "--language",
+    metavar="CODE",
+    help="What is spoken in DATA (fr), where the manifest does not say it; for models of several "
+    "languages.",
+)
+@click.option(
+    "--lora",
+    is_flag=True,
+    help="Train small matrices beside the weights instead of all weights: less memory, and less of "
+    "what the model could is lost.",
+)
+@click.option(
     "--tokenizer",
     metavar="keep|new|FOLDER",
     help="Labels: the model's, or new ones that write all of DATA, or those of a folder.  "
@@ -69,6 +81,7 @@ def finetune(
     overrides: tuple[str, ...],
     output: Path,
     model: str | None,
+    lora: bool,
     max_time: str | None,
     **asked: Any,
 ) -> int:
@@ -91,18 +104,19 @@ def finetune(
         for library in LIBRARIES:
             need(library, "train")
         from asr.train.adapt.finetune import finetune as adapt
-        from asr.train.adapt.plan import Request
+        from asr.train.adapt.request import Request
 
         options.leave_cores_free()
+    low_rank = ["training.lora={}"] if lora else []
     limit = [] if max_time is None else [f"training.max_time={max_time}"]
     request = Request(
         model=model_folder(model).absolute(),
         data=data,
         folder=output.absolute(),
-        overrides=(*overrides, *limit),
+        overrides=(*low_rank, *overrides, *limit),
         **asked,
     )
-    command = _command(request, overrides, max_time)
+    command = _command(request, model, overrides, lora, max_time)
     adapted = adapt(request, _say, _measuring, command)
     if adapted.model is None:  # in processes that another one has started
         return DONE
@@ -136,12 +150,21 @@ def _measuring(seconds: float | None) -> Iterator[Callable[[float], None]]:
         yield bar.decoded
 
 
-def _command(request: Any, overrides: tuple[str, ...], max_time: str | None) -> str:
+def _command(
+    request: Any,
+    model: str | None,
+    overrides: tuple[str, ...],
+    lora: bool,
+    max_time: str | None,
+) -> str:
     """The call as a model card shows it, without the folders of this machine."""
-    words = ["asr", "finetune", request.data.name, *overrides, "-m", request.model.name]
+    words = ["asr", "finetune", request.data.name, *overrides]
+    words += ["-m", request.model.name if model is None else Path(model).name]
     for name in ("dev", "keep", "old"):
         if (place := getattr(request, name)) is not None:
             words += [f"--{name}", place.name]
+    words += ["--language", request.language] if request.language is not None else []
+    words += ["--lora"] if lora else []
     if request.tokenizer is not None:
         words += ["--tokenizer", Path(request.tokenizer).name]
     words += ["--max-time", max_time] if max_time is not None else []

@@ -13,9 +13,8 @@ import click
 import asr
 from asr.cli import options
 from asr.cli.console import DONE, Console
-from asr.cli.load import shown_name
+from asr.cli.load import local_model, shown_name
 from asr.cli.summary import folder_summary
-from asr.folders import model_folder
 
 
 @click.command()
@@ -28,18 +27,18 @@ from asr.folders import model_folder
 def info(console: Console, folder: Path | None, model: str | None, as_json: bool) -> int:
     """Tell what a model is, and what it runs on here.
 
-    FOLDER is a model, a language model (of asr lm), a tokenizer, or the folder that asr train wrote
-    to; without it the model that ships is described. Models are opened, and every file of them is
-    checked.
+    FOLDER is a model in any format, or the name of a published one (asr models), a language model
+    (of asr lm), a tokenizer, or the folder that asr train wrote to; without it the model that ships
+    is described. Models are opened, and every file of them is checked.
     """
     if folder is not None and model is not None:
         raise click.UsageError("FOLDER and --model do not go together; give one of them")
     asked = folder if model is None else Path(model)
     facts: dict[str, Any] = {"model": None}
     try:
+        place = local_model(asked)
         with console.working(f"opening {shown_name(asked)}"):
-            model_folder(asked)
-            facts |= folder_summary(asked)
+            facts |= folder_summary(place)
     finally:  # what the program runs on is worth knowing above all where a model does not open
         with console.working("looking at what is installed"):
             facts["environment"] = about_environment()
@@ -76,6 +75,7 @@ _NAMES = {
     "frame_ms": "a frame is",
     "vocabulary": "labels",
     "chunks": "streams",
+    "stream_encodes": "a stream encodes",
     "ctc": "CTC",
     "dev_wer": "word error rate",
     "wer": "word error rate",
@@ -92,8 +92,19 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "sample_rate": lambda value: f"{value:,} Hz",
     "frame_ms": lambda value: f"{value:g} ms",
     "hours": lambda value: f"{value:.1f}",
+    "stream_encodes": lambda value: f"each second up to about {value:g} times, as segments grow",
 }
-_ONLY_IF_THERE = ("confidence", "torchaudio_problem", "language", "languages", "tasks")
+_ONLY_IF_THERE = {
+    "confidence",
+    "torchaudio_problem",
+    "language",
+    "languages",
+    "tasks",
+    "fields",
+    "origin",
+    "revision",
+    "stream_encodes",
+}
 #: Parts of names, between underscores, of shares: people think of those in per cent.
 _SHARES = {"wer", "accuracy", "confidence"}
 #: Options of the search that a user can give, and what they are where nothing is done.

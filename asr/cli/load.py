@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from asr.cli import options
 from asr.cli.console import Console
@@ -14,15 +17,28 @@ if TYPE_CHECKING:
     from asr.transcribe.recognizer import Recognizer
 
 
+def local_model(model: str | Path | None) -> Path:
+    """The folder of a model that is named as `asr.folders.model_folder` says; it may be fetched.
+
+    Raises:
+        ModelError, DependencyError: it cannot be fetched.
+    """
+    console = click.get_current_context().find_object(Console)
+    if console is not None and (console.quiet or console.as_json):
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    return model_folder(model)
+
+
 def check_model(model: str | Path | None, lm: str | None = None, no_lm: bool = False) -> None:
     """Refuses folders that are none, in no time: torch alone takes seconds to load.
 
     Raises:
         click.UsageError: --lm and --no-lm are both given.
-        ModelError: a folder is not what it should be.
+        ModelError: a folder is not what it should be, or a published model cannot be fetched.
+        DependencyError: as `local_model`.
     """
     asked = options.lm_argument(lm, no_lm)
-    check_model_folder(model_folder(model))
+    check_model_folder(local_model(model))
     if isinstance(asked, str):
         check_lm_folder(Path(asked))
 

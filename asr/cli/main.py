@@ -28,6 +28,8 @@ COMMANDS = {
     "evaluate": ("asr.cli.evaluate:evaluate", "Measure the error rate of a model on a manifest."),
     "compare": ("asr.cli.compare:compare", "Tell whether one of two models is better."),
     "calibrate": ("asr.cli.calibrate:calibrate", "Fit how sure a model is of its words."),
+    "models": ("asr.cli.models:models", "List the published models that can be had by name."),
+    "import": ("asr.cli.import_model:import_model", "Write a model in another format as a folder."),
     "info": ("asr.cli.info:info", "Tell what a model is, and what it runs on here."),
     "doctor": ("asr.cli.doctor:doctor", "Tell what works here, and what is missing for what."),
     "train": ("asr.cli.train:train", "Train a model from a recipe."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,8 +94,9 @@ model = click.option(
     "--model",
     callback=not_empty,
     shell_complete=a_folder,
-    metavar="FOLDER",
-    help="Model folder.  [default: the model that ships]",
+    metavar="FOLDER|NAME",
+    help="Model folder, Whisper checkpoint, or the name of a published model, which is fetched "
+    "(asr models lists them).  [default: the model that ships]",
 )
 device = click.option(
     "--device",
@@ -223,6 +224,40 @@ task = click.option(
     help="translate: the text is English, whatever is spoken, where the model can.  "
     "[default: transcribe]",
 )
+prompt = click.option(
+    "--prompt",
+    metavar="TEXT",
+    help="Text that each segment is to follow, for names and style; Whisper models only.",
+)
+timestamps = click.option(
+    "--timestamps",
+    is_flag=True,
+    default=None,
+    help="Cut segments where the model writes times, and take them; Whisper models only.",
+)
+
+
+def _fields(_: click.Context, __: click.Parameter, values: Sequence[str]) -> Any:
+    """The values of --field by name; None where it is not given."""
+    fields: dict[str, str] = {}
+    for value in values:
+        name, equals, chosen = value.partition("=")
+        if not (name and equals and chosen):
+            raise click.BadParameter(f"'{value}' is not NAME=VALUE, as style=plain")
+        if name in fields:
+            raise click.BadParameter(f"'{name}' is given twice; give it one value")
+        fields[name] = chosen
+    return fields or None
+
+
+fields = click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    callback=_fields,
+    metavar="NAME=VALUE",
+    help="A prompt field of the model, as style=plain; may be repeated.  [default: the model's]",
+)
 max_time = click.option(
     "--max-time", metavar="TIME", callback=_a_time, help="Stop cleanly after 90s, 20m or 1h30m."
 )
@@ -254,7 +289,8 @@ batch_seconds = click.option(
 def model_options(command: F) -> F:
     """Adds what decides how a model is run: which one, where, for which language, how."""
     words = (hotword_weight, hotwords, length_reward, ilm_weight, lm_weight, no_lm, lm)
-    for option in (*words, ctc_weight, beam, task, language, device, model):
+    asked = (timestamps, prompt, fields, task, language)
+    for option in (*words, ctc_weight, beam, *asked, device, model):
         command = option(command)
     return command
 

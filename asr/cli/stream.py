@@ -144,10 +144,17 @@ def stream(
     from asr.audio import Microphone
     from asr.transcribe.listen.live import Live
     from asr.transcribe.listen.source import open_live
+    from asr.transcribe.streams.chunk_encoder import can_stream
+    from asr.transcribe.streams.reencoded_segment import ENCODED_PER_SECOND
 
     if as_json:
         note_confidence(console, recognizer, asked)
     recognizer.stream(recognizer.sample_rate, options=asked)  # refuses wrong options at once
+    if not can_stream(recognizer.model):
+        console.say(
+            f"model '{recognizer.name}' cannot stream: each second of sound is encoded up to about "
+            f"{ENCODED_PER_SECOND:g} times, as the segment grows; a longer --chunk-ms costs less"
+        )
     rate, recorder = sample_rate or RAW_RATE, None
     if simulate:
         opened = _simulated(simulate, recognizer.sample_rate, pace)

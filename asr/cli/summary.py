@@ -9,8 +9,12 @@ from typing import Any
 
 from asr.folders import CONFIG, check_model_folder, foreign_kind, model_folder
 
-#: What holds the labels, in every folder that has some.
-TOKENIZERS = ("tokenizer.model", "tokenizer.json")
+#: What holds the labels, in every folder that has some, and what they are.
+TOKENIZERS = {
+    "tokenizer.model": "pieces",
+    "tokenizer.json": "characters",
+    "whisper_tokenizer.json": "bytes",
+}
 
 
 def folder_summary(path: Path | None) -> dict[str, dict[str, Any]]:
@@ -58,33 +62,50 @@ def model_summary(folder: Path) -> dict[str, Any]:
     Raises:
         ModelError: it is damaged.
     """
+    from asr.text.languages import LANGUAGE, TASK
     from asr.transcribe.recognizer import load_model
+    from asr.transcribe.streams.chunk_encoder import can_stream
+    from asr.transcribe.streams.reencoded_segment import ENCODED_PER_SECOND
 
     recognizer = load_model(folder, "cpu")
     speech, config = recognizer.model, recognizer.config
     encoder, decoder = config.model.encoder, config.model.decoder
-    languages = recognizer.tokenizer.languages
+    fields = recognizer.tokenizer.prompt_fields
+    choices = {name: list(values) for name, values in fields.labels.items()} if fields else {}
+    languages, tasks = choices.pop(LANGUAGE, None), choices.pop(TASK, None)
     return {
         "name": config.name,
         "folder": str(folder),
+        "kind": config.kind,
         "format_version": config.format_version,
+        "origin": _origin(config.origin),
         "parameters": sum(weights.numel() for weights in speech.parameters()),
         "bytes": _bytes(folder),
         "sample_rate": recognizer.sample_rate,
         "frame_ms": round(recognizer.frame_seconds * 1000, 3),
         "vocabulary": config.vocabulary,
         "language": None if languages else config.normalizer.language,
-        "languages": list(languages.labels) if languages else None,
-        "tasks": list(languages.tasks) if languages else None,
+        "languages": languages,
+        "tasks": tasks,
+        "fields": choices or None,
         "encoder": encoder.type,
         "decoder": decoder.type if decoder else None,
         "ctc": speech.ctc is not None,
-        "chunks": _can_stream(recognizer),
+        "chunks": (streams := can_stream(speech)),
+        "stream_encodes": None if streams else ENCODED_PER_SECOND,
         "search": recognizer.search.model_dump(),
         "language_model": _named(recognizer.lm) if recognizer.lm else None,
         "confidence": _about_confidence(recognizer.confidence),
         "facts": config.facts,
     }
+
+
+def _origin(origin: Any) -> dict[str, Any] | None:
+    """Where a model comes from that was not trained here."""
+    if origin is None:
+        return None
+    values: dict[str, Any] = origin.model_dump()
+    return values | {"licence": origin.licence or "not stated"}
 
 
 def lm_summary(folder: Path) -> dict[str, Any]:
@@ -125,7 +146,7 @@ def tokenizer_summary(folder: Path) -> dict[str, Any]:
     first = islice((n for n in range(tokenizer.size) if n not in forbidden), 20)
     return {
         "folder": str(folder),
-        "type": "characters" if (folder / TOKENIZERS[1]).is_file() else "pieces",
+        "type": next(kind for name, kind in TOKENIZERS.items() if (folder / name).is_file()),
         "vocabulary": tokenizer.size,
         "labels": [tokenizer.piece(label) for label in first],
     }
@@ -166,19 +187,6 @@ def _about_confidence(maps: Any) -> dict[str, float] | None:
         for name, entry in known.items()
         if isinstance(entry, dict) and "ece" in entry["facts"]
     } or None
-
-
-def _can_stream(recognizer: Any) -> bool:
-    """Whether front end and encoder can work on chunks, as streams need them to."""
-    from asr.errors import ModelError
-    from asr.model import ChunkContext
-    from asr.model.protocols import streaming_encoder
-
-    try:
-        streaming_encoder(recognizer.model, ChunkContext(chunk=16, left=16))
-    except ModelError:
-        return False
-    return True
 
 
 def _bytes(folder: Path) -> int:

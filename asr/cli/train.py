@@ -12,6 +12,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, Console
+from asr.cli.load import local_model
 from asr.dependencies import need
 from asr.errors import ManifestError
 from asr.folders import check_model_folder
@@ -65,7 +66,7 @@ def _show_example(context: click.Context, _: click.Parameter, value: bool) -> No
 @click.option(
     "--init",
     callback=options.path,
-    metavar="MODEL_FOLDER",
+    metavar="MODEL",
     help="Start from the weights of a model; its architecture, tokenizer and normaliser are taken "
     "where RECIPE names none.",
 )
@@ -95,35 +96,49 @@ def train(
     can be in one.
     """
     extra = [] if max_time is None else [f"training.max_time={max_time}"]
-    _check(recipe, [*overrides, *extra], init, init_partial)
+    values = _check(recipe, [*overrides, *extra], init, init_partial)
+    named = values.get("output")
+    usual = recipe.parent / (named if isinstance(named, str) else Path("exp") / recipe.stem)
     with console.working(f"loading libraries to train by {recipe}"):
         # before torch is loaded: what its C++ side warns about is decided here, not by the user
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        from asr.train.adapt.base import base_folder
         from asr.train.recipe import load_recipe
 
-        loaded = load_recipe(recipe, [*overrides, *extra], init)
+        base = None
+        if init is not None:
+            base = base_folder(local_model(str(init)), output or usual, resume)
+        loaded = load_recipe(recipe, [*overrides, *extra], base)
         _check_corpora(loaded, recipe)
         for library in LIBRARIES:
             need(library, "train")
         from asr.train.run import Start, train
 
-    folder = output or loaded.output or recipe.parent / "exp" / recipe.stem
+    folder = output or loaded.output or usual
     command = _command(recipe, overrides, max_time, init)
-    outcome = train(loaded, folder.absolute(), Start(resume, init, init_partial), command)
+    outcome = train(loaded, folder.absolute(), Start(resume, base, init_partial), command)
     if outcome.model is not None:  # None in processes that another one has started
         click.echo(f"model: {outcome.model}")
     return INTERRUPTED if outcome.ended == "interrupted" else DONE
 
 
-def _check(recipe: Path, overrides: Sequence[str], init: Path | None, init_partial: bool) -> None:
-    """Refuses what can be told before torch and Lightning are loaded, which takes its time."""
+def _check(
+    recipe: Path, overrides: Sequence[str], init: Path | None, init_partial: bool
+) -> dict[str, Any]:
+    """Refuses what can be told before torch and Lightning are loaded, which takes its time.
+
+    Returns:
+        the plain values of the recipe.
+    """
     from asr.config import read_yaml
 
     if init_partial and init is None:
         raise click.UsageError("--init-partial needs --init: name a model folder, or leave it out")
-    check_overrides(overrides, read_yaml(recipe))
+    values = read_yaml(recipe)
+    check_overrides(overrides, values)
     if init is not None:
-        check_model_folder(init)
+        check_model_folder(local_model(str(init)))
+    return values
 
 
 def check_overrides(overrides: Sequence[str], values: dict[str, Any] | None = None) -> None:

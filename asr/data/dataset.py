@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from asr.data.batches import BatchPlan, Item
+from asr.data.prompts import PromptStarts
 from asr.data.samples import cut_samples
 from asr.data.utterance import text_of
 from asr.errors import AudioError
@@ -57,7 +58,9 @@ class Batch:
     """Utterances as the model takes them.
 
     `samples` (B, N) float32 and `lengths` (B,); what stands beyond a row's length is zero.
-    `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None.
+    `tokens` (B, U) int64 and `token_lengths` (B,) where texts were tokenised, else None. `starts`
+    (B, S) are the start sequences of tokenizers with prompt fields (None: all have that of the
+    tokenizer), and `start_targets` (B, S - 1) what they are to predict (`NO_TARGET`: nothing).
     `seconds` is the audio in it without padding; (`epoch`, `index`) is its place in the order.
     Rows beyond `ids` are padding of length 0, see `BatchPlan`. `left_out` says which utterances
     could not be decoded and are missing here, where that is allowed. With a `render_plan`,
@@ -71,6 +74,8 @@ class Batch:
     seconds: float
     tokens: Tensor | None = None
     token_lengths: Tensor | None = None
+    starts: Tensor | None = None
+    start_targets: Tensor | None = None
     epoch: int = 0
     index: int = 0
     left_out: tuple[str, ...] = ()
@@ -107,6 +112,7 @@ class SpeechDataset(Dataset[Batch]):
         *,
         normalise: Callable[[str], str] | None = None,
         tokenise: Tokenise | None = None,
+        prompts: PromptStarts | None = None,
         augmenter: Augmenter | None = None,
         cache: SampleCache | None = None,
         leave_out: bool = False,
@@ -116,6 +122,7 @@ class SpeechDataset(Dataset[Batch]):
         self.augmenter = augmenter
         self.normalise = normalise
         self.tokenise = tokenise
+        self.prompts = prompts
         self.cache = cache
 
     def __getitem__(self, plan: BatchPlan) -> Batch:
@@ -132,6 +139,8 @@ class SpeechDataset(Dataset[Batch]):
         """The batch of a plan: its samples, and the texts and tokens of its items."""
         texts = tuple(self._text(item) for item in plan.items)
         tokens, token_lengths = self._tokens(plan, texts)
+        prompts = self.prompts
+        starts, targets = prompts(plan.items, plan.rows) if prompts is not None else (None, None)
         return Batch(
             ids=tuple(item.id for item in plan.items),
             samples=samples,
@@ -140,6 +149,8 @@ class SpeechDataset(Dataset[Batch]):
             seconds=float(lengths.sum()) / self.sample_rate,
             tokens=tokens,
             token_lengths=token_lengths,
+            starts=starts,
+            start_targets=targets,
             epoch=plan.epoch,
             index=plan.index,
         )

@@ -21,6 +21,7 @@ from asr.data.loader import (
     tokeniser,
     training_sampler,
 )
+from asr.data.prompts import PromptStarts
 from asr.data.render_plan import RenderPlanDataset
 from asr.errors import ConfigError
 from asr.text import Tokenizer
@@ -81,6 +82,7 @@ class DeviceBatches:
             augmenter=augmenter,
             normalise=normalizer,
             tokenise=tokeniser(tokenizer, config.sample_tokens, seed),
+            prompts=PromptStarts.of(tokenizer),
         )
 
     def loader(self, epochs: int | None) -> SpeechLoader:

@@ -18,6 +18,7 @@ from asr.data.config import DataConfig
 from asr.data.corpus import within_seconds
 from asr.data.dataset import Batch, SpeechDataset, Tokenise
 from asr.data.epoch import EpochItems
+from asr.data.prompts import PromptStarts
 from asr.data.samples import SampleCache, audio_file
 from asr.errors import AsrError, ManifestError
 from asr.text import Tokenizer
@@ -67,7 +68,7 @@ def training_batches(
 
     Args:
         cuts: of `load_corpus` (or of `read_manifest`); a list, or an iterable read each epoch.
-        tokenizer: makes `Batch.tokens`; None leaves them out.
+        tokenizer: makes `Batch.tokens` and `Batch.starts`; None leaves them out.
         normalizer: applied to each text before.
         sample_rate: of the model.
         rank, world_size: of this process; all processes get the same number of batches.
@@ -84,6 +85,7 @@ def training_batches(
         sample_rate,
         normalise=normalizer,
         tokenise=tokeniser(tokenizer, config.sample_tokens, seed),
+        prompts=PromptStarts.of(tokenizer),
         augmenter=Augmenter(config.augment, sample_rate, seed),
         cache=cache,
         leave_out=config.missing_audio == "leave_out",
@@ -150,6 +152,7 @@ def validation_batches(
         sample_rate,
         normalise=normalizer,
         tokenise=tokeniser(tokenizer, False, 0),
+        prompts=PromptStarts.of(tokenizer),
         leave_out=config.missing_audio == "leave_out",
     )
     return SpeechLoader.of(dataset, sampler, config.workers, keep=False)

@@ -17,6 +17,7 @@ from torch import Tensor
 from asr.data.augment import Augmenter, Changes
 from asr.data.batches import BatchPlan
 from asr.data.dataset import Batch, RenderPlan, SpeechDataset, Tokenise
+from asr.data.prompts import PromptStarts
 from asr.data.samples import audio_file
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class RenderPlanDataset(SpeechDataset):
         augmenter: Augmenter,
         normalise: Callable[[str], str] | None = None,
         tokenise: Tokenise | None = None,
+        prompts: PromptStarts | None = None,
     ) -> None:
-        super().__init__(sample_rate, tokenise=tokenise, augmenter=augmenter)
+        super().__init__(sample_rate, tokenise=tokenise, prompts=prompts, augmenter=augmenter)
         self.places = places
         self.clip_places = clip_places
         self.normaliser = normalise

@@ -125,6 +125,19 @@ def text_of(cut: Any) -> str:
     return " ".join(text.strip() for text in texts if text and text.strip())
 
 
+def field_of(cut: Any, name: str) -> str | None:
+    """The value of a field of the manifest other than those of `FIELDS`, or the language.
+
+    None where the utterance has none.
+
+    Raises:
+        ManifestError: it is neither text nor a whole number.
+    """
+    if name == "language":
+        return next((part.language for part in cut.supervisions if part.language), None)
+    return _optional_text(getattr(cut, "custom", None) or {}, name, f"utterance '{cut.id}'")
+
+
 def _name_of(audio: str, offset: float | None) -> str:
     stem = audio[: -len(suffix)] if (suffix := Path(audio).suffix) else audio
     return stem if offset is None else f"{stem}-{round(offset * 1000)}"

@@ -63,7 +63,7 @@ def look(
         samples = torch.from_numpy(audio.samples[first:last].copy())[None].to(device)
         lengths = torch.tensor([samples.shape[1]], device=device)
         memory, frames = model.encode(*model.features(samples, lengths))
-        start = language.labels_of(segment.language).start
+        start = (*language.prompt, *language.labels_of(segment.language).start)
         tokens = torch.tensor([[*start, *segment.tokens]], device=device)
         weights = model.decoder.attention(tokens, memory, frames)[0].float().cpu()
         weights = weights[:, :, len(start) - 1 :]

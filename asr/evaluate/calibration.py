@@ -17,6 +17,7 @@ from asr.evaluate.corpus import ReferenceUtterance
 from asr.evaluate.error_rate import Scored, number_of
 from asr.evaluate.evaluation import evaluate
 from asr.evaluate.reliability import Reliability, judged_words, reliability
+from asr.folders import CONFIG, foreign_kind
 from asr.model.folder import keep_confidence
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.words.confidence import ConfidenceMap, ConfidenceMaps, fit_map
@@ -54,7 +55,7 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
 
     Raises:
         ManifestError: there are too few words, or too few wrong ones, or the words have no
-            evidence, since the model has no CTC.
+            evidence, since the model tells no word times.
     """
     known = all(one.speaker is not None for one in scored)
     groups = "speakers" if known else "utterances"
@@ -65,8 +66,8 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
         if len(words) < FEWEST_WORDS or min(wrong, len(words) - wrong) < FEWEST:
             if not first and not second and any(one.hypothesis for one in scored):
                 raise ManifestError(
-                    "the words that were heard tell nothing of how sure they are: a model without "
-                    "CTC has no word times, and so no confidence"
+                    "the words of this model have no times, and so no confidence: it has neither "
+                    "CTC nor a decoder with attention"
                 )
             raise ManifestError(
                 f"too little to tell confidence by: one half of the {groups} has "
@@ -100,27 +101,28 @@ def calibrate_model(
     """Transcribes a corpus with a model, and fits its maps.
 
     A model that carries a language model is measured with it and without it. What can be known
-    before is: whether the model has word times, and whether the maps can be written.
+    before is: whether the maps can be written.
 
     Args:
         batch_seconds, progress: as in `evaluate`.
 
     Raises:
         ManifestError: as `calibrate`, or no audio can be used.
-        ModelError, ConfigError: the model cannot be opened, or has no CTC.
+        ModelError, ConfigError: the model cannot be opened, or is in a format of others, which has
+            no place for a map.
         OutputError: the folder cannot be written to.
     """
+    if not (folder / CONFIG).is_file() and foreign_kind(folder):
+        raise ModelError(
+            f"{folder}: a model in another format has no place for a map of confidence; make a "
+            f"model folder of it (asr import {folder} -o FOLDER), and calibrate that"
+        )
     found = Calibrations()
     for lm in (None, False):
         recognizer = load_model(folder, device, lm=lm)
         name = map_name(recognizer)
         if name in found.maps:
             continue
-        if recognizer.model.ctc is None:
-            raise ModelError(
-                f"{folder}: has no CTC, so its words have no times and no confidence; train a "
-                "model with ctc: true"
-            )
         check_writable(folder, "calibrate a copy of the model")
         result = evaluate(recognizer, utterances, batch_seconds=batch_seconds, progress=progress)
         if not result.scored:

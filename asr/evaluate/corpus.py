@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from asr.audio import Audio, load_audio
 from asr.data.lines import json_utterances, text_lines
 from asr.data.manifest import read_manifest, same_ids
 from asr.data.samples import audio_file, cut_samples, is_whole
-from asr.data.utterance import Utterance, text_of
+from asr.data.utterance import Utterance, field_of, text_of
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class ReferenceUtterance:
     """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut.
 
-    `length` is how long its corpus says that it is, in seconds, where that is told.
+    `length` is how long its corpus says that it is, in seconds, where that is told. `fields` are
+    the language and the other fields of its line in the manifest whose values are texts.
     """
 
     id: str
@@ -34,6 +35,7 @@ class ReferenceUtterance:
     cut: Cut | None = None
     speaker: str | None = None
     length: float | None = field(default=None, compare=False)
+    fields: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def total_seconds(utterances: Iterable[ReferenceUtterance]) -> float | None:
@@ -79,7 +81,11 @@ def _usable(entry: Utterance | ManifestError) -> Utterance:
 
 def _of_entry(entry: Utterance) -> ReferenceUtterance:
     # a file that cannot be read adds nothing to what is to be heard
-    told: dict[str, Any] = {"speaker": entry.speaker, "length": entry.duration or 0.0}
+    told: dict[str, Any] = {
+        "speaker": entry.speaker,
+        "length": entry.duration or 0.0,
+        "fields": _texts(entry.custom, entry.language),
+    }
     if entry.offset is None:
         return ReferenceUtterance(entry.id, entry.text, entry.audio, **told)
     return ReferenceUtterance(
@@ -90,12 +96,21 @@ def _of_entry(entry: Utterance) -> ReferenceUtterance:
 def _of_cut(cut: Cut) -> ReferenceUtterance:
     text, file = text_of(cut), audio_file(cut)
     speaker = next((one.speaker for one in cut.supervisions if one.speaker), None)
-    told: dict[str, Any] = {"speaker": speaker, "length": cut.duration}
+    told: dict[str, Any] = {
+        "speaker": speaker,
+        "length": cut.duration,
+        "fields": _texts(getattr(cut, "custom", None) or {}, field_of(cut, "language")),
+    }
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
         return ReferenceUtterance(cut.id, text, cut=cut, **told)
     if is_whole(cut):
         return ReferenceUtterance(cut.id, text, file, **told)
     return ReferenceUtterance(cut.id, text, file, cut.start, cut.duration, **told)
+
+
+def _texts(custom: Mapping[str, Any], language: str | None) -> dict[str, str]:
+    fields = {name: value for name, value in custom.items() if isinstance(value, str) and value}
+    return fields if language is None else {**fields, "language": language}
 
 
 class SoundReader:

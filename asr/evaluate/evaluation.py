@@ -6,23 +6,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr.audio import Audio
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError, AudioError, ModelError
 from asr.evaluate.corpus import ReferenceUtterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, count_written, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
 from asr.evaluate.scoring import Scoring, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
+from asr.text.languages import LANGUAGE
+from asr.transcribe.options import TranscribeOptions
 from asr.types import Transcript, Word
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from asr.transcribe.options import OptionValues, TranscribeOptions
+    from asr.transcribe.options import OptionValues
     from asr.transcribe.recognizer import Recognizer
 
 
@@ -115,6 +118,7 @@ def evaluate(
     utterances: Sequence[ReferenceUtterance],
     *,
     scoring: Scoring | None = None,
+    manifest_fields: bool = False,
     batch_seconds: float | None = None,
     progress: Callable[[float], None] | None = None,
     options: TranscribeOptions | None = None,
@@ -124,6 +128,8 @@ def evaluate(
 
     Args:
         scoring: the normaliser, by default that of `scoring_for` the model.
+        manifest_fields: decode each utterance with the language and the values of other prompt
+            fields that its manifest names; those of the options stand over them.
         batch_seconds, progress, options, values: as in `Recognizer.transcribe_many`.
 
     Raises:
@@ -133,23 +139,33 @@ def evaluate(
     scoring = scoring or scoring_for(recognizer.config.normalizer)
     scorer = _Scorer(scoring, recognizer.config.normalizer)
     failed: dict[str, str] = {}
-    asked: deque[ReferenceUtterance] = deque()
+    asked: deque[int] = deque()
 
-    def sources() -> Iterator[Path | Audio]:
-        for utterance, sound in each_sound(list(utterances), recognizer.sample_rate):
+    def sources(places: Sequence[int]) -> Iterator[Path | Audio]:
+        group = [utterances[place] for place in places]
+        sounds = each_sound(group, recognizer.sample_rate)
+        for place, (utterance, sound) in zip(places, sounds, strict=True):
             if isinstance(sound, AudioError):
                 failed[utterance.id] = str(sound)
             else:
-                asked.append(utterance)
+                asked.append(place)
                 yield sound
 
-    scored: list[Scored] = []
+    options = TranscribeOptions.of(options, **values)
+    groups: list[tuple[TranscribeOptions, Sequence[int]]] = [(options, range(len(utterances)))]
+    if manifest_fields:
+        groups = groups_by_fields(recognizer, utterances, options)
+    scored: dict[int, Scored] = {}
     audio_seconds, began = 0.0, time.perf_counter()
-    results = recognizer.transcribe_many(
-        sources(), batch_seconds=batch_seconds, progress=progress, options=options, **values
-    )
-    for _, result in results:
-        utterance = asked.popleft()
+    results = [
+        recognizer.transcribe_many(
+            sources(places), batch_seconds=batch_seconds, progress=progress, options=of_group
+        )
+        for of_group, places in groups
+    ]
+    for _, result in chain.from_iterable(results):
+        place = asked.popleft()
+        utterance = utterances[place]
         if isinstance(result, AsrError):
             failed[utterance.id] = str(result)
             continue
@@ -159,9 +175,36 @@ def evaluate(
             )
             continue
         audio_seconds += result.duration
-        scored.append(scorer(utterance, result))
+        scored[place] = scorer(utterance, result)
     seconds = audio_seconds, time.perf_counter() - began
-    return Evaluation(tuple(scored), failed, *seconds, scoring)
+    in_order = tuple(scored[place] for place in sorted(scored))
+    return Evaluation(in_order, failed, *seconds, scoring)
+
+
+def groups_by_fields(
+    recognizer: Recognizer, utterances: Sequence[ReferenceUtterance], options: TranscribeOptions
+) -> list[tuple[TranscribeOptions, Sequence[int]]]:
+    """Options with the prompt fields of utterances, and which utterances have these.
+
+    Raises:
+        ModelError: the model has no prompt fields.
+    """
+    known = recognizer.tokenizer.prompt_fields
+    if known is None:
+        raise ModelError(
+            f"model '{recognizer.name}' was trained without prompt fields, so those of the "
+            "manifest mean nothing to it: leave them out (--manifest-fields)"
+        )
+    groups: dict[TranscribeOptions, list[int]] = {}
+    for place, utterance in enumerate(utterances):
+        values = {name: utterance.fields[name] for name in known.labels if name in utterance.fields}
+        language = values.pop(LANGUAGE, None)
+        fields = {**values, **(options.fields or {})}
+        of_one = TranscribeOptions.of(
+            options, language=options.language or language, fields=fields or None
+        )
+        groups.setdefault(of_one, []).append(place)
+    return list(groups.items())
 
 
 class _Scorer:

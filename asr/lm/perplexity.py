@@ -15,6 +15,8 @@ from asr.lm.protocol import LanguageModel
 
 #: Labels of a batch, padding counted.
 _BATCH_LABELS = 8192
+#: ... but no more log probabilities than this: of 51,865 labels 4 GB would be needed.
+_BATCH_SCORES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def perplexity(lm: LanguageModel, texts: Sequence[np.ndarray], words: int, end: 
         end: the label that starts and ends a text.
     """
     nats = 0.0
-    for batch in _batches(texts):
+    for batch in _batches(texts, min(_BATCH_LABELS, _BATCH_SCORES // lm.vocabulary)):
         tokens, counts = _padded(batch, end)
         tokens, counts = tokens.to(lm.device), counts.to(lm.device)
         log_probs, _ = lm.prime(tokens, counts)
@@ -69,11 +71,11 @@ def perplexity(lm: LanguageModel, texts: Sequence[np.ndarray], words: int, end: 
     return Perplexity(nats, len(texts), words, sum(map(len, texts)))
 
 
-def _batches(texts: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """All texts, longest first, as many together as go into a batch."""
+def _batches(texts: Sequence[np.ndarray], most: int) -> Iterator[list[np.ndarray]]:
+    """All texts, longest first, as many together as have at most `most` labels, padding counted."""
     batch: list[np.ndarray] = []
     for text in sorted(texts, key=len, reverse=True):
-        if batch and (len(batch) + 1) * (len(batch[0]) + 1) > _BATCH_LABELS:
+        if batch and (len(batch) + 1) * (len(batch[0]) + 1) > most:
             yield batch
             batch = []
         batch.append(text)

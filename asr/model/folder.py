@@ -55,10 +55,29 @@ CARD = "README.md"
 M = TypeVar("M", bound=ASRModel)
 
 
+class Origin(Config):
+    """Where a model comes from that was not trained here.
+
+    Attributes:
+        source: the repository of a published model, or the name of the file or folder.
+        revision: the commit of the repository.
+        format: of the files, in words.
+        weights: what they were stored as there: `float16`, `int8`.
+        licence: of the weights, as it was stated.
+    """
+
+    source: str
+    revision: str | None = None
+    format: str
+    weights: str
+    licence: str | None = None
+
+
 class FolderConfig(Config):
     """`config.yaml` of a model folder.
 
-    `kind` says what opens the folder. `search` holds the defaults of the beam search and
+    `kind` says what opens the folder, `origin` where a model comes from that was not trained here,
+    or that was trained further here. `search` holds the defaults of the beam search and
     `confidence` the map from evidence to the confidence of words, if one was fitted. Whoever reads
     them checks them. `facts` are figures for people (hours of training, error rates) that `asr
     info` prints."""
@@ -69,6 +88,7 @@ class FolderConfig(Config):
     vocabulary: int = Field(ge=3)
     model: ModelConfig
     normalizer: NormalizerConfig = NormalizerConfig()
+    origin: Origin | None = None
     search: dict[str, Any] = Field(default_factory=dict)
     confidence: dict[str, Any] = Field(default_factory=dict)
     facts: dict[str, Any] = Field(default_factory=dict)
@@ -93,6 +113,7 @@ def save_model_folder(
     name: str,
     normalizer: NormalizerConfig,
     card: str,
+    origin: Origin | None = None,
     search: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     training: Path | None = None,
@@ -115,6 +136,7 @@ def save_model_folder(
             vocabulary=model.vocabulary,
             model=model.config,
             normalizer=normalizer,
+            origin=origin,
             search=dict(search or {}),
             facts=dict(facts or {}),
             files=digests(fresh),

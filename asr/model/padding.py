@@ -5,44 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-
-from asr.frontend.protocol import zero_beyond
 
 #: Features (B, T, F) and lengths (B,) to memory (B, M, D), lengths (B,) and tapped layers.
 EncodeBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Tensor]]]
 
 
 def encode_rows(
-    encode: EncodeBatch, features: Tensor, lengths: Tensor, padded: Tensor
+    encode: EncodeBatch, features: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """What `encode` gives for each row, where rows of equal padded lengths are encoded together.
+    """What `encode` gives for each row, where rows of equal lengths are encoded together.
 
     Args:
         features: (B, T, F); what stands beyond a row's length is never encoded.
         lengths: (B,).
-        padded: (B,) the features that each row is encoded with, of which those beyond its length
-            are zeros.
 
     Returns:
         memory (B, M, D) with zeros beyond the lengths (B,), and each tap likewise.
     """
     alike: dict[int, list[int]] = {}
-    for row, size in enumerate(padded.tolist()):
-        alike.setdefault(size, []).append(row)
+    for row, length in enumerate(lengths.tolist()):
+        alike.setdefault(length, []).append(row)
     order = [row for rows in alike.values() for row in rows]
     memories: list[Tensor] = []
     counts: list[Tensor] = []
     tapped: list[list[Tensor]] = []
-    for size, rows in alike.items():
-        own = zero_beyond(features[rows, :size], lengths[rows])
-        own = F.pad(own, (0, 0, 0, size - own.shape[1]))
-        memory, count, taps = encode(own, lengths[rows])
-        memories.extend(zero_beyond(memory, count))
+    for length, rows in alike.items():
+        memory, count, taps = encode(features[rows, :length], lengths[rows])
+        memories.extend(memory)
         counts.append(count)
-        taps = [zero_beyond(tap, count) for tap in taps]
         tapped.extend([tap[place] for tap in taps] for place in range(len(rows)))
     back = torch.tensor(order).argsort().tolist()
 

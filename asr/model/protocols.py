@@ -49,25 +49,13 @@ class Encoder(nn.Module, ABC):
     max_frames: int | None = None
     """The most memory frames that an utterance may have; None: any number."""
     padding_invariant: bool = True
-    """Whether padding and the other rows of a batch change nothing. Where False, rows are encoded
-    with as many zeros behind them as `padded_lengths` says (`asr.model.padding`)."""
-
-    window: int | None = None
-    """The features, silence counted, of the utterances that it was trained on, where all had the
-    same length. Such an encoder is surest of a whole window, which costs most."""
+    """Whether padding and the other rows of a batch change nothing. Where False, only rows of equal
+    lengths may be one batch (`asr.model.padding`)."""
 
     @property
     def centre(self) -> float:
         """The feature, counted from 0, in the middle of those that frame 0 is computed from."""
         return 0.0
-
-    def padded_lengths(self, lengths: Tensor) -> Tensor:
-        """With how many features, zeros behind them counted, rows of `lengths` (B,) are encoded.
-
-        Only asked where not `padding_invariant`. Rows of equal padded lengths make one batch, so an
-        encoder that can afford it pads to multiples of something.
-        """
-        return lengths
 
     @abstractmethod
     def forward(
@@ -77,8 +65,7 @@ class Encoder(nn.Module, ABC):
 
         Args:
             features: (B, T, F), T from 0; where `padding_invariant`, what stands beyond a row's
-                length changes nothing, else it is zeros and is encoded, and T is the padded length
-                of each row (`padded_lengths`).
+                length changes nothing, else all lengths are T.
             lengths: (B,) features of each row.
             context: how much each frame may see.
 
@@ -191,7 +178,12 @@ class Decoder(nn.Module, ABC):
         """
 
     def prime(
-        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+        self,
+        tokens: Tensor,
+        counts: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor,
+        since: int = 0,
     ) -> tuple[Tensor, Any]:
         """Starts behind given labels: what stepping through them from `initial_state` gives.
 
@@ -203,10 +195,12 @@ class Decoder(nn.Module, ABC):
                 N = B x rows per utterance; the rows of an utterance are contiguous.
             counts: (B,) how many labels the rows of each utterance have, the start counted.
             memory: (B, M, D). memory_lengths: (B,).
+            since: how many of the first labels of all rows need no log_probs, less than `counts`:
+                behind a long prompt they would be most of the work and of the memory.
 
         Returns:
-            log_probs (N, U, V) of the label after each of `tokens` (anything in the padding), and
-            the state behind the last label of each row.
+            log_probs (N, U - since, V) of the label after each of `tokens` from `since` on
+            (anything in the padding), and the state behind the last label of each row.
         """
         scored, states = [], []
         for place, (labels, count) in enumerate(
@@ -218,7 +212,8 @@ class Decoder(nn.Module, ABC):
             for column in labels[:, :count].unbind(1):
                 log_probs, state = self.step(column, state)
                 rows.append(log_probs)
-            scored.append(torch.stack(rows + [rows[-1]] * (labels.shape[1] - count), 1))
+            rows += [rows[-1]] * (labels.shape[1] - count)
+            scored.append(torch.stack(rows[since:], 1))
             states.append(state)
         return torch.cat(scored), joined(states)
 
@@ -232,6 +227,28 @@ class Decoder(nn.Module, ABC):
             ModelError: this decoder looks at no frame in particular.
         """
         raise ModelError(f"{type(self).__name__} has no attention weights")
+
+    def forward_attended(
+        self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward`, with attention weights that labels can be aligned by.
+
+        This form takes all heads of the last half of the layers. A decoder that knows which of its
+        heads follow the speech, or has weights and logits in one pass, has its own.
+
+        Args:
+            tokens, memory, memory_lengths: as in `forward`.
+
+        Returns:
+            logits (B, U, V), and the weights (B, H, U, M) of H heads, or None where the decoder
+            looks at no frame in particular.
+        """
+        logits = self(tokens, memory, memory_lengths)
+        try:
+            weights = self.attention(tokens, memory, memory_lengths)
+        except ModelError:
+            return logits, None
+        return logits, weights[:, weights.shape[1] // 2 :].flatten(1, 2)
 
     @abstractmethod
     def reorder(self, state: Any, parents: Tensor) -> Any:
@@ -280,21 +297,8 @@ class ASRModel(nn.Module, ABC):
         """
         if self.encoder.padding_invariant:
             return self.encoder(features, lengths, context)
-        return self._encode_padded(features, lengths, self.encoder.padded_lengths(lengths), context)
-
-    def encode_windows(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`encode`, with zeros up to the window of the encoder, if it has one."""
-        window = self.encoder.window
-        if window is None:
-            return self.encode(features, lengths)
-        padded = torch.where(lengths > 0, lengths.clamp(min=window), lengths)
-        return self._encode_padded(features, lengths, padded, FULL_CONTEXT)
-
-    def _encode_padded(
-        self, features: Tensor, lengths: Tensor, padded: Tensor, context: ChunkContext
-    ) -> tuple[Tensor, Tensor]:
         memory, lengths, _ = encode_rows(
-            lambda rows, sizes: (*self.encoder(rows, sizes, context), []), features, lengths, padded
+            lambda rows, sizes: (*self.encoder(rows, sizes, context), []), features, lengths
         )
         return memory, lengths
 

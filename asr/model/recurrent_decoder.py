@@ -184,7 +184,12 @@ class RecurrentDecoder(Decoder):
         return log_softmax(self.to_logits(mixed)), replace(state, rows=rows)
 
     def prime(
-        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+        self,
+        tokens: Tensor,
+        counts: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor,
+        since: int = 0,
     ) -> tuple[Tensor, RecurrentDecoderState]:
         """See `Decoder.prime`. All rows together; one that has ended stays as it is."""
         state, each = self.initial_state(memory, memory_lengths), len(tokens) // len(memory)
@@ -194,7 +199,7 @@ class RecurrentDecoder(Decoder):
             mixed, _, after = self._next(labels, rows, state.memory)
             rows = after.where(place < counts, rows)
             said.append(mixed)
-        log_probs = log_softmax(self.to_logits(torch.stack(said, dim=1)))
+        log_probs = log_softmax(self.to_logits(torch.stack(said[since:], dim=1)))
         return log_probs, replace(state, rows=rows)
 
     def reorder(self, state: RecurrentDecoderState, parents: Tensor) -> RecurrentDecoderState:

@@ -92,7 +92,6 @@ class SpeechModel(ASRModel):
             lambda rows, sizes: encoder.forward_tapped(rows, sizes, context, taps),
             features,
             lengths,
-            encoder.padded_lengths(lengths),
         )
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:

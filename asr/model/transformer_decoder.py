@@ -120,7 +120,12 @@ class TransformerDecoder(Decoder):
         return log_probs, replace(state, labels=labels)
 
     def prime(
-        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+        self,
+        tokens: Tensor,
+        counts: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor,
+        since: int = 0,
     ) -> tuple[Tensor, DecoderState]:
         """See `Decoder.prime`. One pass; rows are moved to end together: only distances count."""
         state = self.initial_state(memory, memory_lengths)
@@ -140,7 +145,7 @@ class TransformerDecoder(Decoder):
         log_probs = log_probs.gather(
             1, (places + shift).clamp(max=size - 1)[..., None].expand_as(log_probs)
         )
-        return log_probs, replace(
+        return log_probs[:, since:], replace(
             state, labels=LabelCache.of(torch.stack(nodes), real.unflatten(0, (utterances, -1)))
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
@@ -57,8 +59,19 @@ class Uninitialised(TorchFunctionMode):
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Writes tensors as `model.safetensors`."""
-    save_file(dict(weights), folder / WEIGHTS)
+    """Writes tensors as `model.safetensors`.
+
+    Raises:
+        OSError: it cannot be written, as where the disk is full.
+    """
+    try:
+        save_file(dict(weights), folder / WEIGHTS)
+    except SafetensorError as error:
+        reason = re.search(r"\(os error (\d+)\)", str(error))
+        if reason is None:
+            raise
+        number = int(reason[1])
+        raise OSError(number, os.strerror(number)) from None
     (folder / WEIGHTS).chmod(0o644)  # safetensors keeps it from everyone else
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,28 +31,32 @@ class AttentionScorer:
     Args:
         decoder: the decoder.
         labels: of its tokenizer; a decoder is fed `labels.start` before the first label.
+        prompt: what it is fed before the start: text that goes before, which no hypothesis holds.
 
     Raises:
-        ModelError: the decoder cannot take more labels than the start.
+        ModelError: the decoder cannot take more labels than prompt and start.
     """
 
     partial = False
     max_gain = 0.0
 
-    def __init__(self, decoder: Decoder, labels: Labels) -> None:
+    def __init__(self, decoder: Decoder, labels: Labels, prompt: Sequence[int] = ()) -> None:
         self.decoder = decoder
         self.labels = labels
+        self.fed = (*prompt, *labels.start)
+        """The labels before the first one of a hypothesis."""
         self.max_labels: int | None = None
         if decoder.max_labels is not None:
-            self.max_labels = decoder.max_labels - len(labels.start)
+            self.max_labels = decoder.max_labels - len(self.fed)
             if self.max_labels < 1:
+                fed = "prompt and start have" if prompt else "the start alone has"
                 raise ModelError(
-                    f"the decoder takes at most {decoder.max_labels} labels, and the start alone "
-                    f"has {len(labels.start)}: nothing could follow"
+                    f"the decoder takes at most {decoder.max_labels} labels, and {fed} "
+                    f"{len(self.fed)}: nothing could follow"
                 )
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> AttentionState:
-        """The decoder behind the start: one step, or one pass over several labels."""
+        """The decoder behind prompt and start: one step, or one pass over several labels."""
         tokens = self._start_tokens(memory)
         if tokens.shape[1] > 1:
             nothing = torch.zeros_like(memory_lengths)
@@ -86,8 +91,8 @@ class AttentionScorer:
         return state.log_probs[:, self.labels.end]
 
     def _start_tokens(self, like: Tensor) -> Tensor:
-        """The start (N, S) for each of the N rows of `like`."""
-        start = torch.tensor(self.labels.start, dtype=torch.long, device=like.device)
+        """Prompt and start (N, S) for each of the N rows of `like`."""
+        start = torch.tensor(self.fed, dtype=torch.long, device=like.device)
         return start.expand(len(like), -1)
 
     def _prime(
@@ -96,8 +101,9 @@ class AttentionScorer:
         """Log probabilities (N, U) of labels; arguments as of `PrefixScorer`, and the state."""
         start = self._start_tokens(tokens)
         size = start.shape[1]
+        fed = torch.cat([start, tokens], dim=1)
         log_probs, state = self.decoder.prime(
-            torch.cat([start, tokens], dim=1), counts + size, memory, memory_lengths
+            fed, counts + size, memory, memory_lengths, since=size - 1
         )
-        scores, last = gather_prefix(log_probs[:, size - 1 :], tokens, counts)
+        scores, last = gather_prefix(log_probs, tokens, counts)
         return scores, AttentionState(state, last)

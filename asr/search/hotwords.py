@@ -1,4 +1,4 @@
-"""Hotwords: phrases that score more than the model gives them, where CTC supports them."""
+"""Hotwords: phrases that score more than the model gives them, where the sound supports them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from torch import Tensor
 from asr.model.states import per_row
 from asr.search.ctc import CachedCTCScorer
 from asr.search.phrases import ROOT, PhraseTree
+from asr.search.shared import SharedScorer
 
 #: The least log probability, given the prefix, that CTC must give a label of a phrase.
 SUPPORTED = -8.0
+#: The same for attention, in models without CTC.
+SUPPORTED_BY_ATTENTION = -6.0
 
 
 @dataclass(frozen=True)
 class HotwordState:
-    """Where each row is in the phrases (N,), and its state of CTC, None without CTC."""
+    """The place of each row in the phrases (N,), and its state of what labels need support of:
+    CTC or attention, None without it.
+    """
 
-    nodes: Tensor
+    places: Tensor
     ctc: Any
+    attention: Any = None
 
 
 class HotwordScorer:
@@ -30,6 +36,7 @@ class HotwordScorer:
     The letters are counted as they come, so that a hypothesis lives to say the whole phrase, and
     taken back from one that does not (see `PhraseTree`). A label that CTC does not support, given
     the labels before it, is no part of any phrase: phrases are found in the sound, not put into it.
+    Where there is no CTC, attention must support it.
 
     It proposes no labels (`partial`): those that neither attention nor a language model considers
     are not found either.
@@ -38,75 +45,94 @@ class HotwordScorer:
     partial = True
     max_labels: int | None = None
 
-    def __init__(self, tree: PhraseTree, ctc: CachedCTCScorer | None) -> None:
+    def __init__(
+        self,
+        tree: PhraseTree,
+        ctc: CachedCTCScorer | None,
+        attention: SharedScorer | None = None,
+    ) -> None:
         self.tree = tree
         self.ctc = ctc
+        self.attention = None if ctc else attention
         self.max_gain = 2 * tree.most
         self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> HotwordState:
         """A word may begin."""
+        places = torch.full_like(memory_lengths, self.tree.start)
         ctc = self.ctc.start(memory, memory_lengths) if self.ctc else None
-        return HotwordState(torch.full_like(memory_lengths, self.tree.start), ctc)
+        attention = self.attention.start(memory, memory_lengths) if self.attention else None
+        return HotwordState(places, ctc, attention)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, HotwordState]:
-        """See `PrefixScorer`: a walk through the labels."""
+        """See `PrefixScorer`: a walk through the labels, which attention need not support."""
         lengths, counts = counts, per_row(counts, tokens)
-        nodes, ctc, ctc_scores = torch.full_like(counts, self.tree.start), None, None
+        places, ctc, ctc_scores = torch.full_like(counts, self.tree.start), None, None
         scores = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
         if self.ctc:
             psi, ctc = self.ctc.trace(memory, memory_lengths, tokens, lengths)
             ctc_scores = psi.clamp(min=torch.finfo(psi.dtype).min).diff(dim=1)
         for place, labels in enumerate(tokens.unbind(1)):
-            scored = None if ctc_scores is None else ctc_scores[:, place, None]
-            worth, after = self._read(nodes, labels[:, None], scored)
+            scored = None if ctc_scores is None else ctc_scores[:, place, None] - SUPPORTED
+            worth, after = self._read(places, labels[:, None], scored)
             real = place < counts
             scores = scores + worth[:, 0].where(real, torch.zeros_like(scores))
-            nodes = after[:, 0].where(real, nodes)
-        return scores, HotwordState(nodes, ctc)
+            places = after[:, 0].where(real, places)
+        attention = None
+        if self.attention:
+            _, attention = self.attention.start_with_prefix(memory, memory_lengths, tokens, lengths)
+        return scores, HotwordState(places, ctc, attention)
 
     def score(self, state: HotwordState, candidates: Tensor | None) -> Tensor:
         """What each label is worth, (N, V) or (N, K)."""
-        ctc_scores = self.ctc.score(state.ctc, candidates) if self.ctc else None
-        if candidates is None:
-            labels = torch.arange(len(self.tree.pieces), device=state.nodes.device)
-            candidates = labels.expand(len(state.nodes), -1)
-        return self._read(state.nodes, candidates, ctc_scores)[0]
+        support = None
+        if self.ctc:
+            support = self.ctc.score(state.ctc, candidates) - SUPPORTED
+        elif self.attention:
+            support = self.attention.score(state.attention, candidates) - SUPPORTED_BY_ATTENTION
+        return self._read(state.places, candidates, support)[0]
 
     def _read(
-        self, nodes: Tensor, labels: Tensor, ctc_scores: Tensor | None
+        self, places: Tensor, labels: Tensor | None, support: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """What labels (N, K) are worth at the nodes (N,), and the nodes after them, both (N, K).
+        """What labels (N, K), or all, are worth at places (N,), and the places after them.
 
         Args:
-            ctc_scores: (N, K) their log probabilities by CTC; None without CTC.
+            support: (N, K) below 0 for those without support; None: all have it.
         """
-        device = nodes.device
-        rows = self.tree.rows(nodes.tolist())
-        worth, after = (part.to(device).gather(1, labels) for part in rows)
-        if ctc_scores is None:
+        device = places.device
+        if labels is None:
+            worth, after = (part.to(device) for part in self.tree.rows(places.tolist()))
+        else:
+            worth, after = self.tree.pairs(places, labels)
+        if support is None:
             return worth, after
         credits, begins_word, broken = self._tables(device)
-        unsupported = (ctc_scores < SUPPORTED) & (credits[after] > 0)
-        broken = broken[nodes].gather(1, begins_word[labels])
+        unsupported = (support < 0) & (credits[after % self.tree.size] > 0)
+        begins = begins_word.expand(len(after), -1) if labels is None else begins_word[labels]
+        broken = broken[places % self.tree.size].gather(1, begins)
         return broken.where(unsupported, worth), after.masked_fill(unsupported, ROOT)
 
     def advance(self, state: HotwordState, parents: Tensor, tokens: Tensor) -> HotwordState:
         """Reads the labels."""
-        ctc, ctc_scores = None, None
+        ctc, attention, support = None, None, None
         if self.ctc:
             ctc = self.ctc.advance(state.ctc, parents, tokens)
             least = torch.finfo(ctc.psi.dtype).min
             before = state.ctc.psi[parents].clamp(min=least)
-            ctc_scores = (ctc.psi.clamp(min=least) - before)[:, None]
-        _, after = self._read(state.nodes[parents], tokens[:, None], ctc_scores)
-        return HotwordState(after[:, 0], ctc)
+            support = (ctc.psi.clamp(min=least) - before)[:, None] - SUPPORTED
+        elif self.attention:
+            attention = self.attention.advance(state.attention, parents, tokens)
+            scores = self.attention.score(state.attention, None)[parents, tokens]
+            support = scores[:, None] - SUPPORTED_BY_ATTENTION
+        _, after = self._read(state.places[parents], tokens[:, None], support)
+        return HotwordState(after[:, 0], ctc, attention)
 
     def finish(self, state: HotwordState) -> Tensor:
         """What was lent to a phrase that is not complete is taken back, (N,)."""
-        return self._tables(state.nodes.device)[2][state.nodes, 1]
+        return self._tables(state.places.device)[2][state.places % self.tree.size, 1]
 
     def _tables(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Credits, which labels begin words, and what broken phrases are worth, on the device."""

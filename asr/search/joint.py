@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,8 +18,11 @@ from asr.search.ctc_constraint import CTCConstrainedScorer
 from asr.search.hotwords import HotwordScorer
 from asr.search.lm import InternalLMScorer, LanguageModelScorer, LengthScorer
 from asr.search.phrases import PhraseTree
-from asr.search.protocol import WeightedScorer
+from asr.search.protocol import Scorer, WeightedScorer
 from asr.search.repeats import RepeatLimited
+from asr.search.shared import SharedScorer
+from asr.search.speech_limit import SpeechLimit, SpeechLimitedScorer
+from asr.search.timestamps import TimestampScorer
 from asr.text.tokenizer import Labels
 
 
@@ -62,8 +66,13 @@ def fitting(
     return config.model_copy(update=changes)
 
 
-def joint_scorers(model: JointModel, labels: Labels, ctc_weight: float) -> list[WeightedScorer]:
+def joint_scorers(
+    model: JointModel, labels: Labels, ctc_weight: float, prompt: Sequence[int] = ()
+) -> list[WeightedScorer]:
     """The scorers `attention` and `ctc`, which share the weight 1; one of weight 0 is left out.
+
+    `prompt` is for attention; see `AttentionScorer`. Where labels write time stamps, attention
+    follows the rules for them (`TimestampScorer`).
 
     Raises:
         ModelError: attention has a weight, but the model has no decoder; or CTC has, but there is
@@ -73,7 +82,9 @@ def joint_scorers(model: JointModel, labels: Labels, ctc_weight: float) -> list[
     if ctc_weight < 1:
         if model.decoder is None:
             raise ModelError("this model was trained without a decoder; use a CTC weight of 1")
-        attention = AttentionScorer(model.decoder, labels)
+        attention: Scorer = AttentionScorer(model.decoder, labels, prompt)
+        if labels.writes_timestamps:
+            attention = TimestampScorer(attention, labels)
         scorers.append(WeightedScorer("attention", attention, 1 - ctc_weight))
     if ctc_weight > 0:
         ctc = CTCPrefixScorer(model.ctc_log_probs, labels.ctc_blank)
@@ -87,30 +98,40 @@ def all_scorers(
     config: SearchConfig,
     lm: LanguageModel | None = None,
     hotwords: PhraseTree | None = None,
+    prompt: Sequence[int] = (),
+    limit: SpeechLimit | None = None,
 ) -> list[WeightedScorer]:
     """Those of `joint_scorers`, and `lm`, `ilm`, `hotwords` and `length` where they have a weight.
 
-    With `config.heard_only` no label is written that CTC does not support. The decoder's own
+    With `config.heard_only` no label is written that CTC does not support, and no hypothesis has
+    more letters than `limit` allows. The decoder's own
     language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
 
     Raises:
         ModelError: something has a weight that is not there.
     """
-    scorers = joint_scorers(model, labels, config.ctc_weight)
+    scorers = joint_scorers(model, labels, config.ctc_weight, prompt)
     has_ctc = config.ctc_weight > 0 or model.ctc is not None
     ctc = CachedCTCScorer(model.ctc_log_probs, labels.ctc_blank) if has_ctc else None
     if ctc is not None and config.ctc_weight > 0:
         scorers[-1] = replace(scorers[-1], scorer=ctc)
+    hotwords = hotwords if config.hotword_weight else None
+    attention = None
+    if ctc is None and hotwords is not None:
+        attention = SharedScorer(scorers[-1].scorer)
+        scorers[-1] = replace(scorers[-1], scorer=attention)
     if config.heard_only:
         last = scorers[-1].scorer
-        limited = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
+        limited: Scorer = RepeatLimited(last) if ctc is None else CTCConstrainedScorer(last, ctc)
+        if limit is not None:
+            limited = SpeechLimitedScorer(limited, limit)
         scorers[-1] = replace(scorers[-1], scorer=limited)
     if config.lm_weight and lm is not None:
         scorers.append(WeightedScorer("lm", LanguageModelScorer(lm, labels), config.lm_weight))
         if config.ilm_weight:
             scorers.append(_internal(model, labels, config.ilm_weight))
-    if config.hotword_weight and hotwords is not None:
-        boost = HotwordScorer(hotwords, ctc)
+    if hotwords is not None:
+        boost = HotwordScorer(hotwords, ctc, attention)
         scorers.append(WeightedScorer("hotwords", boost, config.hotword_weight))
     if config.length_reward:
         scorers.append(

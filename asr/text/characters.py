@@ -21,8 +21,8 @@ _FORMAT = {"type": "char", "version": 1}
 class CharacterTokenizer:
     """Labels are characters, the space among them; ids follow `symbols` after the special ones."""
 
-    languages = None
-    """See `Tokenizer.languages`: there is no choice."""
+    prompt_fields = None
+    """See `Tokenizer.prompt_fields`: there are none."""
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = tuple(symbols)

@@ -41,6 +41,30 @@ class TokenizerConfig(Config):
     sample_seed: int = Field(0, ge=0, description="seed of the tokenizer's own generator")
 
 
+class PromptConfig(Config):
+    """Which fields of the manifests the decoder is fed, as labels of its start sequence."""
+
+    fields: tuple[str, ...] = Field(
+        (),
+        description="fields whose values, collected from the training corpora, become labels, in "
+        "this order; 'language' comes first and is learned too, so that it can be detected",
+    )
+    defaults: dict[str, str] = Field(
+        default_factory=dict,
+        description="values of fields that manifests and calls may leave out, as {style: plain}",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> PromptConfig:
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError("a field is there twice")
+        if "language" in self.fields[1:]:
+            raise ValueError("'language' must be the first field: it is detected before others")
+        if unknown := [name for name in self.defaults if name not in self.fields]:
+            raise ValueError(f"defaults has '{unknown[0]}', which is not one of the fields")
+        return self
+
+
 class NormalizerConfig(Config):
     """Which rules `TextNormalizer` applies; each is described there."""
 

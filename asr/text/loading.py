@@ -8,6 +8,7 @@ from asr.errors import ModelError
 from asr.text.characters import CHARACTER_FILE, parse_characters
 from asr.text.config import TokenizerConfig
 from asr.text.pieces import PIECE_FILE, parse_pieces
+from asr.text.prompts import PROMPT_FILE, parse_prompts
 from asr.text.tokenizer import Tokenizer
 from asr.text.whisper import WHISPER_FILE, parse_whisper_tokenizer
 
@@ -16,7 +17,8 @@ def load_tokenizer(folder: str | Path, config: TokenizerConfig | None = None) ->
     """Reads the tokenizer of `folder`.
 
     That is `tokenizer.model` (SentencePiece), `tokenizer.json` (characters) or
-    `whisper_tokenizer.json` (Whisper's byte-level BPE).
+    `whisper_tokenizer.json` (Whisper's byte-level BPE), and beside it perhaps
+    `prompt_fields.json`, which adds labels for the values of prompt fields.
 
     Args:
         folder: a model folder, or what `train_tokenizer` wrote.
@@ -31,12 +33,22 @@ def load_tokenizer(folder: str | Path, config: TokenizerConfig | None = None) ->
         names = f"{PIECE_FILE}, {CHARACTER_FILE} or {WHISPER_FILE}"
         problem = "has several of" if existing else "has no"
         raise ModelError(f"{folder}: {problem} {names}; a tokenizer is exactly one of them")
+    tokenizer = _parsed(existing[0], config or TokenizerConfig())
+    prompts = Path(folder) / PROMPT_FILE
+    return parse_prompts(_content(prompts), prompts, tokenizer) if prompts.exists() else tokenizer
+
+
+def _parsed(path: Path, config: TokenizerConfig) -> Tokenizer:
+    content = _content(path)
+    if path.name == CHARACTER_FILE:
+        return parse_characters(content, path)
+    if path.name == WHISPER_FILE:
+        return parse_whisper_tokenizer(content, path)
+    return parse_pieces(content, path, config)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = existing[0].read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{existing[0]}: cannot be read ({error.strerror or error})") from error
-    if existing[0].name == CHARACTER_FILE:
-        return parse_characters(content, existing[0])
-    if existing[0].name == WHISPER_FILE:
-        return parse_whisper_tokenizer(content, existing[0])
-    return parse_pieces(content, existing[0], config or TokenizerConfig())
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error

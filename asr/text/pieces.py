@@ -29,8 +29,8 @@ _NO_LIMIT = 1 << 30
 class PieceTokenizer:
     """Labels are SentencePiece pieces; `model` is the serialised model, kept byte for byte."""
 
-    languages = None
-    """See `Tokenizer.languages`: there is no choice."""
+    prompt_fields = None
+    """See `Tokenizer.prompt_fields`: there are none."""
 
     def __init__(self, model: bytes, config: TokenizerConfig) -> None:
         self.model = model

@@ -51,7 +51,9 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
     ]
     old = sorted([vocabulary[piece] for piece in kept] + [special[name] for name in spared])
     new = {label: number for number, label in enumerate(old)}
-    values["model"]["vocab"] = {p: new[vocabulary[p]] for p in sorted(kept, key=vocabulary.get)}
+    values["model"]["vocab"] = {
+        p: new[vocabulary[p]] for p in sorted(kept, key=vocabulary.__getitem__)
+    }
     values["model"]["merges"] = [list(pair) for pair in merges if {*pair, "".join(pair)} <= kept]
     values["added_tokens"] = [
         {**token, "id": new[int(token["id"])]}
@@ -69,4 +71,5 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
 
 
 def _is_language(name: str, tokenizer: WhisperTokenizer) -> bool:
-    return tokenizer.languages is not None and name[2:-2] in tokenizer.languages.labels
+    fields = tokenizer.prompt_fields
+    return fields is not None and name[2:-2] in fields.languages

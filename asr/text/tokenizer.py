@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from asr.errors import ModelError
-from asr.text.languages import Languages
+from asr.text.timestamps import Timestamps
+
+if TYPE_CHECKING:
+    from asr.text.prompts import PromptFields
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,13 @@ class Labels:
         unknown: stands for text that cannot be written; None where all text can be (bytes).
         end: ends a text. Language models begin with it too.
         start: what a decoder is fed before the first label of a text, at least one label: a start
-            of transcript, perhaps with language and task. `Languages.start` gives those of others.
+            of transcript, perhaps with labels of prompt fields; `PromptFields.start` makes others.
         never: further ids that no hypothesis may hold, such as time stamps; in any order.
         never_first: ids that no hypothesis may begin with. With the end among them, none is empty.
+        prompt: what a decoder is fed before a prompt, text that goes before the start; None for
+            models that were not trained with prompts. It is one of `never`.
+        timestamps: labels for times, where there are such; they are among `never` unless times are
+            to be written.
 
     Raises:
         ModelError: an id is negative, two labels have one id, or there is no start.
@@ -38,6 +45,8 @@ class Labels:
     start: tuple[int, ...]
     never: tuple[int, ...] = ()
     never_first: tuple[int, ...] = ()
+    prompt: int | None = None
+    timestamps: Timestamps | None = None
 
     def __post_init__(self) -> None:
         special = [label for label in (self.blank, self.unknown, self.end) if label is not None]
@@ -53,6 +62,23 @@ class Labels:
         """All ids that no hypothesis may hold: blank, unknown, end, start and never."""
         special = (self.blank, self.unknown, self.end, *self.start, *self.never)
         return frozenset(label for label in special if label is not None)
+
+    @property
+    def writes_timestamps(self) -> bool:
+        """Whether hypotheses are to hold time stamps: the start does not say that they may not."""
+        return self.timestamps is not None and self.timestamps.off not in self.start
+
+    def with_timestamps(self) -> Labels:
+        """The labels for hypotheses that hold time stamps.
+
+        Raises:
+            ModelError: there are no labels for times.
+        """
+        if self.timestamps is None:
+            raise ModelError("this tokenizer has no labels for times")
+        start = tuple(label for label in self.start if label != self.timestamps.off)
+        never = tuple(label for label in self.never if label not in self.timestamps)
+        return replace(self, start=start, never=never)
 
     @property
     def ctc_blank(self) -> int:
@@ -86,8 +112,8 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def languages(self) -> Languages | None:
-        """The languages and tasks to choose from; None where the model has one of each."""
+    def prompt_fields(self) -> PromptFields | None:
+        """What the start sequence can name, such as the language; None where there is no choice."""
         ...
 
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:

@@ -1,11 +1,12 @@
 """Whisper's tokenizer: byte-level BPE (Sennrich et al. 2016; Radford et al. 2019), special labels.
 
 It is read from `tokenizer.json` of Hugging Face. A label stands for bytes, and may be a part of a
-character. Decoding needs no library; encoding needs `tokenizers`.
+character.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import random
 import re
@@ -16,15 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from asr.atomic import write_atomic
-from asr.dependencies import first_line, need
+from asr.dependencies import first_line
 from asr.errors import ModelError, shortened
-from asr.text.languages import TRANSCRIBE, TRANSLATE, Languages
+from asr.text.byte_pairs import BytePairs
+from asr.text.languages import LANGUAGE, TASK, TRANSCRIBE, TRANSLATE
+from asr.text.prompts import PromptFields
+from asr.text.timestamps import Timestamps
 from asr.text.tokenizer import WORD_MARK, Labels
 
 WHISPER_FILE = "whisper_tokenizer.json"
 _FORMAT = {"type": "whisper", "version": 1}
 END, START = "<|endoftext|>", "<|startoftranscript|>"
 NO_TIMESTAMPS = "<|notimestamps|>"
+PROMPT = "<|startofprev|>"
 TIMESTAMP_SECONDS = 0.02
 #: Symbols that stand for no speech; written alone, Whisper is not to write them.
 _SYMBOLS = (
@@ -93,8 +98,8 @@ class WhisperTokenizer:
         wrong = [label for label in (*self.suppress, *self.suppress_first) if label >= size]
         if wrong or min(self.suppress + self.suppress_first, default=0) < 0:
             raise ModelError(f"{source}: suppressed labels are not below {size}: {wrong[:5]}")
-        self.languages = self._languages() if language is not None else None
-        """See `Tokenizer.languages`."""
+        self.prompt_fields = self._prompt_fields() if language is not None else None
+        """See `Tokenizer.prompt_fields`: language and task, for models of several languages."""
         self.labels = self._labels()
         """Which labels are special. There is no blank, and bytes can write everything."""
 
@@ -114,7 +119,7 @@ class WhisperTokenizer:
         A text begins with a space, as Whisper writes it. Names of special labels are text as any.
 
         Raises:
-            DependencyError: the library `tokenizers` is not installed.
+            ModelError: the tokenizer has settings that other tokenizers of Whisper do not have.
         """
         words = " ".join(text.split())
         return self._encode(" " + words) if words else []
@@ -122,11 +127,14 @@ class WhisperTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`: special labels write nothing; bytes that are no character write "�".
 
+        The first bytes of a character at the end write nothing: the others are still to come, or
+        the hypothesis was cut.
+
         Raises:
             ModelError: an id is not one of this tokenizer's.
         """
         content = b"".join(self._bytes(int(label)) for label in ids)
-        return content.decode("utf-8", "replace").strip()
+        return codecs.getincrementaldecoder("utf-8")("replace").decode(content).strip()
 
     def piece(self, token: int) -> str:
         """The text of a label; `WORD_MARK` stands for a space, `<0xE4>` for a part of a character.
@@ -161,7 +169,7 @@ class WhisperTokenizer:
         """The labels that the original does not write: symbols that stand for no speech.
 
         Raises:
-            DependencyError: the library `tokenizers` is not installed.
+            ModelError: as `encode`.
         """
         labels = {self._encode(" -")[0], self._encode(" '")[0]}
         for symbol in (*_SYMBOLS, *_MUSIC):
@@ -186,21 +194,24 @@ class WhisperTokenizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def _languages(self) -> Languages:
+    def _prompt_fields(self) -> PromptFields:
         codes = (re.fullmatch(r"<\|([a-z]{2,3})\|>", name) for name in self._special)
-        return Languages(
-            labels={match[1]: self._special[match[0]] for match in codes if match},
-            tasks={task: self._label(f"<|{task}|>") for task in self.tasks},
+        return PromptFields(
+            labels={
+                LANGUAGE: {match[1]: self._special[match[0]] for match in codes if match},
+                TASK: {task: self._label(f"<|{task}|>") for task in self.tasks},
+            },
             before=(self._label(START),),
             after=(self._label(NO_TIMESTAMPS),),
+            defaults={LANGUAGE: str(self.language), TASK: self.task},
         )
 
     def _labels(self) -> Labels:
         end = self._label(END)
         start: tuple[int, ...] = (self._label(START), self._label(NO_TIMESTAMPS))
-        if self.languages is not None and self.language is not None:
+        if self.prompt_fields is not None:
             try:
-                start = self.languages.start(self.language, self.task)
+                start = self.prompt_fields.start({})
             except ModelError as error:
                 raise ModelError(f"{self.source}: {error}") from None
         no_text = {label for label in range(self._size) if label not in self._texts} - {end}
@@ -212,7 +223,14 @@ class WhisperTokenizer:
             start=start,
             never=tuple(sorted(never)),
             never_first=self.suppress_first,
+            prompt=self._special.get(PROMPT),
+            timestamps=self._timestamps(),
         )
+
+    def _timestamps(self) -> Timestamps | None:
+        off = self._label(NO_TIMESTAMPS)
+        count = self._size - off - 1
+        return Timestamps(off + 1, count, TIMESTAMP_SECONDS, off) if count else None
 
     def _label(self, name: str) -> int:
         if name not in self._special:
@@ -228,16 +246,13 @@ class WhisperTokenizer:
         return self._texts.get(label, b"")
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._encoder.encode(text, add_special_tokens=False).ids)
+        return self._encoder.encode(text)
 
     @cached_property
-    def _encoder(self) -> Any:
-        library = need("tokenizers", "hub")
-        # Without added tokens: in a text, "<|en|>" is six characters and no label.
-        values = self._values | {"added_tokens": [], "post_processor": None}
+    def _encoder(self) -> BytePairs:
         try:
-            return library.Tokenizer.from_str(json.dumps(values))
-        except Exception as error:  # the library raises nothing more precise
+            return BytePairs(self._values, _byte_characters())
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ModelError(
                 f"{self.source}: cannot be used to encode: {shortened(first_line(error), 200)}"
             ) from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
+from asr.data.prompts import PromptStarts
 from asr.data.utterance import text_of
 from asr.errors import ConfigError, ModelError, TrainingError
 from asr.frontend import FRONTENDS
@@ -177,6 +178,21 @@ class Limits:
                 f"decoder takes: {_examples(long)}; correct them, cut these utterances or leave "
                 "them out"
             )
+
+
+def check_prompts(data: RunData) -> None:
+    """Refuses utterances whose fields cannot be named by the start sequence.
+
+    Corpora that are read lazily are not looked at: training stops where there is one.
+
+    Raises:
+        ManifestError: a value is unknown, or is missing and has no default.
+    """
+    starts = PromptStarts.of(data.tokenizer)
+    for cuts in (data.corpora.train, data.corpora.dev):
+        if starts is not None and size(cuts) is not None:
+            for cut in cuts:
+                starts.values(cut)
 
 
 def check_texts(recipe: Recipe, data: RunData) -> list[str]:

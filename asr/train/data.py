@@ -13,9 +13,11 @@ from asr.data.batches import BatchSampler
 from asr.data.device_batches import DeviceBatches
 from asr.data.device_sound import DeviceSound
 from asr.data.loader import training_batches, validation_batches
+from asr.data.prompts import field_values
 from asr.data.utterance import text_of
 from asr.frontend import FRONTENDS, FeatureStatistics, Frontend
 from asr.text import TextNormalizer, Tokenizer, TokenizerConfig, load_tokenizer, train_tokenizer
+from asr.text.prompts import with_prompts
 from asr.train.checkpoint import state_file
 from asr.train.corpora import Corpora, read_corpora, sample
 from asr.train.recipe import Recipe
@@ -119,9 +121,13 @@ class RunData(pl.LightningDataModule):
         config = self.recipe.tokenizer
         if isinstance(config, TokenizerConfig):
             texts = (self.normalizer(text_of(cut)) for cut in train)
-            train_tokenizer(texts, config, self.folder)
+            tokenizer = train_tokenizer(texts, config, self.folder)
         else:
-            load_tokenizer(config).save(self.folder)
+            tokenizer = load_tokenizer(config)
+            tokenizer.save(self.folder)
+        if self.recipe.prompts.fields:
+            values = field_values(train, self.recipe.prompts.fields)
+            with_prompts(tokenizer, self.recipe.prompts, values).save(self.folder)
         state = {}
         frontend = FRONTENDS.build(self.recipe.model.frontend)
         if frontend.global_norm:

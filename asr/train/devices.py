@@ -52,7 +52,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
     if config.accelerator == "cuda" and not gpus:
         raise ConfigError("training.accelerator: no CUDA device is visible here; use 'auto'")
     on_gpu = config.accelerator != "cpu" and gpus > 0
-    launched = _launched()
+    launched = launched_by()
     count, nodes = (
         (gpus if on_gpu else 1) if config.devices == "auto" else config.devices,
         config.nodes,
@@ -85,7 +85,7 @@ def choose_devices(config: TrainingConfig) -> Devices:
     )
 
 
-def _launched() -> tuple[str, int, int] | None:
+def launched_by() -> tuple[str, int, int] | None:
     """Who has started the processes of this run, on how many nodes, how many on each; None where
     Lightning is to start them.
 

@@ -23,6 +23,7 @@ from asr.train.recipe import Recipe
 from asr.train.state import derive, draw_context
 from asr.train.steps import StepModule, StepResult, StepSettings
 from asr.train.weights.initialise import Init, freeze
+from asr.train.weights.lora import add_lora
 from asr.train.weights.sharding import full_tensor, is_sharded, local, shard
 
 #: The losses of a batch that are shown as means per label.
@@ -61,6 +62,8 @@ class SpeechTraining(StepModule):
             self.model.set_statistics(*statistics)
         if self.init is not None:
             self.init.apply(self.model, self.data.tokenizer)
+        if self.recipe.training.lora is not None:
+            add_lora(self.model, self.recipe.training.lora)
         freeze(self.model, self.recipe.training.freeze)
         if isinstance(self.trainer.strategy, ModelParallelStrategy):
             shard(self.model, self.trainer.strategy.device_mesh["data_parallel"])

@@ -1,4 +1,4 @@
-"""AdamW, and schedules of the learning rate by the names that recipes use."""
+"""AdamW, schedules of the learning rate by the names that recipes use, and what is trained."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ class OptimizerConfig(Config):
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas {self.betas} must lie in [0, 1)")
         return self
+
+
+class LoraConfig(Config):
+    """The weight W of each chosen linear layer becomes W + (alpha / rank) U D.
+
+    Only U (out, rank) and D (rank, in) are trained: the optimizer's state is small, and less of
+    what the model could is lost. They are added to W in the model folder, which is an ordinary one.
+
+    Attributes:
+        rank: of the change of each matrix.
+        alpha: scales the change; twice the rank is usual.
+        modules: names of linear layers, as the last part of their dotted name.
+    """
+
+    rank: int = Field(default=32, ge=1)
+    alpha: float = Field(default=64.0, gt=0)
+    modules: tuple[str, ...] = Field(default=("to_query", "to_keys_values"), min_length=1)
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:

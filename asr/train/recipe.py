@@ -18,10 +18,10 @@ from asr.data.config import CorpusSource, DataConfig
 from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
 from asr.model.folder import read_folder_config
-from asr.text import NormalizerConfig, TokenizerConfig
+from asr.text import NormalizerConfig, PromptConfig, TokenizerConfig
 from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import widened
-from asr.train.optimizer import Noam, OptimizerConfig, Schedule, schedule_config
+from asr.train.optimizer import LoraConfig, Noam, OptimizerConfig, Schedule, schedule_config
 
 #: A class of Lightning's kind: its dotted name, or a mapping of `class` and arguments.
 NamedClass = str | dict[str, Any]
@@ -99,6 +99,8 @@ class TrainingConfig(Config):
         bad_steps: training gives up after so many steps in a row with a loss that is not finite.
         freeze: names modules (`encoder.layers.0`, `decoder`) that stay as they are: new labels on
             a trained encoder would otherwise undo it before they have learnt.
+        lora: trains small matrices beside the weights of a model that `--init` names, and nothing
+            else (`LoraConfig`); the model folder has them added to the weights.
     """
 
     epochs: int | None = Field(default=None, ge=1)
@@ -120,6 +122,7 @@ class TrainingConfig(Config):
     weight_noise: float = Field(default=0.0, ge=0, le=1)
     bad_steps: int = Field(default=5, ge=1)
     freeze: tuple[str, ...] = ()
+    lora: LoraConfig | None = None
 
     @model_validator(mode="after")
     def _ends(self) -> TrainingConfig:
@@ -219,6 +222,8 @@ class Recipe(Config):
 
     Attributes:
         tokenizer: a folder of one, or how to train one.
+        prompts: fields of the manifests that the decoder is fed before the text; without any there
+            are those of a tokenizer that has them already.
         spec_augment: masks over bands and time (Park et al. 2019); null is none.
         statistics: utterances that mean and variance of features are measured on.
         output: the folder to write to (null: exp/NAME beside the recipe).
@@ -227,6 +232,7 @@ class Recipe(Config):
     data: DataConfig
     model: ModelConfig = ModelConfig()
     tokenizer: Annotated[TokenizerConfig | Path, BeforeValidator(_tokenizer)] = TokenizerConfig()
+    prompts: PromptConfig = PromptConfig()
     normalizer: NormalizerConfig = NormalizerConfig()
     spec_augment: SpecAugmentConfig | None = SpecAugmentConfig()
     loss: LossConfig = LossConfig()
@@ -246,6 +252,10 @@ class Recipe(Config):
             raise ValueError("loss.ctc_weight must be 0 where model.ctc is false")
         if self.model.decoder is None and self.loss.ctc_weight < 1:
             raise ValueError("loss.ctc_weight must be 1 where model.decoder is null")
+        if self.prompts.fields and self.model.decoder is None:
+            raise ValueError("prompts needs a decoder, which is fed them: set model.decoder")
+        if self.prompts.fields and self.data.concatenate_seconds:
+            raise ValueError("prompts does not go with data.concatenate_seconds: set it to 0")
         self._views_differ()
         self._can_be_divided()
         blind = self.loss.ctc_weight == 1 or getattr(self.model.decoder, "attention", "") == "none"
@@ -265,6 +275,7 @@ class Recipe(Config):
             "loss.scheduled_sampling": self.loss.scheduled_sampling,
             "training.weight_noise": self.training.weight_noise,
             "training.compile": self.training.compile,
+            "training.lora": self.training.lora,
         }
         if names := [name for name, value in varying.items() if value]:
             raise ValueError(f"training.strategy fsdp does not go with {', '.join(names)}; use ddp")

@@ -15,7 +15,7 @@ from asr.train.recipe import Recipe
 
 PREPARED = "prepared"
 #: What the weights in a checkpoint were made for.
-FIXED = ("model", "tokenizer", "normalizer")
+FIXED = ("model.", "tokenizer", "prompts.", "normalizer.", "training.lora")
 #: What each call says anew.
 PASSING = {"training.max_time", "output"}
 
@@ -83,9 +83,7 @@ def changes(recipe: Recipe, state: Mapping[str, Any]) -> list[str]:
     new = dict(_flat(recipe.model_dump(mode="json")))
     differing = [key for key in sorted({*old, *new} - PASSING) if old.get(key) != new.get(key)]
     lines = [f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in differing]
-    refused = [
-        line for key, line in zip(differing, lines, strict=True) if key.split(".")[0] in FIXED
-    ]
+    refused = [line for key, line in zip(differing, lines, strict=True) if key.startswith(FIXED)]
     if refused:
         raise TrainingError(
             f"the checkpoint was made with another recipe: {'; '.join(refused)}; restore the "

@@ -12,6 +12,7 @@ from asr.train.checks import (
     check_chunks,
     check_limits,
     check_monitors,
+    check_prompts,
     check_strategy,
     check_texts,
 )
@@ -22,6 +23,7 @@ from asr.train.lock import locked
 from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, write_recipe
+from asr.train.report.origin import keep_origin
 from asr.train.report.profiling import StepProfile
 from asr.train.report.progress import TrainingProgress
 from asr.train.report.selection import SpeechEvaluation
@@ -104,8 +106,11 @@ def train(
             data.prepare_data()
             data.setup()
             check_limits(recipe, data)
+            check_prompts(data)
             notes += [*data.corpora.notes, *check_texts(recipe, data)]
             write_recipe(recipe, training)
+            if start.init is not None and state is None:
+                keep_origin(start.init, data.folder)
         else:
             progress.disable()
         init = None

@@ -30,6 +30,8 @@ _UNCLEAR = re.compile(r"(?P<phrase>.+?)\s*(?::\s*|=\s*)(?P<weight>[-+]?\d*\.?\d+
 _TIME = re.compile(r".*\d:\d\d")
 #: A string with one of these endings is meant to be a file.
 _FILE = re.compile(r"[/\\]|\.(txt|tsv|list|lst|text|words)$")
+#: What a hotword counts, of its weight, in other capitals than those it was given in.
+OTHER_CAPITALS = 0.8
 #: Wrong entries that one message names.
 _NAMED = 5
 
@@ -45,22 +47,25 @@ def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | 
         ConfigError: there is no such file, there is no phrase, or a phrase or weight is wrong.
             The first few mistakes are in one message.
     """
-    from asr.search import PhraseTree
+    from asr.search.phrases import PhraseTree, has_letters
     from asr.text import TextNormalizer
 
     if hotwords is None:
         return None
-    normalize, tokenizer = TextNormalizer(loaded.config.normalizer), loaded.tokenizer
+    normalizer, tokenizer = loaded.config.normalizer, loaded.tokenizer
+    normalize = TextNormalizer(normalizer)
     phrases: dict[str, float] = {}
 
     def add(phrase: str, factor: float) -> None:
         written = normalize(phrase)
-        if not written:
+        if not has_letters(written):
             raise ConfigError(f"'{phrase}' has no letters")
         if unknown := tokenizer.unknown(written):
             letters = " ".join(unknown)
             raise ConfigError(f"'{phrase}': this model cannot write {letters}; spell it without")
-        phrases[written] = max(factor, phrases.get(written, 0.0))
+        spellings = {written: 1.0} if normalizer.lowercase else _spellings(written)
+        for spelling, share in spellings.items():
+            phrases[spelling] = max(factor * share, phrases.get(spelling, 0.0))
 
     _each(hotwords, add)
     forbidden = tokenizer.labels.forbidden
@@ -68,6 +73,18 @@ def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | 
         "" if label in forbidden else tokenizer.piece(label) for label in range(tokenizer.size)
     ]
     return PhraseTree(phrases, pieces)
+
+
+def _spellings(phrase: str) -> dict[str, float]:
+    """A phrase in the capitals that it may be written with, and what share of its weight each has.
+
+    The capitals that are given are preferred; where there are none, all are alike.
+    """
+    lower = phrase.lower()
+    first_words = {text[:1].upper() + text[1:] for text in (phrase, lower)}
+    titled = " ".join(word[:1].upper() + word[1:] for word in lower.split())
+    share = 1.0 if phrase == lower else OTHER_CAPITALS
+    return dict.fromkeys((lower, *first_words, titled, phrase.upper()), share) | {phrase: 1.0}
 
 
 def check_hotwords(hotwords: Hotwords) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,9 +11,10 @@ from torch import Tensor
 from asr.errors import ModelError
 from asr.model.folder import LoadedModel
 from asr.model.protocols import ASRModel, Decoder
-from asr.text import Labels, Languages
-from asr.text.languages import TRANSCRIBE
+from asr.text import Labels, PromptFields
+from asr.text.languages import LANGUAGE, TASK, TRANSCRIBE
 from asr.transcribe.options import TranscribeOptions
+from asr.transcribe.prompt import prompt_labels
 
 AUTO = "auto"
 
@@ -23,92 +24,117 @@ class LanguageSetting:
     """The labels that segments are searched with, by their language.
 
     Attributes:
-        labels: those of the tokenizer; with `language` they are for that language.
-        languages: what the model has to choose from; None where it has no choice.
+        labels: those of the tokenizer; their start is the one that was asked for, where the
+            language is not detected.
+        fields: what the model's start sequence can name; None where it has no choice.
         language: the code that was asked for; None where it is detected, or there is no choice.
-        task: a task of `languages`.
+        values: of the other fields.
+        prompt: what the decoder is fed before the start of each segment.
     """
 
     labels: Labels
-    languages: Languages | None = None
+    fields: PromptFields | None = None
     language: str | None = None
-    task: str = TRANSCRIBE
+    values: Mapping[str, str] = field(default_factory=dict)
+    prompt: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, loaded: LoadedModel, options: TranscribeOptions) -> LanguageSetting:
         """What the options mean to a model.
 
         Raises:
-            ModelError: the model does not know the language, cannot tell languages apart, cannot do
-                the task, or has no decoder to detect a language with.
+            ModelError: the model does not know the language, a field or its value, cannot tell
+                languages apart, cannot do the task, has no decoder to detect a language with, takes
+                no prompt or not such a long one, or has no time stamps.
         """
         name, labels = loaded.config.name, loaded.tokenizer.labels
-        languages = loaded.tokenizer.languages
-        if languages is None:
-            _check_only(name, loaded.config.normalizer.language, options)
-            return cls(labels)
-        task = options.task or TRANSCRIBE
-        if task not in languages.tasks:
-            raise ModelError(
-                f"model '{name}' was not trained for the task '{task}': leave it out, or use a "
-                "model that was (Whisper's multilingual ones, except turbo and distil)"
-            )
-        if options.language in (None, AUTO):
-            if loaded.model.decoder is None:
+        prompt = prompt_labels(options.prompt, loaded)
+        if options.timestamps:
+            if labels.timestamps is None:
                 raise ModelError(
-                    f"model '{name}' has no decoder to detect the language with: name it "
-                    "(--language CODE, or language='CODE')"
+                    f"model '{name}' was not trained to write time stamps: leave timestamps out; "
+                    "segments and words have times without it"
                 )
-            return cls(labels, languages, None, task)
-        code = str(options.language)
+            labels = labels.with_timestamps()
+        fields = loaded.tokenizer.prompt_fields
+        known = fields.labels if fields is not None else {}
+        if LANGUAGE not in known:
+            _check_language(name, loaded.config.normalizer.language, options)
+        _check_task(name, known.get(TASK), options)
+        if fields is None:
+            _check_no_fields(name, options)
+            return cls(labels, prompt=prompt)
+        values = {**fields.defaults, **(options.fields or {})}
+        if options.task is not None and TASK in known:
+            values[TASK] = options.task
+        language = None if options.language == AUTO else options.language
+        detects = LANGUAGE in known and language is None
+        if detects and loaded.model.decoder is None:
+            raise ModelError(
+                f"model '{name}' has no decoder to detect the language with: name it "
+                "(--language CODE, or language='CODE')"
+            )
+        if LANGUAGE in known:
+            values[LANGUAGE] = next(iter(known[LANGUAGE])) if language is None else language
         try:
-            start = languages.start(code, task)
+            start = fields.start(values)
         except ModelError as error:
             raise ModelError(f"model '{name}': {error}") from None
-        return cls(replace(labels, start=start), languages, code, task)
+        others = {key: value for key, value in values.items() if key != LANGUAGE}
+        setting = cls(labels, fields, None if detects else language, others, prompt)
+        return setting if detects else replace(setting, labels=setting._starting(start))
 
     @property
     def detects(self) -> bool:
         """Whether the language of each segment is detected."""
-        return self.languages is not None and self.language is None
+        return self.fields is not None and bool(self.fields.languages) and self.language is None
 
     def labels_of(self, language: str | None) -> Labels:
         """The labels for segments of a language that `groups` gave."""
-        if language is None or self.languages is None:
+        if language is None or self.fields is None:
             return self.labels
-        return replace(self.labels, start=self.languages.start(language, self.task))
+        return self._starting(self.fields.start({**self.values, LANGUAGE: language}))
+
+    @property
+    def task(self) -> str:
+        """What is written: what is spoken, or its translation."""
+        return self.values.get(TASK, TRANSCRIBE)
+
+    def _starting(self, start: tuple[int, ...]) -> Labels:
+        labels = replace(self.labels, start=start)
+        return labels.with_timestamps() if self.labels.writes_timestamps else labels
 
     def groups(
         self, model: ASRModel, memory: Tensor, memory_lengths: Tensor
     ) -> Iterable[tuple[str | None, list[int]]]:
         """Languages, and which utterances of memory (B, M, D) with lengths (B,) are in each."""
-        if self.languages is None or self.language is not None or model.decoder is None:
+        if self.fields is None or not self.detects or model.decoder is None:
             return [(self.language, list(range(len(memory))))]
         groups: dict[str | None, list[int]] = {}
-        detected = detect_languages(model.decoder, self.languages, memory, memory_lengths)
+        detected = detect_languages(model.decoder, self.fields, memory, memory_lengths)
         for row, language in enumerate(detected):
             groups.setdefault(language, []).append(row)
         return groups.items()
 
 
 def detect_languages(
-    decoder: Decoder, languages: Languages, memory: Tensor, memory_lengths: Tensor
+    decoder: Decoder, fields: PromptFields, memory: Tensor, memory_lengths: Tensor
 ) -> list[str]:
     """The likeliest language of each utterance of memory (B, M, D) with lengths (B,).
 
-    The decoder is fed `languages.before`, and the best of the languages' labels is taken, whatever
+    The decoder is fed `fields.before`, and the best of the languages' labels is taken, whatever
     other labels are likelier (Radford et al. 2022).
     """
-    codes = list(languages.labels)
-    before = torch.tensor(languages.before, device=memory.device).expand(len(memory), -1)
+    codes = list(fields.languages)
+    before = torch.tensor(fields.before, device=memory.device).expand(len(memory), -1)
     counts = torch.full_like(memory_lengths, before.shape[1])
     log_probs, _ = decoder.prime(before, counts, memory, memory_lengths)
-    labels = torch.tensor(list(languages.labels.values()), device=memory.device)
+    labels = torch.tensor(list(fields.languages.values()), device=memory.device)
     return [codes[place] for place in log_probs[:, -1, labels].argmax(1).tolist()]
 
 
-def _check_only(name: str, own: str, options: TranscribeOptions) -> None:
-    """Refuses what a model of one language, `own`, cannot do."""
+def _check_language(name: str, own: str, options: TranscribeOptions) -> None:
+    """Refuses other languages than `own` for a model that has no choice."""
     if options.language == AUTO:
         raise ModelError(
             f"model '{name}' knows one language, '{own}', and cannot detect others: leave "
@@ -119,8 +145,26 @@ def _check_only(name: str, own: str, options: TranscribeOptions) -> None:
             f"model '{name}' does not know the language '{options.language}'; the nearest, and the "
             f"only one, is '{own}'; for others use a multilingual Whisper model"
         )
-    if options.task not in (None, TRANSCRIBE):
+
+
+def _check_task(name: str, known: Collection[str] | None, options: TranscribeOptions) -> None:
+    """Refuses a task that is not one of `known`; None: the model has no choice."""
+    if options.task is None or options.task in (known or (TRANSCRIBE,)):
+        return
+    if known is None:
         raise ModelError(
             f"model '{name}' writes the language that is spoken and cannot {options.task}: leave "
             "the task out, or use a multilingual Whisper model"
+        )
+    raise ModelError(
+        f"model '{name}' was not trained for the task '{options.task}': leave it out, or use a "
+        "model that was (Whisper's multilingual ones, except turbo and distil)"
+    )
+
+
+def _check_no_fields(name: str, options: TranscribeOptions) -> None:
+    if options.fields:
+        raise ModelError(
+            f"model '{name}' was trained without prompt fields, so it has no choice of "
+            f"'{next(iter(options.fields))}': leave it out (--field)"
         )

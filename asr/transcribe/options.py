@@ -32,6 +32,9 @@ class OptionValues(TypedDict, total=False):
     hotword_weight: float | None
     language: str | None
     task: Literal["transcribe", "translate"] | None
+    prompt: str | None
+    timestamps: bool | None
+    fields: dict[str, str] | None
 
 
 class TranscribeOptions(Options):
@@ -42,7 +45,7 @@ class TranscribeOptions(Options):
 
     Values are checked here. What depends on a model is checked where it is used: whether chunks are
     whole frames of its encoder, whether it has CTC, a decoder or a language model, whether it knows
-    the language and the task, and whether its tokenizer can write the hotwords.
+    the language, the task and the fields, and whether its tokenizer can write the hotwords.
     """
 
     chunk_ms: FiniteFloat | None = Field(None, gt=0.0)
@@ -78,6 +81,15 @@ class TranscribeOptions(Options):
     task: Literal["transcribe", "translate"] | None = None
     """"translate": the text is English, whatever is spoken, by models that can. None:
     transcribe."""
+    prompt: str | None = Field(None, pattern=r"\S")
+    """Text that each segment is to follow, for names and style, by Whisper models: what the sound
+    does not decide is written as in the prompt."""
+    timestamps: bool | None = None
+    """True: Whisper models write times into their text, and segments are cut there and have these
+    times. None or False: segments are cut at pauses."""
+    fields: dict[str, str] | None = None
+    """Values of the prompt fields that a model was trained with, but for the language, as
+    `{"style": "plain"}`; those that are left out have the model's defaults. See docs/prompts.md."""
 
     def __init__(self, **values: Unpack[OptionValues]) -> None:
         """Checks the values.
@@ -91,9 +103,8 @@ class TranscribeOptions(Options):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # see `Options`
 
     def __hash__(self) -> int:
-        values = [(name, value) for name, value in self if not isinstance(value, dict)]
-        weighted = self.hotwords.items() if isinstance(self.hotwords, dict) else ()
-        return hash((*values, frozenset(weighted)))
+        plain = (frozenset(v.items()) if isinstance(v, dict) else v for _, v in self)
+        return hash(tuple(plain))
 
     @field_validator("hotwords", mode="before")
     @classmethod
@@ -111,6 +122,14 @@ class TranscribeOptions(Options):
             raise ValueError(
                 "hotword_weight needs hotwords (--hotword-weight needs --hotwords): add them, or "
                 "leave it out"
+            )
+        for name in ("chunk_ms", "lm_weight", "nbest") if self.timestamps else ():
+            if (getattr(self, name) or 0) > (name == "nbest"):
+                raise ValueError(f"timestamps and {name} do not go together: leave one of them out")
+        if self.fields is not None and "language" in self.fields:
+            raise ValueError(
+                "fields cannot have the language (--field language=...), which is an option of its "
+                "own: language (--language)"
             )
         return self
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.model.weights import LoadedDtype
-from asr.search import PhraseTree, SearchConfig
+from asr.search import SearchConfig
 from asr.transcribe.devices import BATCH_SECONDS, chosen_device
 from asr.transcribe.files.batch import BatchSettings, Recording, transcribe_batched
 from asr.transcribe.files.chunked import transcribe_chunked
 from asr.transcribe.files.segment_decoder import SegmentDecoder
 from asr.transcribe.files.segmenter import cut_segments, segment_rules
 from asr.transcribe.files.source import AudioSource, open_recording
+from asr.transcribe.files.speech import SpeechDetector
 from asr.transcribe.hotwords import phrase_tree
 from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import OptionValues, TranscribeOptions
@@ -62,7 +64,8 @@ def load_model(
     """Opens a model folder for transcribing.
 
     Args:
-        path: the folder; None is the model that ships with the package.
+        path: the folder, or the name of a published model, which is fetched (`asr models` lists
+            them); None is the model that ships with the package.
         device: "auto" takes the GPU where there is one; "cpu", "cuda" or "cuda:N" insist.
         lm: the folder of a language model; None takes the one that the model folder carries
             (`lm/`), if any; False takes none.
@@ -72,9 +75,10 @@ def load_model(
             multiply it natively).
 
     Raises:
-        ModelError: a folder is missing, damaged, or not what it should be, or the language model
-            is for another tokenizer.
+        ModelError: a folder is missing, damaged, or not what it should be, a published model cannot
+            be fetched, or the language model is for another tokenizer.
         ConfigError: there is no such device here, or no such `dtype`.
+        DependencyError: a published model would have to be fetched, and a library is missing.
     """
     place = chosen_device(device)
     loaded = load_model_folder(model_folder(path), dtype)
@@ -198,17 +202,17 @@ class Recognizer:
         if options.chunk_ms is not None:
             decoder = self._stream_decoder(options, options.chunk_ms)
             return transcribe_chunked(sources, opened, decoder, seconds, progress)
-        search = self._search_config(options)
         language = LanguageSetting.of(self.loaded, options)
+        search = self._search_config(options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
-        phrases = phrase_tree(options.hotwords, self.loaded)
         settings = BatchSettings(
             rate=self.sample_rate,
-            decode=SegmentDecoder(self.model, language, search, self._language_model, phrases),
+            decode=self._segment_decoder(options, language, search),
             word_timer=self._word_timer(search),
             cut=lambda sound: cut_segments(sound, self.sample_rate, rules),
             batch_seconds=seconds,
             progress=progress,
+            timestamps=language.labels.timestamps if options.timestamps else None,
         )
         return transcribe_batched(sources, opened, settings)
 
@@ -238,17 +242,26 @@ class Recognizer:
         decoder = self._stream_decoder(options, options.chunk_ms or CHUNK_MS)
         return Stream(decoder, sample_rate)
 
+    @cached_property
+    def _speech_detector(self) -> SpeechDetector | None:
+        """Finds speech by the CTC of the shipped model; a model with CTC of its own needs none."""
+        if self.model.ctc is not None:
+            return None
+        shipped = load_model_folder(model_folder(None))
+        model = shipped.model.to(self.device).eval()
+        blank = shipped.tokenizer.labels.ctc_blank
+        return SpeechDetector(model, blank, self.tokenizer)
+
     @property
     def _language_model(self) -> LanguageModel | None:
         return self.lm.lm if self.lm is not None else None
 
     def _stream_decoder(self, options: TranscribeOptions, chunk_ms: float) -> StreamDecoder:
         """The settings of a stream, for models that stream and for those that cannot."""
-        search, language = self._search_config(options), LanguageSetting.of(self.loaded, options)
+        language, search = LanguageSetting.of(self.loaded, options), self._search_config(options)
         context = chunk_context(self.frame_seconds, chunk_ms, options.left_ms)
-        phrases = phrase_tree(options.hotwords, self.loaded)
         if not can_stream(self.model):
-            return self._reencoding_decoder(options, context, search, language, phrases)
+            return self._reencoding_decoder(options, context, language, search)
         if language.detects:
             raise ModelError(
                 f"model '{self.name}' does not detect the language of a stream or of chunks: "
@@ -262,7 +275,7 @@ class Recognizer:
             options.endpoint or self.endpoint,
             self._word_timer(search),
             self._language_model,
-            phrases,
+            phrase_tree(options.hotwords, self.loaded),
             language.language,
         )
 
@@ -270,9 +283,8 @@ class Recognizer:
         self,
         options: TranscribeOptions,
         context: ChunkContext,
-        search: SearchConfig,
         language: LanguageSetting,
-        phrases: PhraseTree | None,
+        search: SearchConfig,
     ) -> ReencodingDecoder:
         """The settings of a stream of a model that needs whole segments."""
         if options.left_ms is not None:
@@ -280,7 +292,7 @@ class Recognizer:
                 f"left_ms (--left-ms): model '{self.name}' cannot stream, and sees the whole of "
                 "each segment; leave it out"
             )
-        decode = SegmentDecoder(self.model, language, search, self._language_model, phrases)
+        decode = self._segment_decoder(options, language, search)
 
         def decode_in(code: str | None) -> SegmentDecoder:
             if code is None or not language.detects:
@@ -289,16 +301,32 @@ class Recognizer:
             return replace(decode, language=named)
 
         assert context.chunk is not None
-        words = phrases.phrases if phrases is not None else None
-        asked = (language.labels, language.language, language.task)
+        phrases = decode.hotwords.phrases if decode.hotwords is not None else None
+        # the fields are those of the tokenizer, and mappings cannot be hashed
+        values = tuple(sorted(language.values.items()))
+        asked = (language.labels, language.language, values, language.prompt, search, phrases)
         return ReencodingDecoder(
             self.model,
             segment_rules(self.model.encoder, options.endpoint, self.endpoint),
             self._word_timer(search),
             context.chunk,
             decode_in,
-            (id(self.model), id(self._language_model), search, words, asked),
+            (id(self.model), id(self._language_model), asked),
             language.language,
+        )
+
+    def _segment_decoder(
+        self, options: TranscribeOptions, language: LanguageSetting, search: SearchConfig
+    ) -> SegmentDecoder:
+        """What decodes whole segments: of recordings, and of streams of such models."""
+        return SegmentDecoder(
+            self.model,
+            language,
+            search,
+            self._language_model,
+            phrase_tree(options.hotwords, self.loaded),
+            self._word_timer(search),
+            self._speech_detector if search.heard_only else None,
         )
 
     def _word_timer(self, search: SearchConfig) -> WordTimer:

@@ -124,6 +124,11 @@ def search_config(
             "lm_weight and ilm_weight need a language model, and there is none here: name one "
             "(--lm FOLDER, or load_model(..., lm='FOLDER'))"
         )
+    if options.timestamps and lm is not None and config.lm_weight:
+        raise ConfigError(
+            "timestamps and a language model do not go together, which knows text only: leave "
+            "timestamps out, or use none (--no-lm, or load_model(..., lm=False))"
+        )
     if loaded.model.decoder is None and config.ilm_weight:
         raise ModelError(f"model '{name}' has no decoder: ilm_weight must be 0")
     return config

@@ -30,7 +30,7 @@ from asr.evaluate.corpus import read_utterances
 from asr.evaluate.evaluation import evaluate
 from asr.folders import model_folder
 from asr.train.adapt.finetune import finetune
-from asr.train.adapt.plan import Request
+from asr.train.adapt.request import Request
 from asr.transcribe.recognizer import load_model
 
 HERE = Path(__file__).parent

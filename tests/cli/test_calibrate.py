@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asr.cli.console import Console
 from asr.cli.load import note_confidence
@@ -21,6 +22,7 @@ from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
 from tests.conftest import RATE, SAMPLES
+from tests.model.whisper.test_folder import write_folder
 
 
 @pytest.fixture
@@ -35,6 +37,12 @@ def manifest(
     model: Path, tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """What the model itself says, by four speakers, and half of it changed."""
+    return own_words(model, tmp_path, sound, monkeypatch)
+
+
+def own_words(
+    model: Path, tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     import asr.evaluate.calibration as calibration
 
     monkeypatch.setattr(calibration, "FEWEST_WORDS", 2)
@@ -154,11 +162,12 @@ def test_what_can_be_known_before_is_told_before(
     assert result.stderr.endswith("cannot be written to: no; calibrate a copy of the model\n")
 
 
-def test_a_model_without_ctc_is_refused_before_it_is_run(
-    run: Run, manifest: Path, tmp_path: Path
+def test_a_model_without_ctc(
+    run: Run, tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its words are aligned by attention, and have a confidence then."""
     tokenizer = train_tokenizer(
-        ["abc"], TokenizerConfig(type="char", size=10), tmp_path / "tokenizer"
+        ["a b c d"], TokenizerConfig(type="char", size=10), tmp_path / "tokenizer"
     )
     size = {"layers": 1, "dim": 16, "heads": 2, "ff": 16}
     config = ModelConfig.model_validate(
@@ -169,13 +178,39 @@ def test_a_model_without_ctc_is_refused_before_it_is_run(
         }
     )
     folder = tmp_path / "attention"
+    torch.manual_seed(4)
     model = SpeechModel(config, tokenizer.size)
     save_model_folder(
-        folder, model, tokenizer, name="attention", normalizer=NormalizerConfig(), card=""
+        folder,
+        model,
+        tokenizer,
+        name="attention",
+        normalizer=NormalizerConfig(),
+        card="",
+        search={"ctc_weight": 0.0, "beam": 1},
     )
+    manifest = own_words(folder, tmp_path, sound, monkeypatch)
+    result = run("calibrate", manifest, "-m", folder, "--device", "cpu")
+    assert (result.exit_code, result.stderr) == (0, "")
+    [fitted] = [read_folder_config(folder).confidence["without_lm"]]
+    assert {"attention", "attention_least"} <= set(fitted["weights"])
+    assert not any(name.startswith("ctc") for name in fitted["weights"])
+    found = load_model(folder, "cpu").transcribe(sound, RATE)
+    sure = [word.confidence for part in found.segments for word in part.words]
+    assert sure
+    assert all(one is not None and 0 < one < 1 for one in sure)
+
+
+def test_a_model_in_another_format_has_no_place_for_a_map(
+    run: Run, manifest: Path, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "whisper", "ctranslate2")
     result = run("calibrate", manifest, "-m", folder, "--device", "cpu")
     assert result.exit_code == 2
-    assert "has no CTC, so its words have no times and no confidence" in result.stderr
+    assert f"(asr import {folder} -o FOLDER)" in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json", "model.bin", "tokenizer.json"
+    ]  # fmt: skip
 
 
 def test_too_little_speech_changes_nothing(run: Run, model: Path) -> None:

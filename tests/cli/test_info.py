@@ -49,6 +49,7 @@ def test_people_get_words(run: Run, tiny_model: Path) -> None:
             "yes",
             "0.5",
         )
+        assert "a stream encodes" not in found
         assert "torch" in found
         assert "{" not in printed
     assert run("info", tiny_model, "-m", tiny_model).exit_code == 2
@@ -56,8 +57,11 @@ def test_people_get_words(run: Run, tiny_model: Path) -> None:
 
 def test_a_model_that_cannot_stream_is_told_to_be_one(run: Run, tmp_path: Path) -> None:
     folder = saved(tmp_path, encoder={"type": "test-whole-only"})
-    assert json.loads(run("info", folder, "--json").stdout)["model"]["chunks"] is False
-    assert rows(run("info", folder).stdout)["streams"] == "no"
+    facts = json.loads(run("info", folder, "--json").stdout)["model"]
+    assert (facts["chunks"], facts["stream_encodes"]) == (False, 6.0)
+    found = rows(run("info", folder).stdout)
+    assert found["streams"] == "no"
+    assert found["a stream encodes"].startswith("each second up to about 6 times")
 
 
 def test_shares_are_told_in_per_cent_by_whole_parts_of_their_names() -> None:

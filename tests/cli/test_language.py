@@ -1,4 +1,4 @@
-"""--language and --task on the command line."""
+"""--language, --task and --field on the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import soundfile
 from tests.cli.conftest import Run
 from tests.conftest import RATE
 from tests.model.whisper.test_folder import write_folder
+
+pytestmark = pytest.mark.usefixtures("any_sound_is_speech")
 
 
 @pytest.fixture
@@ -54,6 +56,12 @@ def test_what_the_model_cannot_is_one_line(
         (several, ("--language", "fx"), "no language 'fx'; the nearest codes are fr"),
         (several, ("--language", ""), "key 'language'"),
         (several, ("--task", "sing"), "'sing' is not one of 'transcribe', 'translate'"),
+        (several, ("--field", "style=plain"), "no field 'style'; the fields are: language, task"),
+        (several, ("--field", "task=sing"), "no task 'sing'; there are: transcribe, translate"),
+        (several, ("--field", "language=fr"), "an option of its own: language (--language)"),
+        (several, ("--field", "task"), "'task' is not NAME=VALUE, as style=plain"),
+        (several, ("--field", "task=a", "--field", "task=b"), "'task' is given twice"),
+        (tiny_model, ("--field", "style=plain"), "trained without prompt fields"),
     ]:
         for command in (("transcribe", sound), ("evaluate", manifest)):
             result = run(command[0], "-m", model, "--device", "cpu", command[1], *arguments)
@@ -81,3 +89,24 @@ def test_info_lists_the_languages(run: Run, tiny_model: Path, several: Path) -> 
     model = json.loads(run("info", tiny_model, "--json").stdout)["model"]
     assert (model["language"], model["languages"], model["tasks"]) == ("en", None, None)
     assert "languages  " not in run("info", tiny_model).stdout
+
+
+def test_evaluation_in_the_languages_of_the_manifest(
+    run: Run, several: Path, tiny_model: Path, recordings: Path, tmp_path: Path
+) -> None:
+    def evaluate(model: Path, code: str, *arguments: str) -> tuple[int, str]:
+        line = {"audio_filepath": str(recordings / "one.wav"), "text": "hello", "language": code}
+        manifest = tmp_path / "test.jsonl"
+        manifest.write_text(json.dumps(line) + "\n")
+        call = ("evaluate", "-m", model, "--device", "cpu", manifest, "--manifest-fields")
+        result = run(*call, *arguments)
+        return result.exit_code, result.stderr
+
+    assert evaluate(several, "fr") == (0, "")
+    status, message = evaluate(several, "fx")
+    assert status == 2
+    assert "no language 'fx'; the nearest codes are fr" in message
+    assert evaluate(several, "fx", "--language", "fr") == (0, "")  # which stands over it
+    status, message = evaluate(tiny_model, "fr")
+    assert status == 2
+    assert "was trained without prompt fields" in message

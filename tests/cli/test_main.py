@@ -71,6 +71,8 @@ WRONG_CALLS = (
     "lm RECIPE -o exp --set nonsense",
     "validate nosuch.jsonl",
     "tokenizer nosuch.txt -o exp",
+    "import nosuch -o exp",
+    "import RECIPE -o .",
 )
 
 

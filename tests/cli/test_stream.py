@@ -20,6 +20,7 @@ from asr.transcribe.recognizer import Recognizer, load_model
 from tests.audio.microphones import plugged
 from tests.cli.conftest import PROGRAM, Run, start
 from tests.conftest import RATE, REPOSITORY, SAMPLES
+from tests.transcribe.small import saved
 
 
 @pytest.fixture(scope="module")
@@ -332,3 +333,19 @@ def test_a_terminal_shows_what_is_open_dimmed(
     plain = "".join(text.split())
     for segment in said:
         assert "".join(segment.split()) in plain
+
+
+def test_a_model_that_cannot_stream_says_what_that_costs(
+    run: Run, sound: np.ndarray, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path, encoder={"type": "test-whole-only"})
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, sound, RATE)
+    expected = load_model(folder, "cpu").transcribe(path, chunk_ms=640).segments
+    call = ("stream", "-m", folder, "--device", "cpu")
+    result = run(*call, "--simulate", path, "--pace", 0)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [segment.text for segment in expected]
+    assert "cannot stream: each second of sound is encoded up to about 6 times" in result.stderr
+    pcm = (sound * 32768).astype("<i2").tobytes()
+    assert len(run(*call, "-", input=pcm).stdout.splitlines()) == len(expected)

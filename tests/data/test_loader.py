@@ -23,6 +23,8 @@ DURATIONS = [0.3 + i * 7 % 23 / 10 for i in range(40)]
 class Letters:
     """A tokenizer whose sampled labels show what was drawn."""
 
+    prompt_fields = None
+
     def encode(self, text: str, sample: bool | random.Random = False) -> list[int]:
         labels = [ord(letter) for letter in text]
         if isinstance(sample, random.Random):

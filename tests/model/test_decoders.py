@@ -144,6 +144,20 @@ def test_priming_equals_stepping(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_priming_leaves_out_log_probs_that_are_not_asked_for(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    counts = torch.tensor([6, 3, 4])
+    with torch.inference_mode():
+        whole, _ = module.prime(tokens, counts, memory, lengths)
+        log_probs, state = module.prime(tokens, counts, memory, lengths, since=2)
+        for row, count in enumerate(counts.tolist()):
+            torch.testing.assert_close(log_probs[row, : count - 2], whole[row, 2:count])
+        assert log_probs.shape[1] == tokens.shape[1] - 2
+        log_probs, _ = module.step(torch.tensor([3, 4, 5]), state)
+    assert log_probs.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_one_utterance_are_primed_as_if_each_had_its_own(kind: str) -> None:
     module, (tokens, memory, lengths) = decoder(kind), example()
     counts = torch.tensor([6, 1, 3])
@@ -172,6 +186,20 @@ def test_recurrent_attention_looks_at_real_frames_only(kind: str) -> None:
     assert weights.shape == (3, 1, heads, 6, 11)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 1, heads, 6))
     assert weights[1, ..., 4:].abs().max() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_with_attention_to_align_by(kind: str) -> None:
+    module, (tokens, memory, lengths) = decoder(kind), example()
+    with torch.inference_mode():
+        logits, weights = module.forward_attended(tokens, memory, lengths)
+        torch.testing.assert_close(logits, module(tokens, memory, lengths), **TOLERANCE)
+    if kind.endswith("none") or kind == "test-gru":
+        assert weights is None
+        return
+    assert weights is not None
+    every = module.attention(tokens, memory, lengths)
+    torch.testing.assert_close(weights, every[:, every.shape[1] // 2 :].flatten(1, 2))
 
 
 def test_without_attention_there_is_nothing_to_look_at() -> None:

@@ -1,13 +1,16 @@
 """The attention scorer around the real Transformer decoder, and the choice of candidates."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.errors import ModelError
 from asr.model.transformer_decoder import TransformerDecoder, TransformerDecoderConfig
-from asr.search import AttentionScorer, SearchConfig, WeightedScorer, search
+from asr.search import AttentionScorer, SearchConfig, WeightedScorer, continue_search, search
 from asr.search.beam import _best
 from asr.text.special_labels import LABELS
+from asr.text.tokenizer import Labels
 from tests.search import oracles
 from tests.search.models import Counting, Head, memory_of
 from tests.search.test_beam import attention, ctc, same
@@ -76,3 +79,39 @@ def test_of_equal_candidates_the_first_are_taken(values, count):
     for row, got in zip(scores.tolist(), _best(scores, count).tolist(), strict=True):
         ranked = sorted(range(len(row)), key=lambda place: (-row[place], place))
         assert got == sorted(ranked[:count])
+
+
+@pytest.mark.parametrize("prompt", [(3,), (7, 5, 5, 4, 6, 3)])
+def test_a_prompt_is_what_the_decoder_is_fed_before_the_start(prompt):
+    """As one long start would be, but its labels may stand in hypotheses."""
+    decoder = transformer(12)
+    memory, lengths = memory_of(len(prompt), [5, 3])
+    config = SearchConfig(beam=4, nbest=2)
+    labels = Labels(blank=0, unknown=1, end=2, start=(9, 10))
+    prompted = WeightedScorer("attention", AttentionScorer(decoder, labels, prompt), 1.0)
+    same_start = AttentionScorer(decoder, labels)
+    same_start.fed = (*prompt, 9, 10)
+    started = WeightedScorer("attention", same_start, 1.0)
+    for prefixes in ([[()], [()]], [[(3, 4), (4, 3)], [(5, 5)]]):
+        got = continue_search([prompted], memory, lengths, labels, config, prefixes)
+        expected = continue_search([started], memory, lengths, labels, config, prefixes)
+        for one, other in zip(got, expected, strict=True):
+            same(one.hypotheses, other.hypotheses)
+    [[best, *_], _] = search([prompted], memory, lengths, labels, config)
+    fed = torch.tensor([[*prompt, 9, 10, *best.tokens]])
+    said = decoder(fed, memory[:1], lengths[:1]).log_softmax(-1)[0, len(prompt) + 1 :]
+    score = sum(row[label] for row, label in zip(said, (*best.tokens, 2), strict=True))
+    assert best.score == pytest.approx(score.item())
+
+
+def test_a_prompt_takes_room():
+    decoder = transformer(12)
+    decoder.max_labels = 8
+    labels = Labels(blank=0, unknown=1, end=2, start=(9, 10))
+    memory, lengths = memory_of(1, [7])
+    scorer = AttentionScorer(decoder, labels, (3, 4, 5))
+    assert scorer.max_labels == 3
+    [[best]] = search([WeightedScorer("attention", scorer, 1.0)], memory, lengths, labels)
+    assert len(best.tokens) <= 3
+    with pytest.raises(ModelError, match="at most 8 labels, and prompt and start have 8"):
+        AttentionScorer(decoder, labels, range(3, 9))

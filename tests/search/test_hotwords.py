@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.search import SearchConfig, all_scorers, search
+from asr.search.attention import AttentionScorer
 from asr.search.ctc import CachedCTCScorer
 from asr.search.forced_prefix import prefix_rows, start_with_prefix
-from asr.search.hotwords import SUPPORTED, HotwordScorer
-from asr.search.phrases import PhraseTree
+from asr.search.hotwords import SUPPORTED, SUPPORTED_BY_ATTENTION, HotwordScorer
+from asr.search.phrases import ROOT, PhraseTree
+from asr.search.shared import SharedScorer
 from asr.text.special_labels import BLANK, LABELS
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
 
@@ -149,7 +151,7 @@ def test_starting_behind_labels_is_stepping_through_them(seed: int, prefixes: li
             total += one.score(stepped, token[None])[0, 0].item()
             stepped = one.advance(stepped, torch.tensor([0]), token)
         assert scores[row].item() == pytest.approx(total)
-        assert state.nodes[row] == stepped.nodes[0]
+        assert state.places[row] == stepped.places[0]
 
 
 def test_a_label_that_ctc_does_not_hear_is_part_of_no_phrase():
@@ -199,3 +201,90 @@ def test_scores_are_those_of_the_text_and_weight_0_removes_it():
     off = config.model_copy(update={"hotword_weight": 0.0})
     names = [one.name for one in all_scorers(model, LABELS, off, None, tree)]
     assert names == ["attention", "ctc"]
+
+
+def piece_of(content: bytes) -> str:
+    """As the tokenizer of Whisper writes labels: bytes that are no whole characters one by one."""
+    try:
+        return content.decode().replace(" ", "▁")
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 128 else f"<0x{byte:02X}>" for byte in content)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "letters"),
+    [
+        ("café", " Un café, s'il vous plaît", 4),
+        ("plaît", "un café, s’il vous plaît…", 5),
+        ("s'il", "s’il", 4),
+        ("Зимний дворец", " «Зимний дворец».", 13),
+        ("東京", "私は東京に住む。", 3),  # each character is a word, and a space counts
+        ("東京", "京に東", 0),
+        ("naïve 🙂", " naïve 🙂!", 7),
+        ("Jean-Luc Picard", " (Jean Luc Picard)", 15),
+        ("AT&T", "AT&T's", 0),  # of another word
+        ("ï", "naïve", 0),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_however_bytes_are_cut_into_labels(phrase: str, text: str, letters: int, seed: int):
+    """Also within characters, as byte-level tokenizers do."""
+    content, generator = text.encode(), torch.Generator().manual_seed(seed)
+    cuts = (torch.rand(len(content) - 1, generator=generator) < seed / 2).nonzero().flatten() + 1
+    borders = [0, *cuts.tolist(), len(content)]
+    pieces = [piece_of(content[a:b]) for a, b in itertools.pairwise(borders)]
+    tree = PhraseTree({phrase: 1.0, "zzz": 3.0}, pieces)
+    place, total = tree.start, 0.0
+    for label in range(len(pieces)):
+        gains, after = tree.pairs(torch.tensor([place, tree.start]), torch.tensor([[label]] * 2))
+        rows, places = tree.rows([place])
+        assert (rows[0, label], places[0, label]) == (gains[0, 0], after[0, 0])
+        total, place = total + gains[0, 0].item(), int(after[0, 0])
+    assert total + tree.broken(place % tree.size, True) == letters
+
+
+def test_bytes_that_are_no_character_are_part_of_no_phrase():
+    tree = PhraseTree({"aé": 1.0}, ["▁a", "<0xC3>", "<0xA9>", "b"])
+    assert worth_of(tree, [0, 1, 2]) == 2
+    for labels in ([0, 2], [0, 1], [0, 1, 1, 2], [0, 1, 3], [1, 0, 2]):
+        assert worth_of(tree, labels) == 0
+
+
+def worth_of(tree: PhraseTree, labels: list[int]) -> float:
+    place, total = tree.start, 0.0
+    for label in labels:
+        gains, after = tree.rows([place])
+        total, place = total + gains[0, label].item(), int(after[0, label])
+    return total + tree.broken(place % tree.size, True)
+
+
+def test_without_ctc_attention_must_support_a_phrase():
+    """With any weight: what attention all but excludes is not put into the text."""
+    decoder = TableDecoder(5, V)
+    decoder.table *= 4
+    model = SimpleNamespace(decoder=decoder, ctc=None, vocabulary=V)
+    memory, lengths = memory_of(5, [9, 6])
+    config = SearchConfig(beam=4, ctc_weight=0.0, hotword_weight=50.0)
+    tree = PhraseTree({"ab": 1.0, "ba": 1.0}, PIECES)
+    scorers = all_scorers(model, LABELS, config, None, tree)
+    for row, [best] in enumerate(search(scorers, memory, lengths, LABELS, config)):
+        fed = torch.tensor([[LABELS.end, *best.tokens]])
+        said = decoder(fed, memory[row : row + 1], lengths[row : row + 1]).log_softmax(-1)[0]
+        place = tree.start
+        for label, log_probs in zip(best.tokens, said, strict=False):
+            _, after = tree.rows([place])
+            place = int(after[0, label])
+            if log_probs[label] < SUPPORTED_BY_ATTENTION:
+                place = ROOT
+            if tree.credits[place] > 0:
+                assert log_probs[label] >= SUPPORTED_BY_ATTENTION
+        assert best.scores["hotwords"] <= worth(tree, list(best.tokens)) + 1e-9
+    free = HotwordScorer(tree, None)
+    bound = HotwordScorer(tree, None, SharedScorer(AttentionScorer(decoder, LABELS)))
+    state, alone = bound.start(memory, lengths), free.start(memory, lengths)
+    labels = torch.arange(3, V).expand(2, -1)
+    probs = bound.attention.score(state.attention, labels)  # type: ignore[union-attr]
+    given, wanted = bound.score(state, labels), free.score(alone, labels)
+    assert torch.equal(given, wanted.masked_fill(probs < SUPPORTED_BY_ATTENTION, 0.0))
+    assert (given != wanted).any()
+    assert (given > 0).any()

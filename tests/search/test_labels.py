@@ -188,7 +188,9 @@ def test_a_start_of_several_labels_is_fed_in_one_pass(monkeypatch):
     for name in ("step", "prime"):
         original = getattr(decoder, name)
         monkeypatch.setattr(
-            decoder, name, lambda *a, f=original, n=name: calls.append((n, a[0])) or f(*a)
+            decoder,
+            name,
+            lambda *a, f=original, n=name, **k: calls.append((n, a[0])) or f(*a, **k),
         )
     memory, lengths = memory_of(1, [4, 3])
     AttentionScorer(decoder, TWO_STARTS.other).start(memory, lengths)

@@ -44,7 +44,7 @@ def test_texts_are_written_as_before_or_in_smaller_pieces() -> None:
 def test_special_labels_keep_their_meaning(tmp_path: Path) -> None:
     small = reduced(tokenizer(), [HELL])
     labels = small.labels
-    assert small.languages is None
+    assert small.prompt_fields is None
     assert [small.piece(label) for label in labels.start] == [
         "<|startoftranscript|>", "<|notimestamps|>"
     ]  # fmt: skip

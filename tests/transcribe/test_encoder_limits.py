@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.errors import ConfigError, ModelError
+from asr.errors import ConfigError
 from asr.model.folder import save_model_folder
 from asr.text import NormalizerConfig
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -61,16 +61,15 @@ def test_longer_segments_than_the_encoder_takes_are_refused(
     assert model.transcribe(sound, RATE, endpoint=rules).duration == 3.0
 
 
-def test_a_model_that_cannot_stream_says_so_before_anything_is_read(
+def test_segments_of_streams_are_no_longer_than_the_encoder_takes(
     model: Recognizer, sound: np.ndarray
 ) -> None:
-    for call in (
-        lambda: model.stream(RATE),
-        lambda: model.transcribe(sound, RATE, chunk_ms=640),
-        lambda: model.transcribe_many(iter([]), chunk_ms=640),
-    ):
-        with pytest.raises(ModelError, match="WholeOnlyEncoder cannot stream"):
-            call()
+    long = np.concatenate([sound] * 3)
+    stream = model.stream(RATE, chunk_ms=1280)
+    segments = [*stream.feed(long).final, *stream.flush().final]
+    assert len(segments) >= 3
+    assert max(segment.end - segment.start for segment in segments) <= 4.0
+    assert tuple(segments) == model.transcribe(long, RATE, chunk_ms=1280).segments
 
 
 def test_a_front_end_with_centred_windows_streams(tmp_path: Path, sound: np.ndarray) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from asr import TranscribeOptions, load_model
 from asr.errors import ConfigError
-from asr.transcribe.hotwords import phrase_tree
+from asr.transcribe.hotwords import OTHER_CAPITALS, phrase_tree
 from asr.transcribe.recognizer import Recognizer
 from asr.transcribe.streams.endpoint import EndpointConfig
 from tests.conftest import RATE
+from tests.model.whisper.test_folder import write_folder
 from tests.transcribe.tones import say, tones_model
 
 
@@ -162,3 +164,29 @@ def test_a_stream_finds_what_a_file_has(tiny: Recognizer, sound: np.ndarray, chu
 def test_weights_of_numpy_become_plain_numbers():
     options = TranscribeOptions(hotwords={"abc": np.int64(2)})
     assert options.model_dump_json(exclude_none=True) == '{"hotwords":{"abc":2.0}}'
+
+
+def test_capitals_of_a_model_that_writes_them(tmp_path: Path):
+    recognizer = load_model(write_folder(tmp_path / "en", "ctranslate2"), "cpu")
+    size = 256  # a label for each byte
+
+    def of(hotwords: object, text: str) -> float:
+        tree = phrase_tree(hotwords, recognizer.loaded)
+        assert tree is not None
+        place, total = tree.start, 0.0
+        for label in text.encode():
+            assert label < size
+            gains, after = tree.pairs(torch.tensor([place]), torch.tensor([[label]]))
+            total, place = total + gains.item(), int(after)
+        return total + tree.broken(place % tree.size, word_ends=True)
+
+    assert of(["Quilter"], "Mr. Quilter, and") == 7  # as it was given
+    for other in ("mr. quilter", "QUILTER!"):
+        assert of(["Quilter"], other) == pytest.approx(7 * OTHER_CAPITALS)
+    assert of(["Quilter"], "quilters") == of(["Quilter"], "qUILTER") == 0
+    for text in ("new york", "New york", "New York", "NEW YORK"):
+        assert of(["new york : 2"], text) == 16
+    assert of({"New York": 1, "new york": 3}, "New York") == 24  # the greatest weight
+    assert of(["Élise"], "à élise") == pytest.approx(5 * OTHER_CAPITALS)
+    with pytest.raises(ConfigError, match=r"'\.\.\.' has no letters"):
+        of(["..."], "")

@@ -34,6 +34,8 @@ MANY = {
     "hotword_weight": 0.7,
     "language": "en",
     "task": "transcribe",
+    "prompt": "Nottingham Castle.",
+    "timestamps": False,
 }
 
 

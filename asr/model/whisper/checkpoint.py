@@ -32,6 +32,7 @@ class WhisperCheckpoint:
         weights: by the names of `WhisperEncoder` and `WhisperDecoder` behind `encoder.` and
             `decoder.`, in the type that they are stored in. Where a file mixes types, all are of
             the shortest that holds every one of them.
+        integers: the type of weights that the file has quantised, and that are float32 here.
     """
 
     mels: int
@@ -39,6 +40,7 @@ class WhisperCheckpoint:
     encoder: WhisperEncoderConfig
     decoder: WhisperDecoderConfig
     weights: dict[str, Tensor]
+    integers: torch.dtype | None = None
 
 
 def checkpoint(

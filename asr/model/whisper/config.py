@@ -39,31 +39,52 @@ class WhisperSizes(TypedConfig):
 class WhisperEncoderConfig(WhisperSizes):
     """The sizes of Whisper's encoder; see `WhisperSizes`. 1500 frames are 30 s.
 
-    Whisper was trained on windows of 30 s that end in silence. An utterance that is encoded without
-    any silence behind it is not understood, so a checkpoint needs some (docs/whisper.md); a model
-    that was trained on true lengths needs none, the default.
-
     Attributes:
-        tail: frames of silence that are encoded behind each utterance, and stay in its memory.
-        grid: with a tail, utterances are encoded with silence up to a multiple of so many frames,
-            those of equal length together.
         circular_positions: positions may begin anywhere and go round, as in a stream without an
-            end; for models that are trained so, with chunks and without a tail.
+            end; for models that are trained so, with chunks.
+        tail: frames of silence that are encoded behind each utterance. Published checkpoints were
+            trained on windows that end in silence and make up text where there is none; a model
+            that was trained on true lengths needs none.
     """
 
     positions: int = Field(default=1500, ge=1)
-    tail: int = Field(default=0, ge=0)
-    grid: int = Field(default=1, ge=1)
     circular_positions: bool = False
+    tail: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _no_tail_in_streams(self) -> WhisperEncoderConfig:
-        if self.circular_positions and self.tail:
-            raise ValueError("circular_positions are for streams, which have no tail")
+    def _streams_have_no_tail(self) -> WhisperEncoderConfig:
+        if self.tail and self.circular_positions:
+            raise ValueError("circular_positions is for streams, which have no tail: set it to 0")
         return self
 
 
 class WhisperDecoderConfig(WhisperSizes):
-    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too."""
+    """The sizes of Whisper's decoder; see `WhisperSizes`. The start sequence has positions too.
+
+    Attributes:
+        alignment_heads: (layer, head), counted from 0, that the checkpoint is published with for
+            other programs to align labels by. Word times here take all heads of the last half of
+            the layers: on natural speech some lists are a label early (docs/whisper.md).
+    """
 
     positions: int = Field(default=448, ge=1)
+    alignment_heads: tuple[tuple[int, int], ...] | None = None
+
+    @model_validator(mode="after")
+    def _heads_exist(self) -> WhisperDecoderConfig:
+        heads = self.alignment_heads
+        if heads is None:
+            return self
+        if not heads or len(set(heads)) < len(heads):
+            raise ValueError("alignment_heads must be different pairs (layer, head), at least one")
+        wrong = [pair for pair in heads if not self.has_head(*pair)]
+        if wrong:
+            raise ValueError(
+                f"alignment_heads {wrong}: there are {self.layers} layers of {self.heads} heads, "
+                "counted from 0"
+            )
+        return self
+
+    def has_head(self, layer: int, head: int) -> bool:
+        """Whether there is such a head, both numbers counted from 0."""
+        return 0 <= layer < self.layers and 0 <= head < self.heads

@@ -51,10 +51,12 @@ class ModelBin:
         tensors: weights by CTranslate2's names, in the type that they are stored in; quantised ones
             as float32.
         scalars: settings, by name.
+        integers: the type of quantised weights; None where there are none.
     """
 
     tensors: dict[str, Tensor]
     scalars: dict[str, int | float]
+    integers: torch.dtype | None
 
 
 def read_model_bin(path: Path) -> ModelBin:
@@ -71,7 +73,9 @@ def read_model_bin(path: Path) -> ModelBin:
         raise unreadable(path, error) from None
     scalars = {name: tensor.item() for name, tensor in variables.items() if not tensor.dim()}
     weights = {name: tensor for name, tensor in variables.items() if tensor.dim()}
-    return ModelBin(_dequantised(path, weights, scalars), scalars)
+    integers = {tensor.dtype for tensor in weights.values() if not tensor.is_floating_point()}
+    plain = _dequantised(path, weights, scalars)
+    return ModelBin(plain, scalars, min(integers, key=lambda each: each.itemsize, default=None))
 
 
 class _Reader:

@@ -76,6 +76,20 @@ class WhisperDecoder(Decoder):
             labels = layer(labels, memory, mask)
         return torch.stack(weights, dim=1)
 
+    def forward_attended(
+        self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `Decoder.forward_attended`. One pass."""
+        labels, mask = self._embed_all(tokens), memory_mask(memory_lengths, memory.shape[1])
+        weights = []
+        for number, layer in enumerate(self.layers):
+            if number < len(self.layers) // 2:
+                labels = layer(labels, memory, mask)
+                continue
+            labels, of_layer = layer.forward_attended(labels, memory, mask)
+            weights.append(of_layer)
+        return self._logits(labels), torch.cat(weights, dim=1)
+
     def initial_state(self, memory: Tensor, memory_lengths: Tensor) -> WhisperDecoderState:
         """See `Decoder.initial_state`."""
         first = self.layers[0].self_attention
@@ -105,7 +119,12 @@ class WhisperDecoder(Decoder):
         return log_probs, replace(state, labels=labels)
 
     def prime(
-        self, tokens: Tensor, counts: Tensor, memory: Tensor, memory_lengths: Tensor
+        self,
+        tokens: Tensor,
+        counts: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor,
+        since: int = 0,
     ) -> tuple[Tensor, WhisperDecoderState]:
         """See `Decoder.prime`. One pass over all labels.
 
@@ -127,7 +146,7 @@ class WhisperDecoder(Decoder):
         cache = LabelCache.of(
             moved.unflatten(1, (utterances, -1)), (source >= 0).unflatten(0, (utterances, -1))
         )
-        log_probs = self._logits(labels).log_softmax(dim=-1)
+        log_probs = self._logits(labels[:, since:]).log_softmax(dim=-1)
         return log_probs, replace(state, labels=cache, gaps=gaps if cache.gaps else None)
 
     def reorder(self, state: WhisperDecoderState, parents: Tensor) -> WhisperDecoderState:
@@ -192,6 +211,16 @@ class WhisperDecoderLayer(nn.Module):
         keys, _ = self.memory_attention.keys_values(memory)
         query = self.memory_attention.query(self.memory_norm(labels))
         return self.memory_attention.weights(query, keys, mask)
+
+    def forward_attended(
+        self, labels: Tensor, memory: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """`forward`, and the weights (B, H, U, M) with which the labels look at the memory."""
+        labels, _ = self._self_attend(labels)
+        keys, values = self.memory_attention.keys_values(memory)
+        query = self.memory_attention.query(self.memory_norm(labels))
+        weights = self.memory_attention.weights(query, keys, mask)
+        return self._rest(labels, keys, values, mask), weights
 
     def step(
         self,

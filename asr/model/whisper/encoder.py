@@ -48,9 +48,8 @@ class WhisperEncoderState(ChunkedState):
 class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
     """Halves the frame rate by a convolution, adds sinusoids, then blocks and a layer norm.
 
-    Published checkpoints were trained on windows of 30 s that end in silence, without a mask: they
-    need silence behind an utterance and see it (`config.tail`), so the rows of one batch have equal
-    padded lengths. Without a tail, padding is masked and changes nothing.
+    Published checkpoints were trained on windows of 30 s that end in silence: they need some behind
+    the sound (`config.tail`), or lose accuracy and make up text, and they honour no chunks.
     """
 
     positions: Tensor
@@ -64,10 +63,8 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
         self.dim = config.dim
         self.feature_dim = feature_dim
         self.max_frames = config.positions
-        self.tail, self.grid = config.tail, config.grid
-        self.window = FACTOR * config.positions if config.tail else None
-        self.padding_invariant = not config.tail
         self.circular_positions = config.circular_positions
+        self.tail = config.tail
         self.frame_seconds = FACTOR * feature_seconds
         self.conv1 = nn.Conv1d(feature_dim, config.dim, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(config.dim, config.dim, kernel_size=3, stride=FACTOR, padding=1)
@@ -89,13 +86,6 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
                 "out, or train a model that can (recipes/english, circular_positions: true)"
             )
 
-    def padded_lengths(self, lengths: Tensor) -> Tensor:
-        """See `Encoder.padded_lengths`; nothing is added to nothing."""
-        frames = (lengths + 1) // FACTOR
-        padded = (frames + self.tail + self.grid - 1) // self.grid * self.grid
-        padded = torch.maximum(frames, padded.clamp(max=len(self.positions)))
-        return torch.where((lengths > 0) & (padded > frames), FACTOR * padded, lengths)
-
     def forward(
         self, features: Tensor, lengths: Tensor, context: ChunkContext = FULL_CONTEXT
     ) -> tuple[Tensor, Tensor]:
@@ -112,19 +102,18 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
             return features.new_zeros(len(features), 0, self.dim), lengths
         # what stands beyond a row's end is silence for the convolutions, however long the batch is
         features = features * within(lengths, features.shape[1])[..., None]
-        features = F.pad(features, (0, 0, 0, features.shape[1] % FACTOR))
+        lengths = self._with_tail(lengths)
+        frames = self.frames(max(features.shape[1], int(lengths.max())))
+        features = F.pad(features, (0, 0, 0, FACTOR * frames - features.shape[1]))
         memory = F.gelu(self.conv1(features.to(self.conv1.weight.dtype).transpose(1, 2)))
         memory = F.gelu(self.conv2(memory)).transpose(1, 2) + self._positions(frames)
-        counts = (lengths + 1) // FACTOR
+        lengths = (lengths + 1) // FACTOR
         mask = None
-        if context.chunk is not None or (not self.tail and bool((counts < frames).any())):
-            mask = visible(counts, frames, context)
+        if context.chunk is not None or bool((lengths < frames).any()):
+            mask = visible(lengths, frames, context)
         for layer in self.layers:
             memory = layer(memory, mask)
-        if self.tail:
-            counts = torch.where(counts > 0, (counts + self.tail).clamp(max=frames), counts)
-            memory = memory[:, : int(counts.max())]
-        return self.norm(memory), counts
+        return self.norm(memory), lengths
 
     def needed(self, frames: int) -> int:
         """See `StreamingEncoder.needed`."""
@@ -165,6 +154,11 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
         return self.norm(memory), replace(
             state, frames=state.frames + size, before=before.clone(), layers=tuple(layers)
         )
+
+    def _with_tail(self, lengths: Tensor) -> Tensor:
+        """Features (B,) of utterances with the silence behind them; nothing is added to nothing."""
+        longest = lengths.clamp(min=FACTOR * len(self.positions))
+        return torch.where(lengths > 0, (lengths + FACTOR * self.tail).minimum(longest), lengths)
 
     def _positions(self, frames: int) -> Tensor:
         """The positions (frames, D) of an utterance.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def read_ctranslate2(folder: Path) -> WhisperCheckpoint:
     source = SourceTensors(path, content.tensors)
     weights = from_ctranslate2(source)
     source.finish()
-    heads = [content.scalars.get(f"{half}/num_heads", 0) for half in ("encoder", "decoder")]
-    return checkpoint(path, weights, *(_heads(path, "num_heads", count) for count in heads))
+    counts = [content.scalars.get(f"{half}/num_heads", 0) for half in ("encoder", "decoder")]
+    heads = (_heads(path, "num_heads", count) for count in counts)
+    return replace(checkpoint(path, weights, *heads), integers=content.integers)
 
 
 def read_hugging_face(folder: Path) -> WhisperCheckpoint:

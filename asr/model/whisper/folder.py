@@ -16,6 +16,7 @@ from asr.frontend import WhisperConfig as FrontendConfig
 from asr.model.folder import FolderConfig, LoadedModel
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.model.weights import LoadedDtype, Uninitialised, fill
+from asr.model.whisper.alignment_heads import alignment_heads
 from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.files import (
     CONFIG,
@@ -25,6 +26,7 @@ from asr.model.whisper.files import (
     read_json,
     read_openai,
 )
+from asr.model.whisper.origin import model_name, origin_of
 from asr.text import NormalizerConfig
 from asr.text.languages import TRANSCRIBE, TRANSLATE
 from asr.text.whisper import WhisperTokenizer
@@ -32,11 +34,11 @@ from asr.text.whisper import WhisperTokenizer
 KIND = "whisper"
 TOKENIZER = "tokenizer.json"
 GENERATION = "generation_config.json"
+ALIGNMENT_HEADS = "alignment_heads"
 #: Models with fewer labels know English only.
 MULTILINGUAL_LABELS = 51865
-#: Memory frames (20 ms) of silence that an utterance is encoded with: trained on windows of 30 s,
-#: Whisper needs some (docs/whisper.md). They are padded further to a multiple of `GRID`.
-TAIL, GRID = 384, 50
+#: Memory frames (20 ms) of silence that an utterance is encoded with (docs/whisper.md).
+TAIL = 384
 #: The beam of the original; wider ones gain nothing.
 BEAM = 5
 
@@ -49,11 +51,13 @@ class GenerationSettings:
         suppress: labels that are never written.
         suppress_first: labels that a text never begins with.
         multilingual: whether it knows languages other than English.
+        alignment_heads: (layer, head) of those that follow the speech.
     """
 
     suppress: tuple[int, ...] | None = None
     suppress_first: tuple[int, ...] | None = None
     multilingual: bool | None = None
+    alignment_heads: tuple[tuple[int, int], ...] | None = None
 
 
 def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedModel[SpeechModel]:
@@ -77,10 +81,11 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     checkpoint, settings = _read(path)
     folder = path.parent if path.is_file() else path
     tokenizer = _tokenizer(folder / TOKENIZER, checkpoint, settings)
+    heads = alignment_heads(checkpoint.decoder, checkpoint.vocabulary, settings.alignment_heads)
     config = ModelConfig(
         frontend=FrontendConfig(mels=checkpoint.mels),
-        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL, "grid": GRID}),
-        decoder=checkpoint.decoder,
+        encoder=checkpoint.encoder.model_copy(update={"tail": TAIL}),
+        decoder=checkpoint.decoder.model_copy(update={"alignment_heads": heads}),
         ctc=False,
     )
     with Uninitialised():
@@ -88,7 +93,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
     fill(model, checkpoint.weights, path, dtype)
     described = FolderConfig(
         kind=KIND,
-        name=path.resolve().stem if path.is_file() else path.resolve().name,
+        name=model_name(path),
         vocabulary=checkpoint.vocabulary,
         model=config,
         normalizer=NormalizerConfig(
@@ -98,6 +103,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
             abbreviations=False,
             punctuation=False,
         ),
+        origin=origin_of(path, checkpoint),
         search={"beam": BEAM, "ctc_weight": 0.0},
     )
     return LoadedModel(model.eval(), tokenizer, described, path)
@@ -125,6 +131,7 @@ def _generation_settings(path: Path, suppress: str, suppress_first: str) -> Gene
         _ids(path, suppress, values.get(suppress)),
         _ids(path, suppress_first, values.get(suppress_first)),
         multilingual if isinstance(multilingual, bool) else None,
+        _pairs(path, ALIGNMENT_HEADS, values.get(ALIGNMENT_HEADS)),
     )
 
 
@@ -134,6 +141,16 @@ def _ids(path: Path, key: str, values: Any) -> tuple[int, ...] | None:
     if not isinstance(values, list) or any(type(value) is not int for value in values):
         raise ModelError(f"{path}: {key} must be a list of label ids; copy it again")
     return tuple(values)
+
+
+def _pairs(path: Path, key: str, values: Any) -> tuple[tuple[int, int], ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or any(
+        not isinstance(pair, list) or [type(n) for n in pair] != [int, int] for pair in values
+    ):
+        raise ModelError(f"{path}: {key} must be a list of pairs [layer, head]; copy it again")
+    return tuple((layer, head) for layer, head in values)
 
 
 def _tokenizer(

@@ -14,9 +14,10 @@ from asr.evaluate.calibration import calibrate, keep_maps, map_name
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
 from asr.evaluate.evaluation import Evaluation, evaluate
-from asr.model.folder import keep_search
-from asr.train.adapt.plan import AdaptationPlan, Request, plan
-from asr.train.checkpoint import LAST
+from asr.model.folder import keep_search, read_folder_config
+from asr.train.adapt.base import has_begun
+from asr.train.adapt.plan import AdaptationPlan, plan
+from asr.train.adapt.request import Request
 from asr.train.recipe import Recipe
 from asr.train.run import Outcome, Start, train
 from asr.transcribe.recognizer import load_model
@@ -84,19 +85,20 @@ def finetune(
     outcome = _train(request, chosen, say, command)
     if outcome.model is None:
         return Adapted(None, outcome.ended)
-    _take_along(request.model, outcome.model, chosen, say)
+    _take_along(chosen.model, outcome.model, chosen, say)
     if outcome.ended == "interrupted":
         return Adapted(outcome.model, outcome.ended)
     if HELD_OUT in corpora:
-        _judge_lm(outcome.model, request.model, corpora[HELD_OUT][1], measuring, say)
+        _judge_lm(outcome.model, chosen.model, corpora[HELD_OUT][1], measuring, say)
     compared = []
     for name, (place, utterances) in corpora.items():
         say(f"measuring both models on {place}")
         seconds = total_seconds(utterances)
         with measuring(None if seconds is None else 2 * seconds) as heard:
+            language = chosen.language if name == HELD_OUT else None
             before, after = (
-                evaluate(load_model(folder), utterances, progress=heard)
-                for folder in (request.model, outcome.model)
+                evaluate(load_model(folder), utterances, progress=heard, language=language)
+                for folder in (chosen.model, outcome.model)
             )
         compared.append(BeforeAfter(name, place, before, after))
         rates = (percent(found.words.rate) for found in (before, after))
@@ -106,7 +108,7 @@ def finetune(
     adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
     if compared:
         card = outcome.model / "README.md"
-        write_atomic(card, f"{card.read_text(encoding='utf-8')}\n{_section(request, adapted)}")
+        write_atomic(card, f"{card.read_text(encoding='utf-8')}\n{_section(chosen.model, adapted)}")
     return adapted
 
 
@@ -164,11 +166,11 @@ def _train(
     request: Request, chosen: AdaptationPlan, say: Callable[[str], None], command: str
 ) -> Outcome:
     """One run; before it a short one with the encoder as it is, where the labels are others."""
-    start = _start(request.resume, request.folder, request.model, chosen.other_labels)
+    start = _start(request.resume, request.folder, chosen.model, chosen.other_labels)
     if chosen.fresh_labels and not request.begun:
         say("first the labels alone")
         folder = request.folder / "labels"
-        alone = _start(request.resume, folder, request.model, True)
+        alone = _start(request.resume, folder, chosen.model, True)
         first = train(_labels_alone(chosen.recipe), folder, alone, command)
         if first.ended == "interrupted":
             return first
@@ -179,7 +181,7 @@ def _train(
 
 def _start(resume: str, folder: Path, model: Path, partial: bool) -> Start:
     """A run that goes on has its own weights; the model is where it began."""
-    begun = (folder / "checkpoints" / LAST).exists() if resume == "auto" else resume != "never"
+    begun = has_begun(folder, resume)
     return Start(resume, None if begun else model, init_partial=partial and not begun)
 
 
@@ -214,8 +216,8 @@ def _row(cells: tuple[str, ...] | list[str], widths: list[int]) -> str:
     return f"| {' | '.join(aligned)} |"
 
 
-def _section(request: Request, adapted: Adapted) -> str:
+def _section(model: Path, adapted: Adapted) -> str:
     return (
-        f"## Adapted from {request.model.name}\n\n{result_table(adapted.comparisons)}\n"
+        f"## Adapted from {read_folder_config(model).name}\n\n{result_table(adapted.comparisons)}\n"
         "Measured with the search that each model has as its default.\n"
     )

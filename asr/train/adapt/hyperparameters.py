@@ -25,6 +25,16 @@ SPEEDS = (0.95, 1.0, 1.05)
 #: Utterances are at most so long, in seconds; those of the old domain make no step longer for it.
 LONGEST, LONGEST_KEPT = 30, 15
 
+#: Whisper models, which know far more than ours: fewer steps, small ones, of so many utterances
+#: (what an utterance costs depends little on its length), and a little less than 30 s at the
+#: slowest speed, which is what their encoder takes.
+WHISPER_STEPS_FOR_MINUTES = (100, 3.0)
+WHISPER_UTTERANCES, WHISPER_LONGEST = 16, 28
+#: The peak of the learning rate by the width of the model: a fortieth of that which it was trained
+#: with. Low-rank matrices begin at zero and take far larger ones (Hu et al. 2022).
+WHISPER_LR = {384: 3.75e-5, 512: 2.5e-5, 768: 1.25e-5, 1024: 6.25e-6, 1280: 4.4e-6}
+LORA_LR = 1e-3
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -82,11 +92,64 @@ def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
     }
 
 
-def how_many_steps(seconds: float, batch_seconds: float, rehearsed: bool) -> int:
-    """Steps that suit `seconds` of new speech; each of them is heard once at least."""
-    steps, minutes = STEPS_FOR_MINUTES
+def whisper_settings(
+    new: Amount, rehearsed: bool, lr: float, steps: int | None = None
+) -> dict[str, Any]:
+    """`settings` for a Whisper model.
+
+    Args:
+        new, rehearsed: as for `settings`.
+        lr: the peak learning rate: `whisper_lr`, or `LORA_LR`.
+        steps: how many are wanted; None: what suits the amount.
+    """
+    values = settings(new, rehearsed, lr)
+    longest = min(int(values["data"]["max_seconds"]), WHISPER_LONGEST)
+    mean = new.seconds / max(new.utterances, 1)
+    batch = math.ceil(max(1.25 * WHISPER_UTTERANCES * mean, 1.5 * longest / min(SPEEDS)))
+    pace = WHISPER_STEPS_FOR_MINUTES
+    steps = steps or how_many_steps(new.seconds, WHISPER_UTTERANCES * mean, rehearsed, pace)
+    values["data"] |= {
+        "max_seconds": longest,
+        "batch_seconds": batch,
+        "batch_utterances": WHISPER_UTTERANCES,
+        "buckets": min(max(round(new.utterances / WHISPER_UTTERANCES / 4), 1), 30),
+    }
+    values["spec_augment"] = {
+        "frequency_masks": 0,
+        "time_masks": 15,
+        "time_width": 10,
+        "time_share": 0.05,
+    }
+    values["optimizer"] = {"lr": lr, "betas": [0.9, 0.999], "weight_decay": 0.0}
+    values["schedule"]["warmup_steps"] = max(steps // 10, 1)
+    values["training"] |= {
+        "max_steps": steps,
+        "clip_norm": 1.0,
+        "ema": float(f"{min(max(1 - 20 / steps, 0.5), 0.999):.3g}"),
+    }
+    values["validation"]["steps"] = max(steps // 4, 1)
+    return values
+
+
+def whisper_lr(dim: int) -> float:
+    """The peak learning rate for a Whisper model whose vectors have `dim` values."""
+    return WHISPER_LR[min(WHISPER_LR, key=lambda known: abs(known - dim))]
+
+
+def how_many_steps(
+    seconds: float,
+    batch_seconds: float,
+    rehearsed: bool,
+    pace: tuple[int, float] = STEPS_FOR_MINUTES,
+) -> int:
+    """Steps that suit `seconds` of new speech; each of them is heard once at least.
+
+    Args:
+        pace: steps for so many minutes.
+    """
+    steps, minutes = pace
     wanted = max(steps * (seconds / 60 / minutes) ** 0.25, seconds / batch_seconds)
-    return round(wanted / (1 - KEEP_SHARE if rehearsed else 1))
+    return max(round(wanted / (1 - KEEP_SHARE if rehearsed else 1)), 1)
 
 
 def repeat_of(keep: Amount, new: Amount) -> float:

@@ -9,18 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asr.config import read_yaml
+from asr.config import override, read_yaml
 from asr.data.config import CorpusSource
 from asr.data.manifest import read_manifest
 from asr.data.utterance import text_of
 from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.evaluate.error_rate import number_of
 from asr.model.folder import FolderConfig, read_folder_config
+from asr.model.whisper.config import WhisperDecoderConfig
 from asr.text import TextNormalizer, load_tokenizer
+from asr.text.whisper import WhisperTokenizer
+from asr.train.adapt.base import base_folder
 from asr.train.adapt.holdout import DEV, KEPT, TRAIN, HeldOut, hold_out, portion, write_cuts
-from asr.train.adapt.hyperparameters import KEEP_SHARE, Amount, repeat_of, settings
+from asr.train.adapt.hyperparameters import (
+    KEEP_SHARE,
+    LORA_LR,
+    Amount,
+    repeat_of,
+    settings,
+    whisper_lr,
+    whisper_settings,
+)
+from asr.train.adapt.language import (
+    spoken_languages,
+    unnamed_languages,
+    with_language,
+)
 from asr.train.adapt.new_labels import new_labels, same_labels
-from asr.train.checkpoint import LAST
+from asr.train.adapt.request import Request
+from asr.train.adapt.written import fit_case
 from asr.train.checks import check_chunks, unwritable
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
 
@@ -37,51 +54,18 @@ MANY_LABELS = 0.5
 
 
 @dataclass(frozen=True)
-class Request:
-    """What somebody asks for.
-
-    Args:
-        model: the model folder to start from.
-        data: the corpus to adapt to, of any kind that `read_manifest` knows.
-        folder: where everything goes.
-        dev: what to measure on; None holds a part of `data` out.
-        keep: a corpus of the old domain to rehearse beside the new one.
-        old: a corpus of the old domain to measure on, before and after.
-        tokenizer: `keep` the model's labels, whatever they cannot write; `new` ones; the folder of
-            some; None keeps the model's and refuses texts that they cannot write.
-        overrides: keys of the recipe, `a.b=value`; relative paths in them are taken from the
-            working directory.
-        resume: as for `asr.train.run.Start`.
-    """
-
-    model: Path
-    data: Path
-    folder: Path
-    dev: Path | None = None
-    keep: Path | None = None
-    old: Path | None = None
-    tokenizer: str | None = None
-    overrides: Sequence[str] = ()
-    resume: str = "auto"
-
-    @property
-    def begun(self) -> bool:
-        """Whether training goes on with what an earlier call has prepared."""
-        if self.resume == "auto":
-            return (self.folder / "checkpoints" / LAST).exists()
-        return self.resume != "never"
-
-
-@dataclass(frozen=True)
 class AdaptationPlan:
     """What will be done.
 
-    `dev` is what is measured on, before and after. `other_labels` are not the model's; where most
-    are not, they are `fresh_labels`, to be trained alone first. `notes` say what was chosen.
+    `model` is the model folder to start from. `dev` is what is measured on, before and after, in
+    `language` (None: the model has one, or detects it). `other_labels` are not the model's; where
+    most are not, they are `fresh_labels`, to be trained alone first. `notes` say what was chosen.
     """
 
     recipe: Recipe
+    model: Path
     dev: Path | None
+    language: str | None
     other_labels: bool
     fresh_labels: bool
     notes: tuple[str, ...]
@@ -96,7 +80,8 @@ def plan(request: Request) -> AdaptationPlan:
             was begun with other data.
         OutputError: the folder cannot be written.
     """
-    base = read_folder_config(request.model)
+    model = base_folder(request.model, request.folder, request.resume)
+    base = read_folder_config(model)
     cuts = _listed(request.data)
     place = (request.folder / "data").absolute()
     if request.dev is not None:
@@ -107,7 +92,7 @@ def plan(request: Request) -> AdaptationPlan:
         parts.write(place, request.begun)
         train, dev = place / TRAIN, place / DEV
     new = Amount.of(parts.train)
-    values = _values(request.model, base, new, request.keep is not None)
+    values = _values(model, base, new, request)
     values["data"]["train"] = [{"manifest": str(train)}]
     values["data"]["dev"] = [str(dev)] if parts.dev else []
     if not parts.dev:
@@ -117,11 +102,27 @@ def plan(request: Request) -> AdaptationPlan:
     if request.keep is not None:
         kept = _keep(request, request.keep, recipe, new)
         recipe = _rehearsing(recipe, place / KEPT, repeat_of(Amount.of(kept), new))
-    chosen = _choose_labels(request, recipe, [*parts.train, *parts.dev, *kept])
-    recipe = recipe.model_copy(update={"tokenizer": chosen.folder.absolute()})
-    notes = [*_told(base, new, kept, parts, recipe), *chosen.notes]
-    measured = dev if parts.dev else None
-    return AdaptationPlan(recipe, measured, chosen.others, chosen.fresh, tuple(notes))
+    normalizer, written = fit_case(recipe.normalizer, map(text_of, parts.train))
+    recipe = recipe.model_copy(update={"normalizer": normalizer})
+    chosen = _choose_labels(request, model, recipe, [*parts.train, *parts.dev, *kept])
+    labels = load_tokenizer(chosen.folder)
+    languages = spoken_languages(labels, [*parts.train, *parts.dev], request.language, request.data)
+    folder = chosen.folder
+    if languages and (line := unnamed_languages(kept)) is not None:
+        raise TrainingError(f"{request.keep}: {line}")
+    if languages:
+        folder = with_language(labels, languages[0], request.folder / "tokenizer")
+    recipe = recipe.model_copy(update={"tokenizer": folder.absolute()})
+    notes = [*_told(base, new, kept, parts, recipe), *written, *chosen.notes]
+    return AdaptationPlan(
+        recipe,
+        model,
+        dev if parts.dev else None,
+        languages[0] if len(languages) == 1 else None,
+        chosen.others,
+        chosen.fresh,
+        tuple(notes),
+    )
 
 
 def _keep(request: Request, old: Path, recipe: Recipe, new: Amount) -> list[Cut]:
@@ -165,22 +166,41 @@ def _listed(place: Path) -> list[Cut]:
 
 
 def _values(
-    model: Path, base: FolderConfig, new: Amount, rehearsed: bool
+    model: Path, base: FolderConfig, new: Amount, request: Request
 ) -> dict[str, dict[str, Any]]:
     """The recipe but for its corpora and labels."""
-    first = _first_recipe(model)
-    lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
-    values = settings(new, rehearsed, lr)
+    first, rehearsed = _first_recipe(model), request.keep is not None
+    loss = first.get("loss", {})
+    if isinstance(base.model.decoder, WhisperDecoderConfig):
+        asked = _training_keys(request.overrides)
+        lr = whisper_lr(base.model.decoder.dim) if asked.get("lora") is None else LORA_LR
+        steps = asked.get("max_steps")
+        steps = steps if isinstance(steps, int) else None
+        values = whisper_settings(new, rehearsed, lr, steps)
+        loss = {"label_smoothing": 0.0, **loss}
+    else:
+        lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
+        values = settings(new, rehearsed, lr)
     values["training"]["threads"] = torch.get_num_threads()
     chunks = first.get("chunks", _default_chunks(base).model_dump())
     values["chunks"] = {key: chunks[key] for key in ChunkConfig.model_fields if key in chunks}
-    loss = first.get("loss", {})
     values["loss"] = {key: loss[key] for key in OF_THE_LOSS if key in loss}
+    if not base.model.ctc:
+        values["loss"]["ctc_weight"] = 0.0
     # the speed that sound is played at is our choice: what it makes too short is told, not refused
     values["loss"]["leave_out_too_long"] = True
     values["model"] = base.model.model_dump(mode="json")
     values["normalizer"] = base.normalizer.model_dump(mode="json")
     return values
+
+
+def _training_keys(overrides: Sequence[str]) -> Mapping[str, Any]:
+    """What `overrides` set of `training`, unchecked."""
+    asked: dict[str, Any] = {}
+    for setting in overrides:
+        override(asked, setting)
+    training = asked.get("training")
+    return training if isinstance(training, dict) else {}
 
 
 def _default_chunks(base: FolderConfig) -> ChunkConfig:
@@ -211,11 +231,15 @@ class _Labels:
     notes: tuple[str, ...] = ()
 
 
-def _choose_labels(request: Request, recipe: Recipe, cuts: Sequence[Cut]) -> _Labels:
+def _choose_labels(request: Request, model: Path, recipe: Recipe, cuts: Sequence[Cut]) -> _Labels:
     normalize = TextNormalizer(recipe.normalizer)
-    theirs = load_tokenizer(request.model)
-    folder = request.model
+    theirs = load_tokenizer(model)
+    folder = model
     if request.tokenizer == "new":
+        if isinstance(theirs, WhisperTokenizer):
+            raise ConfigError(
+                "--tokenizer new: the labels of a Whisper model can write every text; leave it out"
+            )
         folder = request.folder / "tokenizer"
         if not (request.begun and folder.exists()):
             new_labels(theirs, (normalize(text_of(cut)) for cut in cuts), folder)

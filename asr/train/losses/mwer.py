@@ -96,6 +96,7 @@ def mwer_loss(
     texts: Sequence[str],
     tokenizer: Tokenizer,
     config: MwerConfig,
+    labels: Labels | None = None,
 ) -> Tensor:
     """Expected number of word errors, summed over utterances.
 
@@ -103,10 +104,11 @@ def mwer_loss(
         memory: (B, M, D), with gradient. lengths: (B,). Where the memory is not finite, neither is
             the loss.
         texts: what the B utterances say, as they are scored.
+        labels: with the start of these utterances; None is that of `tokenizer`.
     """
     if not memory.isfinite().all():  # the search refuses it; training leaves such a batch out
         return memory.sum() * math.nan
-    settings, labels = fitting(config.search, model), tokenizer.labels
+    settings, labels = fitting(config.search, model), labels or tokenizer.labels
     lists = nbest_lists(model, memory, lengths, labels, settings)
     rows = NBestBatch.of(lists, memory.device)
     errors = word_errors(texts, [list(map(tokenizer.decode, nbest)) for nbest in lists])

@@ -13,7 +13,7 @@ from asr.text import Tokenizer
 from asr.train.losses.config import LossConfig
 from asr.train.losses.consistency import consistency_loss
 from asr.train.losses.guided_attention import guided_attention_loss
-from asr.train.losses.joint import IGNORED, attention_loss, ctc_loss, teacher_forcing
+from asr.train.losses.joint import IGNORED, attention_loss, ctc_loss, rows_by_start, teacher_forcing
 from asr.train.losses.mwer import mwer_loss
 from asr.train.losses.scheduled_sampling import with_own_labels
 
@@ -53,7 +53,8 @@ class Objective:
         """`loss`, what it is made of (0 where it is not used), and counts, all scalars.
 
         `list_errors` of `list_words` are the word errors that are expected over n-best lists;
-        `right` of `labels` are predicted right by the decoder. `step` is that of training; without
+        `right` of `labels` are predicted right by the decoder; languages that it is to detect are
+        labels too. `step` is that of training; without
         it nothing is measured or done that is for training alone.
         """
         config, views = self.config, encoded.views
@@ -78,6 +79,8 @@ class Objective:
             loss = errors + config.mwer.usual_weight * loss
             words = sum(len(text.split()) for text in batch.texts)
         labels = batch.token_lengths.sum() + len(batch.ids)
+        if batch.start_targets is not None and model.decoder is not None:
+            labels = labels + (batch.start_targets != IGNORED).sum()
         counts = {"list_words": zero + words, "labels": labels.to(zero)}
         return {"loss": loss, **losses, "list_errors": errors, **counts}
 
@@ -89,7 +92,12 @@ class Objective:
         assert batch.token_lengths is not None
         config, views = self.config, encoded.views
         labels, rows = self.tokenizer.labels, len(batch.ids)
-        inputs, targets = teacher_forcing(batch.tokens, batch.token_lengths, rows, labels)
+        inputs, targets = teacher_forcing(
+            batch.tokens, batch.token_lengths, rows, labels, batch.starts
+        )
+        first = len(labels.start) - 1
+        if batch.start_targets is not None:
+            targets[:, :first] = batch.start_targets
         inputs, targets = _repeated(inputs, views), _repeated(targets, views)
         seen = (encoded.memory, encoded.lengths)
         if step is not None and config.scheduled_sampling is not None:
@@ -100,8 +108,8 @@ class Objective:
         loss, right = attention_loss(logits, targets, config.label_smoothing)
         losses = {"attention": loss / views, "right": right.float() / views}
         if step is not None and config.guided_attention:
-            weights = model.decoder.attention(inputs, *seen)[:, :, :, len(labels.start) - 1 :]
-            counts = (targets != IGNORED).sum(dim=1)
+            weights = model.decoder.attention(inputs, *seen)[:, :, :, first:]
+            counts = (targets[:, first:] != IGNORED).sum(dim=1)
             losses["guided"] = guided_attention_loss(weights, counts, encoded.lengths) / views
         return losses
 
@@ -135,8 +143,20 @@ class Objective:
         rows, utterances = len(batch.samples), len(batch.ids)
         memory = encoded.memory.unflatten(0, (encoded.views, rows))[:, :utterances].flatten(0, 1)
         lengths = encoded.lengths.view(encoded.views, rows)[:, :utterances].flatten()
-        texts = batch.texts * encoded.views
-        return mwer_loss(model, memory, lengths, texts, self.tokenizer, self.config.mwer)
+        groups = rows_by_start(batch, self.tokenizer.labels)
+        if len(groups) == 1:
+            texts = batch.texts * encoded.views
+            return mwer_loss(
+                model, memory, lengths, texts, self.tokenizer, self.config.mwer, groups[0][0]
+            )
+        total = memory.new_zeros((), dtype=torch.float32)
+        for labels, places in groups:
+            texts = tuple(batch.texts[place] for place in places) * encoded.views
+            some = [view * utterances + p for view in range(encoded.views) for p in places]
+            total = total + mwer_loss(
+                model, memory[some], lengths[some], texts, self.tokenizer, self.config.mwer, labels
+            )
+        return total
 
 
 def _repeated(tensor: Tensor, views: int) -> Tensor:

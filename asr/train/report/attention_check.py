@@ -27,7 +27,8 @@ def shapes(model: SpeechModel, batch: Batch, labels: Labels) -> list[AttentionSh
     if model.decoder is None or batch.tokens is None or batch.token_lengths is None:
         return []
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
-    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, len(batch.ids), labels)
+    rows = len(batch.ids)
+    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows, labels, batch.starts)
     try:
         weights = model.decoder.attention(inputs, memory, lengths)[:, :, :, len(labels.start) - 1 :]
     except ModelError:
@@ -36,7 +37,7 @@ def shapes(model: SpeechModel, batch: Batch, labels: Labels) -> list[AttentionSh
     found = [
         attention_shape(weights[row, :, :, :count, :frames])
         for row, (count, frames) in enumerate(ends)
-        if row < len(batch.ids)
+        if row < rows
     ]
     return [shape for shape in found if shape is not None]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from asr.config import format_duration
-from asr.model import ModelConfig
+from asr.model import ModelConfig, SpeechModel
+from asr.model.folder import Origin
+from asr.model.imported import origin_lines
 from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
@@ -31,11 +33,15 @@ class Facts:
     decoded: int
 
     @classmethod
-    def of(cls, module: SpeechTraining, weights: str, result: DevResult | None) -> Facts:
-        """Collects them at the end of a run: what `weights` it ends with, and their figures."""
+    def of(
+        cls, module: SpeechTraining, model: SpeechModel, weights: str, result: DevResult | None
+    ) -> Facts:
+        """Collects them at the end of a run: the `model` that is written, what its `weights` are in
+        words, and their figures.
+        """
         data, at = module.data, module.run
         return cls(
-            parameters=sum(one.numel() for one in module.model.parameters()),
+            parameters=sum(one.numel() for one in model.parameters()),
             labels=data.tokenizer.size,
             train=size(data.corpora.train),
             dev=size(data.corpora.dev),
@@ -71,8 +77,10 @@ def corpus_size(counted: tuple[int, float] | None) -> str:
     return f"{utterances} utterances, {seconds / 3600:.2f} hours" if utterances else "none"
 
 
-def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
-    """The card as Markdown."""
+def write_card(
+    name: str, facts: Facts, recipe: Recipe, command: str, origin: Origin | None = None
+) -> str:
+    """The card as Markdown; `origin` is that of the weights that the run started with."""
     return "\n".join(
         [
             f"# {name}",
@@ -105,8 +113,14 @@ def write_card(name: str, facts: Facts, recipe: Recipe, command: str) -> str:
             f"are the {facts.weights}. `training/` has the resolved recipe, the log, the learning "
             "curves and a picture of the attention.",
             "",
+            *(_started_from(origin) if origin is not None else []),
         ]
     )
+
+
+def _started_from(origin: Origin) -> list[str]:
+    title, _, *lines = origin_lines(origin, "float32")
+    return [title, "", "The weights were trained further, and started from:", "", *lines]
 
 
 def _named(manifest: str) -> str:

@@ -12,9 +12,11 @@ from asr.errors import OutputError
 from asr.model.folder import save_model_folder
 from asr.train.module import SpeechTraining
 from asr.train.report.card import Facts, write_card
+from asr.train.report.origin import kept_origin
 from asr.train.report.plots import draw_attention, draw_curves
 from asr.train.report.validation import DevResult
 from asr.train.weights.averaging import Snapshots
+from asr.train.weights.lora import merged
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
     """
     recipe, data = module.recipe, module.data
     training, passing = folder / "training", folder / "checkpoints" / "report"
-    facts = Facts.of(module, exported.weights, exported.result)
+    plain = merged(module.model)
+    facts = Facts.of(module, plain, exported.weights, exported.result)
+    origin = kept_origin(data.folder)
     try:
         draw_curves(training / "log.csv", training / "curves.png")
         draw_attention(module, training / "attention.png")
@@ -79,11 +83,12 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
         shutil.copytree(training, passing, ignore=shutil.ignore_patterns("tensorboard"))
         save_model_folder(
             folder / "model",
-            module.model,
+            plain,
             data.tokenizer,
             name=folder.name,
             normalizer=recipe.normalizer,
-            card=write_card(folder.name, facts, recipe, command),
+            card=write_card(folder.name, facts, recipe, command, origin),
+            origin=origin,
             facts=facts.for_config(),
             training=passing,
         )

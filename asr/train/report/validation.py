@@ -12,6 +12,7 @@ from asr.data.dataset import Batch
 from asr.evaluate.error_rate import Counts, count_words, number_of, total
 from asr.search import SearchConfig, fitting
 from asr.text import Tokenizer
+from asr.train.losses.joint import rows_by_start
 from asr.train.module import SUMS, SpeechTraining
 from asr.train.report.attention_check import shapes
 from asr.transcribe.files.segment_decoder import SegmentDecoder
@@ -127,13 +128,16 @@ class Validator:
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
         """Greedy search of the sample: that of transcription, with a beam of 1."""
         config = fitting(SearchConfig(beam=1), module.model)
-        decode = SegmentDecoder(module.model, LanguageSetting(self.tokenizer.labels), config)
         decoded: list[Decoded] = []
         for batch in self.sample:
-            # rows beyond the ids are padding
-            rows = zip(batch.ids, batch.samples.numpy(), batch.lengths.tolist(), strict=False)
-            hypotheses = decode([samples[:length] for _, samples, length in rows])
-            texts = [self.tokenizer.decode(best.tokens) for best, *_ in hypotheses]
+            texts = [""] * len(batch.ids)
+            rows = batch.samples.numpy(), batch.lengths.tolist()
+            segments = [samples[:length] for samples, length in zip(*rows, strict=True)]
+            for labels, places in rows_by_start(batch, self.tokenizer.labels):
+                decode = SegmentDecoder(module.model, LanguageSetting(labels), config)
+                hypotheses = decode([segments[place] for place in places])
+                for place, (best, *_) in zip(places, hypotheses, strict=True):
+                    texts[place] = self.tokenizer.decode(best.tokens)
             decoded += map(Decoded, batch.ids, batch.texts, texts)
         normalize = self.normalize
         counts = (count_words(normalize(d.reference), normalize(d.hypothesis)) for d in decoded)

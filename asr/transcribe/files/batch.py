@@ -8,6 +8,7 @@ What is held is one pool of sound and the text so far, whatever the length of th
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,8 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from asr.errors import AsrError
+from asr.text.timestamps import Timestamps
+from asr.transcribe.files.stamped import split_at_timestamps
 from asr.transcribe.words.timing import WordTimer
 from asr.types import Hypothesis, Segment, Transcript
 
@@ -62,7 +65,8 @@ class Recording(Protocol):
 class BatchSettings:
     """How audio becomes segments; `cut` yields (start in seconds, segment) of its blocks.
 
-    `batch_seconds` counts padding. `word_timer` times the words.
+    `batch_seconds` counts padding. `word_timer` times the words. `timestamps` are the labels at
+    which a model's text is cut into segments; None where it has none.
     """
 
     rate: int
@@ -71,6 +75,7 @@ class BatchSettings:
     cut: Callable[[Iterable[np.ndarray]], Iterator[tuple[float, np.ndarray]]]
     batch_seconds: float
     progress: Callable[[float], None] | None = None
+    timestamps: Timestamps | None = None
 
 
 @dataclass
@@ -79,6 +84,8 @@ class _BatchedFile(Generic[S]):
 
     source: S
     segments: list[Segment] = field(default_factory=list)
+    notes: list[tuple[float, str]] = field(default_factory=list)
+    """About segments, with their start."""
     pending: int = 0
     result: Transcript | AsrError | None = None
 
@@ -88,7 +95,8 @@ class _BatchedFile(Generic[S]):
             return self.result if isinstance(self.result, AsrError) else None
         segments = tuple(sorted(self.segments, key=lambda segment: segment.start))
         known = self.result
-        return Transcript(segments, known.duration, known.source, known.truncated, known.notes)
+        notes = (*known.notes, *(note for _, note in sorted(self.notes)))
+        return Transcript(segments, known.duration, known.source, known.truncated, notes)
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,8 @@ def _decode(pool: list[_PendingSegment[S]], settings: BatchSettings) -> None:
         for segment, hypotheses in zip(batch, decoded, strict=True):
             segment.recording.pending -= 1
             segment.recording.segments.extend(_segment(segment, hypotheses, settings))
+            if hypotheses[0].score == -math.inf:
+                segment.recording.notes.append((segment.start, _given_up(segment, settings.rate)))
         if settings.progress:
             settings.progress(_seconds(batch, settings.rate))
     pool.clear()
@@ -173,26 +183,46 @@ def _batches(
 def _segment(
     segment: _PendingSegment[S], hypotheses: list[Hypothesis], settings: BatchSettings
 ) -> Iterator[Segment]:
-    """The text of a segment with its times; nothing if its best hypothesis is empty."""
+    """The text of a segment with its times; nothing if its best hypothesis is empty.
+
+    Where the model writes time stamps, each stretch of text between two becomes a segment.
+    """
     # In samples: the sum of two rounded times could lie behind the start of the next segment.
     start = segment.start
     end = (round(start * settings.rate) + len(segment.samples)) / settings.rate
-    best, *others = (
-        Segment(
-            settings.word_timer.text_of(hypothesis.tokens),
-            start,
-            end,
-            score=hypothesis.score,
-            scores=hypothesis.scores,
-            tokens=hypothesis.tokens,
-            language=hypothesis.language,
+    parts = [(hypotheses, (start, end))]
+    if settings.timestamps is not None:
+        parts = [
+            ([part], (start + begin, min(start + finish, end)))
+            for part, begin, finish in split_at_timestamps(
+                hypotheses[0], settings.timestamps, end - start
+            )
+        ]
+    for part, bounds in parts:
+        best, *others = (
+            Segment(
+                settings.word_timer.text_of(hypothesis.tokens),
+                *bounds,
+                score=hypothesis.score,
+                scores=hypothesis.scores,
+                tokens=hypothesis.tokens,
+                language=hypothesis.language,
+            )
+            for hypothesis in part
         )
-        for hypothesis in hypotheses
+        if best.text:
+            levels = settings.word_timer.levels(segment.samples)
+            words = settings.word_timer.words(part[0], levels, start, bounds)
+            yield replace(best, words=words, alternatives=tuple(others))
+
+
+def _given_up(segment: _PendingSegment[S], rate: int) -> str:
+    """The note for a segment that has speech, but no hypothesis that the search allows."""
+    end = segment.start + len(segment.samples) / rate
+    return (
+        f"{segment.start:.1f} to {end:.1f} s: left empty, because the model wrote more there than "
+        "can have been said"
     )
-    if best.text:
-        levels = settings.word_timer.levels(segment.samples)
-        words = settings.word_timer.words(hypotheses[0], levels, start, (start, end))
-        yield replace(best, words=words, alternatives=tuple(others))
 
 
 def _ready(order: deque[_BatchedFile[S]]) -> Iterator[tuple[S, Transcript | AsrError]]:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from asr.errors import ModelError
 from asr.lm import LanguageModel
 from asr.model import ASRModel
 from asr.search import PhraseTree, SearchConfig, all_scorers, search
+from asr.search.speech_limit import SpeechLimit
 from asr.text import Labels
+from asr.text.languages import TRANSLATE
 from asr.transcribe.files.batch import GRID_SECONDS
+from asr.transcribe.files.speech import Speech, SpeechDetector
 from asr.transcribe.language import LanguageSetting
 from asr.transcribe.words.align import align_many
+from asr.transcribe.words.attention import aligned_by_attention
 from asr.transcribe.words.evidence import with_label_scores
+from asr.transcribe.words.timing import WordTimer
 from asr.types import Hypothesis
 
 
@@ -30,14 +37,22 @@ class SegmentDecoder:
     search: SearchConfig
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
+    timer: WordTimer | None = None
+    """Times the words; without it and without CTC labels are not aligned."""
+    detector: SpeechDetector | None = None
+    """Finds the speech of segments, for a model that writes text for any sound; without one, all
+    sound is decoded."""
 
     def __call__(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each segment (N,) of float32 samples, best first.
 
-        With CTC the labels of the best one have their `spans` and `label_scores`. Segments of
+        The labels of the best one have their `spans` and `label_scores`, by CTC or by the
+        attention of the decoder, where it has one. Segments of
         different languages are searched one language after the other: a search has one start.
-        The hypothesis of a segment too short for one feature frame is empty. Where the
-        accelerator's memory does not hold the batch, its halves are decoded one after the other.
+        The hypothesis of a segment too short for one feature frame, or without speech, is empty.
+        That of a segment whose speech holds less than any hypothesis says is empty, too, with score
+        -inf. Where the accelerator's memory does not hold the batch, its halves are decoded one
+        after the other.
 
         Raises:
             ModelError: the memory does not hold a single segment, or the model lacks what
@@ -61,29 +76,94 @@ class SegmentDecoder:
 
     @torch.inference_mode()
     def _decode(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        if self.detector is None:
+            return self._decode_features(segments, *self._features(segments))
+        rate = self.model.sample_rate
+        frame = round(self.model.encoder.frame_seconds * rate)
+        found = self.detector(segments, rate, frame)
+        spoken = {row: speech for row, speech in enumerate(found) if speech is not None}
+        results = [[Hypothesis((), 0.0)] for _ in segments]
+        if spoken:
+            parts = [segments[row][speech.start : speech.end] for row, speech in spoken.items()]
+            decoded = self._decode_speech(parts, list(spoken.values()))
+            for (row, speech), hypotheses in zip(spoken.items(), decoded, strict=True):
+                results[row] = [_later(best, speech.start // frame) for best in hypotheses]
+        return results
+
+    def _decode_speech(
+        self, segments: Sequence[np.ndarray], speech: Sequence[Speech]
+    ) -> list[list[Hypothesis]]:
+        """Decodes the parts of segments that are speech; those that fail once more, as windows.
+
+        A part fails where every hypothesis says more than it can hold. Its window is all the
+        silence that the encoder takes: that costs most, and is what Whisper was trained on.
+        """
+        features, frames = self._features(segments)
+        results = self._decode_features(segments, features, frames, speech)
+        failed = [row for row, (best, *_) in enumerate(results) if best.score == -math.inf]
+        encoder, hop = self.model.encoder, self.model.frontend.hop_seconds
+        if failed and encoder.max_frames is not None:
+            size = round(encoder.max_frames * encoder.frame_seconds / hop)
+            windows = F.pad(features[failed], (0, 0, 0, size - features.shape[1]))
+            sizes = torch.full_like(frames[failed], size)
+            sounds = [segments[row] for row in failed]
+            again = self._decode_features(sounds, windows, sizes, [speech[row] for row in failed])
+            for row, hypotheses in zip(failed, again, strict=True):
+                results[row] = hypotheses
+        return results
+
+    def _features(self, segments: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Features (B, T, F) of segments, and lengths (B,)."""
         grid = round(GRID_SECONDS * self.model.sample_rate)
         if self.model.encoder.max_frames is not None:  # padding must not go beyond it
             grid = 1
         samples, lengths = padded(segments, grid)
         device = next(self.model.parameters()).device
-        features, frames = self.model.features(samples.to(device), lengths.to(device))
+        return self.model.features(samples.to(device), lengths.to(device))
+
+    def _decode_features(
+        self,
+        segments: Sequence[np.ndarray],
+        features: Tensor,
+        frames: Tensor,
+        speech: Sequence[Speech] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """The best hypotheses of segments with features (B, T, F), with no more letters than
+        `speech` holds.
+        """
         if features.size(1) == 0:
-            return [[Hypothesis((), 0.0)] for _ in segments]
+            return [[Hypothesis((), 0.0)] for _ in features]
         memory, memory_lengths = self.model.encode(features, frames)
-        results: list[list[Hypothesis]] = [[] for _ in segments]
+        results: list[list[Hypothesis]] = [[] for _ in features]
         for language, rows in self.language.groups(self.model, memory, memory_lengths):
             some, counts = memory, memory_lengths
             if len(rows) < len(results):
                 some, counts = memory[rows], memory_lengths[rows]
-            hypotheses = self._searched(some, counts, self.language.labels_of(language))
+            limit = None
+            if speech is not None and self.detector is not None:
+                most = torch.tensor([speech[row].letters for row in rows])
+                limit = SpeechLimit(most, self.detector.letters)
+            labels, sounds = self.language.labels_of(language), [segments[row] for row in rows]
+            hypotheses = self._searched(some, counts, labels, sounds, limit)
             for row, best in zip(rows, hypotheses, strict=True):
                 results[row] = [replace(hypothesis, language=language) for hypothesis in best]
         return results
 
-    def _searched(self, memory: Tensor, lengths: Tensor, labels: Labels) -> list[list[Hypothesis]]:
+    def _searched(
+        self,
+        memory: Tensor,
+        lengths: Tensor,
+        labels: Labels,
+        segments: Sequence[np.ndarray],
+        limit: SpeechLimit | None,
+    ) -> list[list[Hypothesis]]:
         """The best hypotheses of segments (B, M, D) that have one start."""
-        scorers = all_scorers(self.model, labels, self.search, self.lm, self.hotwords)
+        scorers = all_scorers(
+            self.model, labels, self.search, self.lm, self.hotwords, self.language.prompt, limit
+        )
         results = search(scorers, memory, lengths, labels, self.search)
+        if self.model.ctc is None:
+            return self._aligned_by_attention(results, memory, lengths, labels, segments)
         return self._aligned(results, memory, lengths, labels)
 
     @property
@@ -91,12 +171,34 @@ class SegmentDecoder:
         """The language model, if it takes part."""
         return self.lm if self.search.lm_weight else None
 
+    def _aligned_by_attention(
+        self,
+        results: list[list[Hypothesis]],
+        memory: Tensor,
+        lengths: Tensor,
+        labels: Labels,
+        segments: Sequence[np.ndarray],
+    ) -> list[list[Hypothesis]]:
+        """`_aligned` without CTC; the words of a translation are not spoken in their order."""
+        if self.timer is None or self.language.task == TRANSLATE:
+            return results
+        best = aligned_by_attention(
+            self.model,
+            self.timer,
+            labels,
+            [best for best, *_ in results],
+            memory,
+            lengths,
+            [self.timer.levels(samples) for samples in segments],
+            self._lm,
+            self.language.prompt,
+        )
+        return [[first, *others] for first, (_, *others) in zip(best, results, strict=True)]
+
     def _aligned(
         self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor, labels: Labels
     ) -> list[list[Hypothesis]]:
-        """The same, with place and scores of each label of the best ones, where there is CTC."""
-        if self.model.ctc is None:
-            return results
+        """The same, with place and scores of each label of the best ones, by CTC."""
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
         posteriors = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
         spans = align_many(posteriors, [best.tokens for best, *_ in results], labels.ctc_blank)
@@ -104,8 +206,23 @@ class SegmentDecoder:
             replace(best, spans=tuple(span))
             for (best, *_), span in zip(results, spans, strict=True)
         ]
-        sure = with_label_scores(self.model, labels, placed, memory, lengths, posteriors, self._lm)
+        sure = with_label_scores(
+            self.model,
+            labels,
+            placed,
+            memory,
+            lengths,
+            posteriors,
+            self._lm,
+            self.language.prompt,
+        )
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
+
+
+def _later(hypothesis: Hypothesis, frames: int) -> Hypothesis:
+    """The same, with its labels so many frames later."""
+    spans = tuple((first + frames, last + frames) for first, last in hypothesis.spans)
+    return replace(hypothesis, spans=spans)
 
 
 def padded(segments: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """The open segment of an encoder that needs whole segments: encoded again as it grows.
 
 - It is decoded again, as if it ended now, after a chunk with new sound, when it is longer than at
-  the last pass by `GROWTH` of its length. All passes together then encode at most
+  the last pass by `GROWTH` of its length. All passes together then encode at most about
   `ENCODED_PER_SECOND` seconds for each second of sound, whatever its length.
 - What successive passes agree on is stable: the labels that all passes of the last
   `AGREEMENT_SECONDS`, and at least `PASSES` of them, begin with (local agreement: Liu et al. 2020,
@@ -22,19 +22,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from asr.transcribe.streams.endpoint import Cut
-from asr.transcribe.streams.open_segment import whole_words
 from asr.transcribe.words.timing import labelled_words
 from asr.types import Hypothesis
 
 #: The open segment is decoded again when it is longer by this share of its length.
 GROWTH = 0.25
-#: Seconds that are encoded for each second of sound, at most: the passes over open segments are a
-#: geometric series, and each segment is encoded once more when it has ended. What front end and
-#: encoder add to each pass (silence) comes on top.
+#: Seconds that are encoded for each second of sound, at most: the passes over an open segment are a
+#: geometric series, and it is encoded once more when it has ended. It is about so much, since the
+#: last pass may see half a second of what becomes the next segment. What front end and encoder add
+#: to each pass (silence) comes on top.
 ENCODED_PER_SECOND = (1 + GROWTH) / GROWTH + 1
 #: Labels are stable that all passes of so much sound agree on. It must be more than
 #: `LAST_PART_SECONDS`, in which a segment may be cut.
-AGREEMENT_SECONDS = 1.0
+AGREEMENT_SECONDS = 2.0
 #: At least so many passes must agree.
 PASSES = 3
 #: The language that a pass over so much sound detects is that of all later passes.
@@ -70,6 +70,22 @@ class DecodeRequest:
     language: str | None
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What the first `frames` frames of a segment were decoded to: `labels`.
+
+    `ends` are the numbers of labels behind which a word ends.
+    """
+
+    frames: int
+    labels: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def whole_words(self, labels: int) -> int:
+        """How many words end within so many labels; not the last of all, which may be cut off."""
+        return sum(end <= labels for end in self.ends[:-1])
+
+
 @dataclass
 class ReencodedSegment:
     """The state of one open segment; `start` is its first frame in the stream."""
@@ -78,8 +94,8 @@ class ReencodedSegment:
     start: int = 0
     samples: list[np.ndarray] = field(default_factory=list)
     """Of each frame (n,); of the last frame of a stream there may be less."""
-    passes: deque[tuple[int, tuple[int, ...]]] = field(default_factory=deque)
-    """Of the last passes: frames, and labels."""
+    passes: deque[Pass] = field(default_factory=deque)
+    """The last ones."""
     stable: Hypothesis = NOTHING
     """The labels that cannot change any more."""
     decoded_frames: int = 0
@@ -142,24 +158,24 @@ class ReencodedSegment:
         best = continued(self.stable, result[0], text_of)
         if frames * self.frame_seconds >= LANGUAGE_SECONDS:
             self.language = best.language
-        self._agree(frames, best, text_of)
-        shown = whole_words(best.tokens, len(best.tokens), text_of)
+        ends = tuple(last + 1 for _, _, last in labelled_words(text_of, best.tokens))
+        self._agree(Pass(frames, best.tokens, ends), best)
+        shown = ends[-2] if len(ends) > 1 else 0
         labels = best.tokens[: max(shown, len(self.stable.tokens))]
         return Hypothesis(labels, best.score, best.scores, language=best.language)
 
-    def _agree(self, frames: int, best: Hypothesis, text_of: Text) -> None:
-        """Makes the labels stable that enough passes begin with."""
-        self.passes.append((frames, best.tokens))
-        oldest = frames - round(AGREEMENT_SECONDS / self.frame_seconds)
-        while len(self.passes) > PASSES and self.passes[1][0] <= oldest:
+    def _agree(self, last: Pass, best: Hypothesis) -> None:
+        """Makes the labels of `best`, that of the last pass, stable that the passes agree on."""
+        self.passes.append(last)
+        oldest = last.frames - round(AGREEMENT_SECONDS / self.frame_seconds)
+        while len(self.passes) > PASSES and self.passes[1].frames <= oldest:
             self.passes.popleft()
-        if len(self.passes) < PASSES or self.passes[0][0] > oldest:
+        if len(self.passes) < PASSES or self.passes[0].frames > oldest:
             return
-        passes = [labels for _, labels in self.passes]
-        count = len(os.path.commonprefix([list(labels) for labels in passes]))
-        count = min(whole_words(labels, count, text_of) for labels in passes)
-        if count > len(self.stable.tokens):
-            self.stable = part(best, 0, count)
+        shared = len(os.path.commonprefix([list(one.labels) for one in self.passes]))
+        words = min(one.whole_words(shared) for one in self.passes)
+        if words and last.ends[words - 1] > len(self.stable.tokens):
+            self.stable = part(best, 0, last.ends[words - 1])
 
 
 def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis:
@@ -174,7 +190,7 @@ def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis
     words = labelled_words(text_of, best.tokens)
     known = [word for word, _, _ in labelled_words(text_of, stable.tokens)]
     behind = _replaced(known, [word for word, _, _ in words])
-    first = words[behind][1] if behind < len(words) else len(best.tokens)
+    first = words[behind - 1][2] + 1 if behind else 0  # with the space before the next word
     rest = part(best, first, len(best.tokens))
     scores = {
         name: stable.label_scores[name] + some

@@ -43,7 +43,7 @@ def align_many(
         if tokens and len(log_probs[row]) >= frames_needed(tokens)
     ]
     spans = [
-        _evenly_spaced(len(frames), len(tokens))
+        evenly_spaced(len(frames), len(tokens))
         for frames, tokens in zip(log_probs, labels, strict=True)
     ]
     if rows:
@@ -54,7 +54,8 @@ def align_many(
     return spans
 
 
-def _evenly_spaced(frames: int, count: int) -> list[Span]:
+def evenly_spaced(frames: int, count: int) -> list[Span]:
+    """Spans of labels that share some frames."""
     return [(n * frames // count, (n + 1) * frames // count) for n in range(count)]
 
 
@@ -70,9 +71,29 @@ def _viterbi(
     for row, tokens in enumerate(labels):
         path[row, 1 : 2 * len(tokens) : 2] = tokens
         emissions[: lengths[row], row] = log_probs[row][:, path[row]]
-    # One may come from two places before: over a blank, but not between equal labels.
+    equal = np.zeros((batch, places), bool)
+    equal[:, 3::2] = path[:, 3::2] == path[:, 1:-2:2]
+    return best_paths(emissions, lengths, counts, equal)
+
+
+def best_paths(
+    emissions: np.ndarray, lengths: np.ndarray, counts: np.ndarray, separate: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best paths through labels with gaps between them, for B utterances at once.
+
+    Args:
+        emissions: (T, B, 2U + 1) scores of each frame: of the gap before the first label, of that
+            label, of the gap behind it, and so on.
+        lengths: (B,) frames of each. counts: (B,) labels of each, no more than it has frames.
+        separate: (B, 2U + 1) True for labels that need a frame in the gap before them.
+
+    Returns:
+        begins and ends (B, U + 1) of labels; what stands beyond the labels of a row means nothing.
+    """
+    frames, batch, places = emissions.shape
+    # One may come from two places before: over a gap, but not from gap to gap.
     closed = np.full((batch, places), -np.inf)
-    closed[:, 3::2] = np.where(path[:, 3::2] != path[:, 1:-2:2], 0.0, -np.inf)
+    closed[:, 3::2] = np.where(separate[:, 3::2], -np.inf, 0.0)
     came = np.zeros((frames, batch, places), np.int8)
     # Two places of -inf stand before the first, so that all places have three to come from.
     scores = np.full((batch, 2 + places), -np.inf)

@@ -37,6 +37,7 @@ def with_label_scores(
     lengths: Tensor,
     log_probs: Sequence[np.ndarray],
     lm: LanguageModel | None = None,
+    prompt: Sequence[int] = (),
 ) -> list[Hypothesis]:
     """Hypotheses with the log probability of each of their labels, as `label_scores`.
 
@@ -46,34 +47,62 @@ def with_label_scores(
         memory: (B, M, D). lengths: (B,).
         log_probs: CTC's log posteriors (T, V) of each.
         lm: the language model that took part in the search, if one did.
+        prompt: what the decoder was fed before the start in the search.
     """
-    scores = [
-        {"ctc": _posteriors(hypothesis, frames)}
+    placed = [
+        replace(hypothesis, label_scores={"ctc": _posteriors(hypothesis, frames)})
         if len(hypothesis.spans) == len(hypothesis.tokens)
-        else {}
+        else replace(hypothesis, label_scores={})
         for hypothesis, frames in zip(best, log_probs, strict=True)
     ]
-    counts = [len(hypothesis.tokens) for hypothesis in best]
-    if any(counts):
-        tokens = torch.full((len(best), max(counts)), labels.end)  # which is no token: padding
-        for row, hypothesis in zip(tokens, best, strict=True):
-            row[: len(hypothesis.tokens)] = torch.tensor(hypothesis.tokens, dtype=torch.long)
-        tokens = tokens.to(memory.device)
-        log_probs_of = {}
-        if model.decoder is not None:
-            logits = model.decoder(_behind(labels.start, tokens), memory, lengths)
-            log_probs_of["attention"] = log_softmax(logits[:, len(labels.start) - 1 :])
-        if lm is not None:
-            fed = torch.tensor([max(1, count) for count in counts], device=memory.device)
-            log_probs_of["lm"], _ = lm.prime(_behind((labels.end,), tokens), fed)
-        for name, of_all in log_probs_of.items():
-            rows = of_all.gather(2, tokens[..., None])[..., 0].clamp(min=LEAST).tolist()
-            for of_scorers, row, count in zip(scores, rows, counts, strict=True):
-                of_scorers[name] = tuple(row[:count])
+    tokens = padded_tokens(best, labels.end, memory.device)
+    if not tokens.shape[1]:
+        return placed
+    if model.decoder is not None:
+        fed = (*prompt, *labels.start)
+        logits = model.decoder(_behind(fed, tokens), memory, lengths)
+        log_probs_of = log_softmax(logits[:, len(fed) - 1 :])
+        placed = with_scores_of(placed, "attention", log_probs_of, tokens)
+    return with_lm_scores(placed, labels.end, tokens, lm)
+
+
+def padded_tokens(best: Sequence[Hypothesis], end: int, device: torch.device) -> Tensor:
+    """The labels (B, U) of hypotheses; the end, which is none of them, stands in the padding."""
+    longest = max((len(hypothesis.tokens) for hypothesis in best), default=0)
+    tokens = torch.full((len(best), longest), end)
+    for row, hypothesis in zip(tokens, best, strict=True):
+        row[: len(hypothesis.tokens)] = torch.tensor(hypothesis.tokens, dtype=torch.long)
+    return tokens.to(device)
+
+
+def with_scores_of(
+    best: Sequence[Hypothesis], name: str, log_probs: Tensor, tokens: Tensor
+) -> list[Hypothesis]:
+    """Hypotheses with the scores by one scorer of their labels.
+
+    Args:
+        log_probs: (B, U, V) of the label in each place. tokens: (B, U), as `padded_tokens`.
+    """
+    rows = log_probs.gather(2, tokens[..., None])[..., 0].clamp(min=LEAST).tolist()
     return [
-        replace(hypothesis, label_scores=of_scorers)
-        for hypothesis, of_scorers in zip(best, scores, strict=True)
+        replace(
+            hypothesis,
+            label_scores={**hypothesis.label_scores, name: tuple(row[: len(hypothesis.tokens)])},
+        )
+        for hypothesis, row in zip(best, rows, strict=True)
     ]
+
+
+def with_lm_scores(
+    best: Sequence[Hypothesis], end: int, tokens: Tensor, lm: LanguageModel | None
+) -> list[Hypothesis]:
+    """The same by a language model, if there is one, which begins with the end label."""
+    if lm is None:
+        return list(best)
+    counts = [max(1, len(hypothesis.tokens)) for hypothesis in best]
+    fed = torch.tensor(counts, device=tokens.device)
+    log_probs, _ = lm.prime(_behind((end,), tokens), fed)
+    return with_scores_of(best, "lm", log_probs, tokens)
 
 
 def _behind(start: Sequence[int], tokens: Tensor) -> Tensor:

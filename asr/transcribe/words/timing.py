@@ -19,9 +19,12 @@ from asr.model import ASRModel
 from asr.transcribe.words.align import Span
 from asr.transcribe.words.confidence import ConfidenceMap
 from asr.transcribe.words.evidence import Place, word_evidence
+from asr.transcribe.words.pauses import find_pauses, in_pauses
 from asr.types import Hypothesis, Word
 
-# Fitted with tools/measure_word_times.py.
+#: How a text has bytes that are only a part of a character.
+PART_OF_CHARACTER = "\ufffd"
+# Fitted with tools/measure_word_times.py; they suit labels that are aligned by attention as well.
 #: A word begins this much before the middle of the frame of its first label ...
 LEAD_SECONDS = 0.1
 #: ... and ends this much behind the middle of the last frame of its last label.
@@ -32,15 +35,9 @@ REACH_SECONDS = 0.4
 EARLY_SECONDS = 0.06
 #: ... and the last one this much after it ended.
 LATE_SECONDS = 0.12
-#: Quiet for less is a stop consonant, not a pause.
-PAUSE_SECONDS = 0.05
 #: Quiet for longer is no stop consonant.
 BREAK_SECONDS = 0.2
-#: Quiet is this much below the loudest of the words beside it, or near to the background.
-QUIET_DB = 35.0
-#: How far above the quietest of the segment its background reaches.
-BACKGROUND_DB = 5.0
-#: Words that meet do so within this much of the place that CTC suggests.
+#: Words that meet do so within this much of the place that the labels suggest.
 NEAR_SECONDS = 0.08
 
 
@@ -96,6 +93,19 @@ class WordTimer:
         steps = len(samples) // self.step_samples
         return level_db(samples[: steps * self.step_samples].reshape(steps, self.step_samples))
 
+    def quiet_frames(self, levels: np.ndarray, frames: int) -> np.ndarray:
+        """Which frames of memory are in pauses: (T,), T those of `frames` that have samples.
+
+        Args:
+            levels: (n,) of the samples, as `levels` gives them.
+        """
+        step, middle = self.step_samples / self.rate, self.middle_samples / self.rate
+        count = min(frames, round(len(levels) * step / self.frame_seconds))
+        begins = np.arange(count) * self.frame_seconds + middle - self.frame_seconds / 2
+        steps = np.arange(max(1, round(self.frame_seconds / step)))
+        places = np.round(begins / step).astype(int)[:, None] + steps
+        return in_pauses(levels, step)[places.clip(0, len(levels) - 1)].all(axis=1)
+
     def words(
         self, best: Hypothesis, levels: np.ndarray, start: float, bounds: tuple[float, float]
     ) -> tuple[Word, ...]:
@@ -135,17 +145,25 @@ def labelled_words(
 ) -> list[tuple[str, int, int]]:
     """The words that labels write: (text, first label, last label) of each.
 
-    Whatever the tokenizer: a label belongs to the word that its characters stand in.
+    Whatever the tokenizer: a label belongs to the word that its characters stand in, and one that
+    is a part of a character to the word of that. Words are what spaces are between: where a
+    language is written without spaces, what stands between two of them is one word.
     """
     written = [0]
     for count in range(1, len(labels) + 1):
-        written.append(max(written[-1], _size(text_of(labels[:count]))))
-    words, done = [], 0
+        text = text_of(labels[:count])
+        if count < len(labels):  # the last character may not be whole yet
+            text = text.rstrip(PART_OF_CHARACTER)
+        written.append(max(written[-1], _size(text)))
+    words, done, behind = [], 0, 0
     for word in text_of(labels).split():
         first = next(n for n in range(len(labels)) if written[n + 1] > done)
+        while first > behind and PART_OF_CHARACTER in text_of(labels[first - 1 : first]):
+            first -= 1
         done += len(word)
         last = next(n for n in range(first, len(labels)) if written[n + 1] >= done)
         words.append((word, first, last))
+        behind = last + 1
     return words
 
 
@@ -223,12 +241,7 @@ def _pauses(sound: SegmentLevels, begin: float, end: float) -> list[tuple[float,
     levels = sound.levels[low : max(0, round(end / sound.step))]
     if not len(levels):
         return []
-    loudest = levels.max()
-    background = np.percentile(sound.levels, 5) + BACKGROUND_DB
-    quiet = levels < max(loudest - QUIET_DB, min(background, loudest - BACKGROUND_DB))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(int)))
     return [
         ((low + first) * sound.step, (low + last) * sound.step)
-        for first, last in zip(edges[::2], edges[1::2], strict=True)
-        if (last - first) * sound.step >= PAUSE_SECONDS - 1e-9
+        for first, last in find_pauses(levels, float(levels.max()), sound.levels, sound.step)
     ]

@@ -161,19 +161,6 @@ def test_utterances_of_a_batch_are_encoded_as_if_alone() -> None:
             torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-6)
 
 
-def test_rows_of_one_padded_length_keep_their_own_memory() -> None:
-    module = encoder()
-    module.tail, module.grid = 3, 4
-    lengths = torch.tensor([5, 9, 0, 2 * FRAMES])
-    assert module.padded_lengths(lengths).tolist() == [16, 16, 0, 2 * FRAMES]
-    features = example_input(16)
-    features[0, 5:] = features[1, 9:] = 0.0
-    with torch.inference_mode():
-        memory, counts = module(features, lengths[:2])
-    assert counts.tolist() == [3 + 3, 5 + 3]
-    assert memory.shape[1] == 8
-
-
 def test_positions() -> None:
     """Sines, then cosines, of wavelengths from 2 pi to 20000 pi frames."""
     table = sinusoids(5, 6)

@@ -28,7 +28,8 @@ from asr.text.characters import CharacterTokenizer
 from asr.train.adapt.finetune import _judge_lm, _unseen
 from asr.train.adapt.hyperparameters import KEEP_SHARE, Amount, repeat_of, settings
 from asr.train.adapt.new_labels import new_labels
-from asr.train.adapt.plan import Request, plan
+from asr.train.adapt.plan import plan
+from asr.train.adapt.request import Request
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, load_recipe
 from asr.train.run import Start, train

@@ -30,6 +30,7 @@ def test_the_error_rate_of_dev_does_not_count_case_and_punctuation(
         texts=("mister Smith twenty-one", "The hat!"),
         samples=torch.zeros(2, 4),
         lengths=torch.tensor([4, 4]),
+        starts=None,
     )
     written = NormalizerConfig(
         lowercase=False, numbers=False, symbols=False, abbreviations=False, punctuation=False

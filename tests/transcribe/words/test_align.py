@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.text.special_labels import BLANK
-from asr.transcribe.words.align import align, align_many
+from asr.transcribe.words.align import align, align_many, best_paths
 
 utterances = st.lists(
     st.tuples(st.integers(0, 10_000), st.integers(1, 30), st.lists(st.integers(1, 4), max_size=8)),
@@ -73,3 +73,25 @@ def test_the_blank_may_be_any_label() -> None:
     numbers = [3, 0, 4, 1, 2]
     moved = log_probs[:, np.argsort(numbers)]
     assert align(moved, [numbers[label] for label in labels], 3) == align(log_probs, labels, BLANK)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 10_000), frames=st.integers(1, 6), count=st.integers(1, 3))
+def test_best_paths_are_those_of_brute_force(seed: int, frames: int, count: int) -> None:
+    """Labels with gaps between them that may be empty: every way to cut the frames is tried."""
+    if count > frames:
+        return
+    scores = np.random.default_rng(seed).normal(size=(frames, 1, 2 * count + 1))
+    nowhere = np.zeros((1, 2 * count + 1), bool)
+    begins, ends = best_paths(scores, np.array([frames]), np.array([count]), nowhere)
+
+    def total(edges: tuple[int, ...]) -> float:
+        cuts = (0, *edges, frames)
+        return sum(float(scores[cuts[n] : cuts[n + 1], 0, n].sum()) for n in range(2 * count + 1))
+
+    ways = itertools.combinations_with_replacement(range(frames + 1), 2 * count)
+    allowed = [
+        edges for edges in ways if all(edges[n] < edges[n + 1] for n in range(0, 2 * count, 2))
+    ]
+    found = tuple(itertools.chain(*zip(begins[0, :count], ends[0, :count], strict=True)))
+    assert found == max(allowed, key=total)

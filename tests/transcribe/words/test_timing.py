@@ -162,14 +162,11 @@ def test_words_of_random_weights_are_in_order(
     assert all(other.words == () for other in others)
 
 
-@pytest.mark.parametrize("chunk", [None, 640])
-def test_without_ctc_words_have_no_times(
-    tiny_model: Path, sound: np.ndarray, chunk: int | None
-) -> None:
+def test_without_ctc_words_of_a_stream_have_no_times(tiny_model: Path, sound: np.ndarray) -> None:
     loaded = load_model_folder(tiny_model)
     loaded.model.ctc = None
     model = Recognizer(loaded)
-    segments: tuple[Segment, ...] = model.transcribe(sound, MODEL_RATE, chunk_ms=chunk).segments
+    segments: tuple[Segment, ...] = model.transcribe(sound, MODEL_RATE, chunk_ms=640).segments
     assert segments
     assert all(segment.words == () for segment in segments)
 

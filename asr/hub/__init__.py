@@ -1,0 +1,1 @@
+"""Published models by name: what there is, and how it comes here."""

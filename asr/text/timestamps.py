@@ -1,0 +1,29 @@
+"""Labels that stand for points in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timestamps:
+    """Labels for times from the start of a segment, one behind the other.
+
+    Attributes:
+        first: the label of 0 seconds.
+        count: how many there are.
+        seconds: from one to the next.
+        off: the label whose place in the start sequence says that none are written.
+    """
+
+    first: int
+    count: int
+    seconds: float
+    off: int
+
+    def __contains__(self, label: object) -> bool:
+        return isinstance(label, int) and self.first <= label < self.first + self.count
+
+    def time_of(self, label: int) -> float:
+        """The time in seconds that a label stands for."""
+        return (label - self.first) * self.seconds

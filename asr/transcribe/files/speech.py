@@ -1,0 +1,106 @@
+"""Where a segment has speech, and how much it can say, as a model with CTC sees it.
+
+For models without CTC: an attention decoder writes text for any sound. CTC reads each frame on its
+own, and where its blank is sure, nothing is said. That holds for languages too that the CTC model
+does not know, because what counts is whether a frame has a label, not which.
+docs/no-invented-text.md has the measurements that the figures come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asr.audio.resample import Resampler
+from asr.model import ASRModel
+from asr.text import Tokenizer
+
+#: A segment has speech where CTC gives one of its frames a label with this probability.
+SPEECH = 0.95
+#: Its speech reaches from the first to the last frame with this probability of a label ...
+SOUND = 0.1
+#: ... and this much further on both sides, in seconds.
+MARGIN_SECONDS = 0.5
+#: It can hold so many letters ...
+LETTERS = 15.0
+#: ... and so many for each second that has labels (the sum of their probabilities over frames).
+LETTERS_PER_SECOND = 75.0
+#: A digit is spoken like so many letters.
+DIGIT = 3.0
+
+
+@dataclass(frozen=True)
+class Speech:
+    """The speech of a segment: its samples from `start` to before `end`, and what it can say."""
+
+    start: int
+    end: int
+    letters: float
+
+
+class SpeechDetector:
+    """Finds the speech of segments for one model by the blank of another, which has CTC.
+
+    Args:
+        model: the model with CTC; it may be of another language.
+        blank: the label of its blank.
+        tokenizer: that of the model whose texts are to be limited.
+    """
+
+    def __init__(self, model: ASRModel, blank: int, tokenizer: Tokenizer) -> None:
+        self.model = model
+        self.blank = blank
+        self.tokenizer = tokenizer
+
+    @cached_property
+    def letters(self) -> Tensor:
+        """(V,) how many letters each label of the tokenizer writes, a digit counted as `DIGIT`.
+
+        A label that is part of a character counts as none.
+        """
+        texts = (self.tokenizer.decode([label]) for label in range(self.tokenizer.size))
+        return torch.tensor([sum(map(_weight, text), 0.0) for text in texts])
+
+    @torch.inference_mode()
+    def __call__(self, segments: Sequence[np.ndarray], rate: int, step: int) -> list[Speech | None]:
+        """The speech of segments (N,) of float32 samples at `rate`; None where there is none.
+
+        A segment's speech does not depend on the others. It begins at a multiple of `step` samples.
+        """
+        model = self.model
+        sounds = [Resampler(rate, model.sample_rate).step(part, True) for part in segments]
+        samples = pad_sequence([torch.from_numpy(sound) for sound in sounds], batch_first=True)
+        lengths = torch.tensor([len(sound) for sound in sounds])
+        device = next(model.parameters()).device
+        memory, frames = model.encode(*model.features(samples.to(device), lengths.to(device)))
+        blank = model.ctc_log_probs(memory)[:, :, self.blank].exp().cpu().numpy()
+        return [
+            self._speech(1.0 - row[:count], rate, step, len(segment))
+            for row, count, segment in zip(blank, frames.tolist(), segments, strict=True)
+        ]
+
+    def _speech(self, labels: np.ndarray, rate: int, step: int, size: int) -> Speech | None:
+        """The speech of a segment of `size` samples.
+
+        Args:
+            labels: (T,) the probability of a label in each frame.
+        """
+        if labels.max(initial=0.0) < SPEECH:
+            return None
+        seconds = self.model.encoder.frame_seconds
+        sounding = np.flatnonzero(labels >= SOUND) * seconds
+        start = max(0, int((sounding[0] - MARGIN_SECONDS) * rate) // step * step)
+        end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
+        said = float(labels.sum()) * seconds
+        return Speech(start, end, LETTERS + LETTERS_PER_SECOND * said)
+
+
+def _weight(character: str) -> float:
+    """How many letters a character is spoken like."""
+    return DIGIT if character.isdigit() else float(character.isalpha())

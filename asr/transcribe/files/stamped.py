@@ -1,0 +1,47 @@
+"""Segments as a model that writes time stamps gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from asr.text.timestamps import Timestamps
+from asr.types import Hypothesis
+
+
+def split_at_timestamps(
+    hypothesis: Hypothesis, timestamps: Timestamps, seconds: float
+) -> Iterator[tuple[Hypothesis, float, float]]:
+    """Cuts a hypothesis at its time stamps.
+
+    Args:
+        seconds: the length of the sound; times do not lie behind it.
+
+    Returns:
+        for each stretch of text: the hypothesis with its labels alone, the time stamps around them
+        included, and its start and end. A stretch without a time behind it goes to the end.
+    """
+    begin, start, text = 0, 0.0, False
+    for place, label in enumerate(hypothesis.tokens):
+        if label not in timestamps:
+            text = True
+            continue
+        time = min(timestamps.time_of(label), seconds)
+        if text:
+            yield _part(hypothesis, begin, place + 1), start, time
+            begin = place + 1
+        else:
+            begin = place
+        start, text = time, False
+    if text:
+        yield _part(hypothesis, begin, len(hypothesis.tokens)), start, seconds
+
+
+def _part(hypothesis: Hypothesis, begin: int, end: int) -> Hypothesis:
+    scores = hypothesis.label_scores
+    return replace(
+        hypothesis,
+        tokens=hypothesis.tokens[begin:end],
+        spans=hypothesis.spans[begin:end],
+        label_scores={name: values[begin:end] for name, values in scores.items()},
+    )

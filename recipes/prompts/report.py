@@ -1,0 +1,129 @@
+"""What the two models of the recipe came to, as a page of tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr.atomic import write_atomic
+from asr.evaluate.error_rate import count_words, total
+from asr.text import NormalizerConfig, TextNormalizer
+
+BEAM = 4
+#: Marks that are counted; apostrophes and hyphens are part of words.
+MARKS = frozenset(",.;:!?")
+ABOUT = """# Prompts: results
+
+    python recipes/prompts/prepare.py ../shared/corpora
+    python recipes/prompts/run.py --limit {limit}
+
+One model of English and French that is told the language or detects it, and that writes plain or
+punctuated text as it is asked, beside a model that was trained on the same data without prompts.
+Both start from the weights of the shipped English model (26 hours of English; labels that are
+spelled the same keep their rows) and are trained for {steps} steps of at most {batch:g} s of audio.
+Processor time of training, one thread: {minutes}. From so little French the error
+rates are high; what counts is how they differ.
+
+Dev sets: the first {limit} utterances of Common Voice 2023 (English) and of Common Voice 17
+(French). Word error rates without case and punctuation, beam {beam}.
+"""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An utterance, the language that is spoken, and what the model wrote.
+
+    `detected` are the languages of its segments as the model says them.
+    """
+
+    language: str
+    reference: str
+    hypothesis: str
+    detected: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model wrote when it was asked in one way."""
+
+    name: str
+    asked: Mapping[str, Any]
+    decoded: tuple[Decoded, ...]
+
+    def word_error_rate(self, language: str) -> float:
+        """Word errors a word of the references in a language."""
+        write = TextNormalizer(NormalizerConfig(language=language))
+        some = [one for one in self.decoded if one.language == language]
+        rate = total(count_words(write(o.reference), write(o.hypothesis)) for o in some).rate
+        return rate if rate is not None else float("nan")
+
+    @property
+    def detection(self) -> float:
+        """The share of utterances of which all segments are in the language that is spoken."""
+        return share([one.language] == list(one.detected) for one in self.decoded)
+
+    @property
+    def with_marks(self) -> float:
+        """The share of hypotheses that have a capital letter or a punctuation mark."""
+        return share(any(c in MARKS or c.isupper() for c in one.hypothesis) for one in self.decoded)
+
+    @property
+    def marks_f1(self) -> float:
+        """F1 of punctuation marks: of each kind, as many as both sides of an utterance have."""
+        right = written = wanted = 0
+        for one in self.decoded:
+            ours = Counter(c for c in one.hypothesis if c in MARKS)
+            theirs = Counter(c for c in one.reference if c in MARKS)
+            right += (ours & theirs).total()
+            written += ours.total()
+            wanted += theirs.total()
+        return 2 * right / (written + wanted) if written + wanted else 0.0
+
+
+def share(outcomes: Iterable[bool]) -> float:
+    """The share of true ones; NaN of none."""
+    values = list(outcomes)
+    return sum(values) / len(values) if values else float("nan")
+
+
+def write_results(
+    path: Path, results: Sequence[Measured], seconds: Mapping[str, float], recipe: Any, limit: int
+) -> None:
+    """Writes the page.
+
+    Args:
+        seconds: processor time that training each model took.
+        recipe: that of the runs. limit: utterances of each dev set.
+    """
+    minutes = ", ".join(f"{name} prompts {spent / 60:.0f} min" for name, spent in seconds.items())
+    about = ABOUT.format(
+        limit=limit,
+        beam=BEAM,
+        steps=recipe.training.max_steps,
+        batch=recipe.data.batch_seconds,
+        minutes=minutes,
+    )
+    head = (
+        "| prompts | language | style | CTC weight | English WER | French WER | language right | "
+        "texts with capitals or marks | F1 of marks |\n"
+        "|---|---|---|---:|---:|---:|---:|---:|---:|\n"
+    )
+    write_atomic(path, f"{about}\n{head}{''.join(map(_row, results))}")
+
+
+def _row(one: Measured) -> str:
+    language, style = one.asked.get("language", "-"), one.asked.get("style", "-")
+    cells = [
+        one.name,
+        language,
+        style,
+        f"{one.asked['ctc_weight']:g}",
+        *(f"{one.word_error_rate(code):.1%}" for code in ("en", "fr")),
+        f"{one.detection:.1%}" if language == "detected" else "-",
+        f"{one.with_marks:.1%}",
+        f"{one.marks_f1:.2f}",
+    ]
+    return f"| {' | '.join(cells)} |\n"

@@ -1,0 +1,155 @@
+"""Speech is found where there is some, and nothing is written beyond it or that it cannot hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asr.audio import load_audio
+from asr.folders import SHIPPED
+from asr.model.folder import load_model_folder
+from asr.text import TokenizerConfig, train_tokenizer
+from asr.transcribe.files.speech import DIGIT, MARGIN_SECONDS, Speech, SpeechDetector
+from asr.transcribe.recognizer import Recognizer, load_model
+from tests.conftest import RATE, SAMPLES
+from tests.model.whisper.test_folder import SECONDS_30, write_folder
+
+FRAME = 320
+ships = pytest.mark.skipif(not (SHIPPED / "config.yaml").is_file(), reason="no model ships here")
+
+
+@pytest.fixture(scope="module")
+def detector() -> SpeechDetector:
+    loaded = load_model_folder(SHIPPED)
+    return SpeechDetector(loaded.model, loaded.tokenizer.labels.ctc_blank, loaded.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    return load_audio(SAMPLES / "quilter.wav", RATE).samples
+
+
+def noise(seconds: float, level: float) -> np.ndarray:
+    draw = np.random.default_rng(2)
+    return draw.normal(0, level, round(seconds * RATE)).astype(np.float32)
+
+
+@ships
+def test_speech_and_what_is_none(detector: SpeechDetector, speech: np.ndarray) -> None:
+    """White noise at -20 dB behind speech, alone, and silence; speech at -60 dB is speech."""
+    alone, loud, quiet, none, silent = detector(
+        [
+            speech,
+            np.concatenate([noise(3, 0.1), speech, noise(6, 0.1)]),
+            speech * np.float32(1e-3),
+            noise(4, 0.1),
+            np.zeros(4 * RATE, np.float32),
+        ],
+        RATE,
+        FRAME,
+    )
+    assert (none, silent) == (None, None)
+    assert alone is not None
+    assert loud is not None
+    assert quiet is not None
+    assert loud.start % FRAME == 0
+    assert loud.start == pytest.approx(3 * RATE + alone.start, abs=RATE)
+    assert loud.end == pytest.approx(3 * RATE + alone.end, abs=RATE)
+    assert quiet.end == pytest.approx(alone.end, abs=0.2 * RATE)
+    written = sum(map(str.isalnum, "Mr. Quilter is the apostle of the middle classes and we are "
+                                   "glad to welcome his gospel"))  # fmt: skip
+    assert written < alone.letters < 6 * written
+
+
+@ships
+def test_a_segment_does_not_depend_on_the_others(
+    detector: SpeechDetector, speech: np.ndarray
+) -> None:
+    parts = [speech, speech[: RATE // 2], noise(7, 0.01), speech[RATE:], speech[:1]]
+    together = detector(parts, RATE, FRAME)
+    for part, found in zip(parts, together, strict=True):
+        [alone] = detector([part], RATE, FRAME)
+        if alone is None:
+            assert found is None
+            continue
+        assert found is not None
+        assert (found.start, found.end) == (alone.start, alone.end)
+        assert found.letters == pytest.approx(alone.letters, abs=1e-2)
+    assert together[4] is None
+
+
+@ships
+def test_other_rates_find_the_same_speech(detector: SpeechDetector, speech: np.ndarray) -> None:
+    [found] = detector([speech], RATE, FRAME)
+    [half] = detector([speech[::2].copy()], RATE // 2, FRAME // 2)
+    assert found is not None
+    assert half is not None
+    assert 2 * half.start == pytest.approx(found.start, abs=MARGIN_SECONDS * RATE)
+    assert 2 * half.end == pytest.approx(found.end, abs=MARGIN_SECONDS * RATE)
+
+
+def test_letters_of_labels(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(["ab 1, ab"], TokenizerConfig(type="char", size=12), tmp_path / "t")
+    letters = SpeechDetector(torch.nn.Linear(1, 1), 0, tokenizer).letters  # type: ignore[arg-type]
+    ids = tokenizer.encode("ab 1")
+    assert letters.shape == (tokenizer.size,)
+    assert letters[ids].sum() == 2 + DIGIT
+    assert letters.max() == DIGIT
+
+
+class FoundSpeech:
+    """In place of a detector: each segment's speech begins at 0.1 s and holds so many letters."""
+
+    def __init__(self, letters: float, size: int) -> None:
+        self.most = letters
+        self.letters = torch.ones(size)
+
+    def __call__(self, segments: list[np.ndarray], rate: int, step: int) -> list[Speech]:
+        return [Speech(5 * step, len(segment), self.most) for segment in segments]
+
+
+def recognizer_with(folder: Path, letters: float) -> Recognizer:
+    recognizer = load_model(write_folder(folder, "ctranslate2"), "cpu")
+    found = FoundSpeech(letters, recognizer.tokenizer.size)
+    recognizer.__dict__["_speech_detector"] = found
+    return recognizer
+
+
+def test_what_says_too_much_is_decoded_as_a_window_and_then_left_empty(
+    tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognizer = recognizer_with(tmp_path, 0.0)
+    sizes, encode = [], recognizer.model.encode
+
+    def recorded(features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        sizes.append(lengths.tolist())
+        return encode(features, lengths)
+
+    monkeypatch.setattr(recognizer.model, "encode", recorded)
+    transcript = recognizer.transcribe(sound, RATE)
+    assert (transcript.segments, transcript.text) == ((), "")
+    assert transcript.notes == (
+        "0.0 to 3.0 s: left empty, because the model wrote more there than can have been said",
+    )
+    assert sizes == [[(len(sound) - 5 * FRAME) // 160], [2 * SECONDS_30]]
+
+
+def test_a_model_without_ctc_writes_what_the_sound_can_hold(
+    tmp_path: Path, sound: np.ndarray
+) -> None:
+    recognizer = recognizer_with(tmp_path, 100.0)
+    transcript = recognizer.transcribe(sound, RATE)
+    assert transcript.segments
+    assert transcript.notes == ()
+    assert (transcript.segments[0].start, transcript.segments[0].end) == (0.0, 3.0)
+
+
+@ships
+def test_noise_is_not_decoded(tmp_path: Path, sound: np.ndarray) -> None:
+    recognizer = load_model(write_folder(tmp_path, "ctranslate2"), "cpu")
+    assert recognizer.transcribe(sound, RATE).segments == ()
+    recognizer.search = recognizer.search.model_copy(update={"heard_only": False})
+    assert recognizer.transcribe(sound, RATE).segments
