@@ -26,7 +26,7 @@ from asr.text import Tokenizer
 #: very quiet, and neither is digital silence.
 PEAK, PAD_SECONDS, FAINT = 0.5, 0.5, 1e-4
 #: A segment has speech for certain where CTC gives one of its frames a label with this probability.
-SPEECH = 0.95
+SPEECH = 0.98
 #: Its speech reaches from the first to the last frame with this probability of a label; without
 #: any such frame it has none.
 SOUND = 0.1
