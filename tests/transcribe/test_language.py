@@ -112,8 +112,8 @@ def test_segments_are_searched_in_their_language(several: Recognizer) -> None:
     for place, result in enumerate(together):
         segment = result.segments[0]
         assert segment.tokens == tokens[str(segment.language)][place]
-    for place in range(len(TONES)):  # otherwise the above would say nothing
-        assert len({tokens[code][place] for code in tokens}) > 1
+    # otherwise the above would say nothing
+    assert any(len({tokens[code][place] for code in tokens}) > 1 for place in range(len(TONES)))
     assert results(several, language="auto") == together
     [fixed] = results(several, language="fr", nbest=2)[0].segments
     assert [fixed.language, *(other.language for other in fixed.alternatives)] == ["fr", "fr"]

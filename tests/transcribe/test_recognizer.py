@@ -289,6 +289,7 @@ def test_a_model_without_a_decoder_is_searched_by_ctc(tiny_model: Path, sound: n
         model.transcribe(sound, RATE, ctc_weight=0.5)
 
 
+@pytest.mark.usefixtures("any_sound_is_speech")
 def test_a_model_without_ctc_is_searched_by_attention(tiny_model: Path, sound: np.ndarray) -> None:
     model = without(module.load_model_folder(tiny_model), "ctc")
     [segment] = model.transcribe(sound, RATE).segments

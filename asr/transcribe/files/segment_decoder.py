@@ -87,7 +87,9 @@ class SegmentDecoder:
             parts = [segments[row][speech.start : speech.end] for row, speech in spoken.items()]
             decoded = self._decode_speech(parts, list(spoken.values()))
             for (row, speech), hypotheses in zip(spoken.items(), decoded, strict=True):
-                results[row] = [_later(best, speech.start // frame) for best in hypotheses]
+                best = hypotheses[0]
+                if speech.holds(best.scores.get("attention", -math.inf), len(best.tokens)):
+                    results[row] = [_later(one, speech.start // frame) for one in hypotheses]
         return results
 
     def _decode_speech(

@@ -21,11 +21,15 @@ from asr.audio.resample import Resampler
 from asr.model import ASRModel
 from asr.text import Tokenizer
 
-#: A segment has speech where CTC gives one of its frames a label with this probability.
+#: A segment has speech for certain where CTC gives one of its frames a label with this probability.
 SPEECH = 0.95
-#: Its speech reaches from the first to the last frame with this probability of a label ...
+#: Its speech reaches from the first to the last frame with this probability of a label; without
+#: any such frame it has none.
 SOUND = 0.1
-#: ... and this much further on both sides, in seconds.
+#: Where speech is not certain, the text of the decoder counts if its labels and its end have this
+#: log probability on average.
+LIKELY = -0.5
+#: So much sound is kept before and behind the speech, in seconds.
 MARGIN_SECONDS = 0.5
 #: It can hold so many letters ...
 LETTERS = 15.0
@@ -37,11 +41,21 @@ DIGIT = 3.0
 
 @dataclass(frozen=True)
 class Speech:
-    """The speech of a segment: its samples from `start` to before `end`, and what it can say."""
+    """The speech of a segment: its samples from `start` to before `end`.
+
+    Attributes:
+        letters: how many it can hold.
+        certain: whether there is any; if not, only a likely text shows that there is.
+    """
 
     start: int
     end: int
     letters: float
+    certain: bool = True
+
+    def holds(self, log_prob: float, labels: int) -> bool:
+        """Whether a text of `labels` labels with this log probability shows that it is speech."""
+        return self.certain or log_prob >= LIKELY * (labels + 1)
 
 
 class SpeechDetector:
@@ -91,14 +105,14 @@ class SpeechDetector:
         Args:
             labels: (T,) the probability of a label in each frame.
         """
-        if labels.max(initial=0.0) < SPEECH:
-            return None
         seconds = self.model.encoder.frame_seconds
+        letters = LETTERS + LETTERS_PER_SECOND * float(labels.sum()) * seconds
         sounding = np.flatnonzero(labels >= SOUND) * seconds
+        if not len(sounding):
+            return None
         start = max(0, int((sounding[0] - MARGIN_SECONDS) * rate) // step * step)
         end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
-        said = float(labels.sum()) * seconds
-        return Speech(start, end, LETTERS + LETTERS_PER_SECOND * said)
+        return Speech(start, end, letters, certain=bool(labels.max() >= SPEECH))
 
 
 def _weight(character: str) -> float:

@@ -12,7 +12,7 @@ from asr.audio import load_audio
 from asr.folders import SHIPPED
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
-from asr.transcribe.files.speech import DIGIT, MARGIN_SECONDS, Speech, SpeechDetector
+from asr.transcribe.files.speech import DIGIT, LIKELY, MARGIN_SECONDS, Speech, SpeechDetector
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.conftest import RATE, SAMPLES
 from tests.model.whisper.test_folder import SECONDS_30, write_folder
@@ -76,7 +76,7 @@ def test_a_segment_does_not_depend_on_the_others(
             assert found is None
             continue
         assert found is not None
-        assert (found.start, found.end) == (alone.start, alone.end)
+        assert (found.start, found.end, found.certain) == (alone.start, alone.end, alone.certain)
         assert found.letters == pytest.approx(alone.letters, abs=1e-2)
     assert together[4] is None
 
@@ -89,6 +89,14 @@ def test_other_rates_find_the_same_speech(detector: SpeechDetector, speech: np.n
     assert half is not None
     assert 2 * half.start == pytest.approx(found.start, abs=MARGIN_SECONDS * RATE)
     assert 2 * half.end == pytest.approx(found.end, abs=MARGIN_SECONDS * RATE)
+
+
+def test_what_may_be_speech_is_so_where_its_text_is_likely() -> None:
+    labels = 3
+    unsure = Speech(0, RATE, 10.0, certain=False)
+    assert unsure.holds((LIKELY + 0.01) * (labels + 1), labels)
+    assert not unsure.holds((LIKELY - 0.01) * (labels + 1), labels)
+    assert Speech(0, RATE, 10.0).holds(-99.0, labels)
 
 
 def test_letters_of_labels(tmp_path: Path) -> None:
@@ -153,3 +161,23 @@ def test_noise_is_not_decoded(tmp_path: Path, sound: np.ndarray) -> None:
     assert recognizer.transcribe(sound, RATE).segments == ()
     recognizer.search = recognizer.search.model_copy(update={"heard_only": False})
     assert recognizer.transcribe(sound, RATE).segments
+
+
+@pytest.mark.usefixtures("any_sound_is_speech")
+def test_segments_do_not_depend_on_those_before_them(tmp_path: Path, sound: np.ndarray) -> None:
+    """No text is carried from one segment to the next, and a batch changes nothing."""
+    recognizer = load_model(write_folder(tmp_path, "ctranslate2"), "cpu")
+    pause = np.zeros(2 * RATE, np.float32)
+    long = np.concatenate([sound, pause, sound[: 2 * RATE], pause, sound[RATE:]])
+    segments = recognizer.transcribe(long, RATE).segments
+    assert len(segments) >= 3
+    several = recognizer.transcribe_many([long, sound], sample_rate=RATE)
+    for (_, together), alone in zip(several, (long, sound), strict=True):
+        expected = recognizer.transcribe(alone, RATE).segments
+        assert [(s.start, s.end, s.tokens) for s in together.segments] == [
+            (s.start, s.end, s.tokens) for s in expected
+        ]
+    for segment in segments:
+        part = long[round(segment.start * RATE) : round(segment.end * RATE)]
+        [alone] = recognizer.transcribe(part, RATE).segments
+        assert alone.tokens == segment.tokens
