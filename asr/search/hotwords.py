@@ -33,13 +33,15 @@ class HotwordState:
     """The place of each row in the phrases (N,), and its state of what labels need support of:
     CTC or attention, None without it.
 
-    With attention, `share` (N,) is how much of the worth at a place has been lent, from 0 to 1, and
-    `spare` (N,) how much more may be: what the labels of the phrase were behind the best ones.
+    With attention, `best` (N,) is its log probability of the best label or the end, `share` (N,)
+    how much of the worth at a place has been lent, from 0 to 1, and `spare` (N,) how much more may
+    be: what the labels of the phrase were behind the best ones.
     """
 
     places: Tensor
     ctc: Any
     attention: Any = None
+    best: Tensor | None = None
     share: Tensor | None = None
     spare: Tensor | None = None
 
@@ -78,7 +80,8 @@ class HotwordScorer:
         self.weight = weight
         self.max_gain = 2 * tree.most
         self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
-        self._silent = torch.tensor([n for n, piece in enumerate(tree.pieces) if not piece])
+        silent = [label for label, piece in enumerate(tree.pieces) if not piece]
+        self._silent = torch.tensor(silent, dtype=torch.long)
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> HotwordState:
         """A word may begin."""
@@ -87,7 +90,8 @@ class HotwordScorer:
         if not self.attention:
             return HotwordState(places, ctc)
         attention = self.attention.start(memory, memory_lengths)
-        return HotwordState(places, ctc, attention, *_nothing_lent(places))
+        best = self._best(attention)
+        return HotwordState(places, ctc, attention, best, *_nothing_lent(places))
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
@@ -110,13 +114,14 @@ class HotwordScorer:
         if not self.attention:
             return scores, HotwordState(places, ctc)
         _, attention = self.attention.start_with_prefix(memory, memory_lengths, tokens, lengths)
-        return scores, HotwordState(places, ctc, attention, *_nothing_lent(places))
+        best = self._best(attention)
+        return scores, HotwordState(places, ctc, attention, best, *_nothing_lent(places))
 
     def score(self, state: HotwordState, candidates: Tensor | None) -> Tensor:
         """What each label is worth, (N, V) or (N, K)."""
         if self.attention:
-            behind = self._behind(state, candidates)
-            return self._bounded(state, candidates, behind)[0]
+            log_probs = self.attention.score(state.attention, candidates)
+            return self._bounded(state, candidates, log_probs)[0]
         support = self.ctc.score(state.ctc, candidates) - SUPPORTED if self.ctc else None
         return self._read(state.places, candidates, support)[0]
 
@@ -145,30 +150,30 @@ class HotwordScorer:
         begins = begins_word.expand(len(places), -1) if labels is None else begins_word[labels]
         return broken[places % self.tree.size].gather(1, begins)
 
-    def _behind(self, state: HotwordState, labels: Tensor | None) -> Tensor:
-        """How far labels (N, K), or all, are behind attention's best label or end; 0 or more.
+    def _best(self, attention: Any) -> Tensor:
+        """The log probability (N,) of attention's best label or its end.
 
-        Labels that write nothing are no rivals: none but the end may stand in a text.
+        Labels that write nothing do not count: none but the end may stand in a text.
         """
         assert self.attention is not None
-        log_probs = self.attention.score(state.attention, None)
-        silent = self._silent.long().to(log_probs.device)
+        log_probs = self.attention.score(attention, None)
+        silent = self._silent.to(log_probs.device)
         best = log_probs.index_fill(1, silent, -math.inf).amax(1)
-        best = torch.maximum(best, self.attention.finish(state.attention))
-        some = log_probs if labels is None else log_probs.gather(1, labels)
-        behind = (best[:, None] - some).double()
-        return behind.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0.0)
+        return torch.maximum(best, self.attention.finish(attention))
 
     def _bounded(
-        self, state: HotwordState, labels: Tensor | None, behind: Tensor
+        self, state: HotwordState, labels: Tensor | None, log_probs: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What labels (N, K) are worth that are so far `behind`, as attention bounds it.
+        """What labels (N, K) are worth, as attention bounds it by their `log_probs` (N, K).
 
         Returns:
             the worth, and place, share and spare after the labels, all (N, K).
         """
+        assert state.best is not None
         assert state.share is not None
         assert state.spare is not None
+        behind = (state.best[:, None] - log_probs).double()
+        behind = behind.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0.0)
         worth, after = self._read(state.places, labels, MOST_BEHIND - behind)
         broken = self._broken(state.places, labels)
         lent = -broken * state.share[:, None]  # and taken back, to lend it anew
@@ -183,10 +188,10 @@ class HotwordScorer:
         """Reads the labels."""
         if self.attention:
             attention = self.attention.advance(state.attention, parents, tokens)
-            behind = self._behind(state, None)[parents, tokens][:, None]
-            _, *after = self._bounded(_rows(state, parents), tokens[:, None], behind)
+            log_probs = self.attention.score(state.attention, None)[parents, tokens][:, None]
+            _, *after = self._bounded(_rows(state, parents), tokens[:, None], log_probs)
             places, share, spare = (part[:, 0] for part in after)
-            return HotwordState(places, None, attention, share, spare)
+            return HotwordState(places, None, attention, self._best(attention), share, spare)
         ctc, support = None, None
         if self.ctc:
             ctc = self.ctc.advance(state.ctc, parents, tokens)
@@ -220,6 +225,7 @@ def _nothing_lent(places: Tensor) -> tuple[Tensor, Tensor]:
 
 def _rows(state: HotwordState, rows: Tensor) -> HotwordState:
     """Some rows of a state, without those of CTC or attention."""
-    assert state.share is not None
-    assert state.spare is not None
-    return HotwordState(state.places[rows], None, None, state.share[rows], state.spare[rows])
+    parts = state.places, state.best, state.share, state.spare
+    places, *bound = (None if part is None else part[rows] for part in parts)
+    assert places is not None
+    return HotwordState(places, None, None, *bound)

@@ -104,7 +104,8 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
             punctuation=False,
         ),
         origin=origin_of(path, checkpoint),
-        search={"beam": BEAM, "ctc_weight": 0.0},
+        # A weight of a language model must be tuned: the usual one makes results worse.
+        search={"beam": BEAM, "ctc_weight": 0.0, "lm_weight": 0.0},
     )
     return LoadedModel(model.eval(), tokenizer, described, path)
 
