@@ -95,6 +95,13 @@ def model_folder(path: str | os.PathLike[str] | None) -> Path:
     return SHIPPED
 
 
+def names_model(path: Path) -> bool:
+    """Whether `path` is one that `model_folder` takes: a folder, a file of a model, or a name."""
+    if not path.exists():
+        return published(os.fspath(path)) is not None
+    return path.is_dir() or foreign_kind(path) is not None
+
+
 def check_model_folder(folder: Path) -> None:
     """Refuses what is no model folder; no weights are opened.
 

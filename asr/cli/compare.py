@@ -11,11 +11,11 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.load import open_model
+from asr.cli.load import check_model, open_model
 from asr.cli.progress import progress
 from asr.cli.tables import WIDTH, between, common_folder
 from asr.evaluate.error_rate import number_of, percent
-from asr.folders import check_model_folder
+from asr.folders import names_model
 from asr.transcribe.files.jobs import check_output
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SHOWN = 5
     "--manifest",
     callback=options.path,
     metavar="FILE",
-    help="Where A or B is a model folder: what to measure it on.",
+    help="Where A or B is a model: what to measure it on.",
 )
 @options.device
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -75,7 +75,7 @@ def compare(
 ) -> int:
     """Tell whether one of two systems is better, how sure that is, and what changed.
 
-    A and B are what asr evaluate -o wrote, of the same manifest; or model folders, with
+    A and B are what asr evaluate -o wrote, of the same manifest; or models, as -m takes them, with
     --manifest. The test is the matched-pairs sentence-segment word error test (MAPSSWE, Gillick and
     Cox 1989); the interval of the difference is by bootstrap over speakers.
 
@@ -83,17 +83,17 @@ def compare(
     language, were scored differently, or some audio could not be used (it is listed, and in no
     count), 2 the call is wrong, 130 interrupted.
     """
-    models = [place for place in (first, second) if place.is_dir()]
+    models = [place for place in (first, second) if names_model(place)]
     if manifest is None and models:
-        raise click.UsageError("a model folder needs --manifest, to be measured on")
+        raise click.UsageError("a model needs --manifest, to be measured on")
     if manifest is not None and not models:
-        raise click.UsageError("--manifest is for model folders, and neither A nor B is one")
+        raise click.UsageError("--manifest is for models, and neither A nor B is one")
     if normalizer != "asr" and not models:
         raise click.UsageError(
-            "--normalizer is for model folders; files are compared as asr evaluate scored them"
+            "--normalizer is for models; files are compared as asr evaluate scored them"
         )
     for model in models:
-        check_model_folder(model)
+        check_model(model)
     check_output("--html", html)
     from asr.atomic import write_atomic
     from asr.evaluate.comparison import compare as compared

@@ -27,3 +27,9 @@ class Timestamps:
     def time_of(self, label: int) -> float:
         """The time in seconds that a label stands for."""
         return (label - self.first) * self.seconds
+
+    def later(self, label: int, seconds: float) -> int:
+        """The label of a time so much later, at most the last; other labels stay as they are."""
+        if label not in self:
+            return label
+        return min(label + round(seconds / self.seconds), self.first + self.count - 1)

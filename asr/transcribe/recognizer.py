@@ -277,6 +277,7 @@ class Recognizer:
             self._language_model,
             phrase_tree(options.hotwords, self.loaded),
             language.language,
+            language.prompt,
         )
 
     def _reencoding_decoder(

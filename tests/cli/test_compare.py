@@ -11,6 +11,7 @@ import soundfile
 
 from asr.evaluate.error_rate import score
 from asr.evaluate.results import Results, result_lines
+from asr.folders import names_model
 from asr.text import NormalizerConfig
 from tests.cli.conftest import PROGRAM, Run, start
 from tests.conftest import RATE, SAMPLES, with_case
@@ -104,7 +105,7 @@ def test_models_are_measured(run: Run, tiny_model: Path, tmp_path: Path) -> None
     assert "+0.00 points" in result.stdout
     result = run("compare", tiny_model, other)
     assert result.exit_code == 2
-    assert "a model folder needs --manifest" in result.stderr
+    assert "a model needs --manifest" in result.stderr
 
 
 def test_models_that_write_differently_are_scored_alike(
@@ -127,7 +128,7 @@ def test_other_settings_of_the_normaliser_are_told(run: Run, systems: tuple[Path
 def test_files_keep_their_normaliser(run: Run, systems: tuple[Path, Path]) -> None:
     result = run("compare", *systems, "--normalizer", "whisper")
     assert result.exit_code == 2
-    assert "--normalizer is for model folders" in result.stderr
+    assert "--normalizer is for models" in result.stderr
 
 
 def test_what_cannot_be_used_is_in_no_count(
@@ -154,4 +155,13 @@ def test_what_cannot_be_used_is_in_no_count(
 def test_a_manifest_for_nothing_is_refused(run: Run, systems: tuple[Path, Path]) -> None:
     result = run("compare", *systems, "--manifest", MANIFEST)
     assert result.exit_code == 2
-    assert "--manifest is for model folders" in result.stderr
+    assert "--manifest is for models" in result.stderr
+
+
+def test_what_is_a_model(tiny_model: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text("{}")
+    assert names_model(tiny_model)
+    assert names_model(Path("openai/whisper-tiny"))
+    assert not names_model(results)
+    assert not names_model(tmp_path / "nothing")

@@ -26,7 +26,7 @@ def test_weights_and_labels_are_the_same(
     for name, tensor in before.model.state_dict().items():
         assert torch.equal(weights[name], tensor), name
     assert after.tokenizer.labels == before.tokenizer.labels
-    assert after.tokenizer.languages == before.tokenizer.languages
+    assert after.tokenizer.prompt_fields == before.tokenizer.prompt_fields
     assert after.config.model == before.config.model
 
 

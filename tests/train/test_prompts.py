@@ -12,6 +12,9 @@ from click.testing import CliRunner
 from asr.cli.main import program
 from asr.errors import ConfigError, ManifestError, ModelError
 from asr.text import load_tokenizer
+from asr.text.characters import CharacterTokenizer
+from asr.text.prompts import PromptedTokenizer
+from asr.train.adapt.new_labels import new_labels
 from asr.train.recipe import Recipe
 from asr.train.run import train
 from asr.transcribe.recognizer import load_model
@@ -89,3 +92,14 @@ def test_what_cannot_be_trained_on_is_said_first(
 def test_keys_are_listed() -> None:
     result = CliRunner().invoke(program, ["train", "--keys"])
     assert "prompts.fields" in result.output
+
+
+def test_new_labels_keep_the_fields(tmp_path: Path) -> None:
+    """Those of an adapted model whose own cannot write the texts."""
+    values = {"language": ("en", "fr")}
+    theirs = PromptedTokenizer(CharacterTokenizer("ab"), values)
+    made = new_labels(theirs, ["abc"], tmp_path)
+    assert (made.size, made.encode("c")) == (8, [5])
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.prompt_fields is not None
+    assert loaded.prompt_fields.labels == {"language": {"en": 6, "fr": 7}}

@@ -20,7 +20,7 @@ RATE = 16000
 SMALL = {"layers": 1, "dim": 32, "heads": 2, "ff": 64}
 MODEL = ModelConfig(
     frontend=WhisperConfig(mels=16),
-    encoder=WhisperEncoderConfig(**SMALL, positions=150, tail=10, grid=25),
+    encoder=WhisperEncoderConfig(**SMALL, positions=150, tail=10),
     decoder=WhisperDecoderConfig(**SMALL, positions=32),
     ctc=False,
 )

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("any_sound_is_speech")
 RATE = 16000
 FRAMES = 200
 #: Tones at these frequencies (Hz) are in different languages to the small model.
-TONES = (1500, 3000, 6500)
+TONES = (2000, 3000, 2500)
 
 
 def sounds() -> list[np.ndarray]:

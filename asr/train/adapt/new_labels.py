@@ -8,6 +8,7 @@ from pathlib import Path
 from asr.errors import ConfigError
 from asr.text import Tokenizer, TokenizerConfig, train_tokenizer
 from asr.text.characters import CharacterTokenizer
+from asr.text.prompts import PromptedTokenizer
 from asr.text.tokenizer import WORD_MARK
 
 #: SentencePiece is asked for fewer and fewer pieces until the text has so many.
@@ -28,6 +29,11 @@ def new_labels(theirs: Tokenizer, texts: Iterable[str], folder: Path) -> Tokeniz
         OutputError: the folder cannot be written.
     """
     lines = [text for text in texts if text]
+    if isinstance(theirs, PromptedTokenizer):  # the values of its fields stay labels
+        inner = new_labels(theirs.inner, lines, folder)
+        prompted = PromptedTokenizer(inner, theirs.values, theirs.defaults)
+        prompted.save(folder)
+        return prompted
     if isinstance(theirs, CharacterTokenizer):
         made = CharacterTokenizer(sorted({*theirs.symbols, *"".join(lines)}))
         made.save(folder)

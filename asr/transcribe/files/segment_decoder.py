@@ -89,8 +89,17 @@ class SegmentDecoder:
             for (row, speech), hypotheses in zip(spoken.items(), decoded, strict=True):
                 best = hypotheses[0]
                 if speech.holds(best.scores.get("attention", -math.inf), len(best.tokens)):
-                    results[row] = [_later(one, speech.start // frame) for one in hypotheses]
+                    results[row] = [self._later(one, speech.start // frame) for one in hypotheses]
         return results
+
+    def _later(self, hypothesis: Hypothesis, frames: int) -> Hypothesis:
+        """The same, with its labels, and the times that they stand for, so many frames later."""
+        spans = tuple((first + frames, last + frames) for first, last in hypothesis.spans)
+        tokens, stamps = hypothesis.tokens, self.language.labels.timestamps
+        if stamps is not None:
+            seconds = frames * self.model.encoder.frame_seconds
+            tokens = tuple(stamps.later(label, seconds) for label in tokens)
+        return replace(hypothesis, tokens=tokens, spans=spans)
 
     def _decode_speech(
         self, segments: Sequence[np.ndarray], speech: Sequence[Speech]
@@ -219,12 +228,6 @@ class SegmentDecoder:
             self.language.prompt,
         )
         return [[best, *others] for best, (_, *others) in zip(sure, results, strict=True)]
-
-
-def _later(hypothesis: Hypothesis, frames: int) -> Hypothesis:
-    """The same, with its labels so many frames later."""
-    spans = tuple((first + frames, last + frames) for first, last in hypothesis.spans)
-    return replace(hypothesis, spans=spans)
 
 
 def padded(segments: Sequence[np.ndarray], grid: int = 1) -> tuple[Tensor, Tensor]:

@@ -121,6 +121,8 @@ class ChunkDecoder(StreamDecoder):
     lm: LanguageModel | None = None
     hotwords: PhraseTree | None = None
     language: str | None = None
+    prompt: tuple[int, ...] = ()
+    """What the decoder is fed before the start of each segment."""
 
     def __post_init__(self) -> None:
         """Refuses a model that cannot stream before anything is read."""
@@ -140,7 +142,7 @@ class ChunkDecoder(StreamDecoder):
     def search_key(self) -> Hashable:
         """Equal for decoders whose segments may be one batch of the search."""
         phrases = self.hotwords.phrases if self.hotwords is not None else None
-        return id(self.model), self.labels, id(self.lm), self.search, phrases
+        return id(self.model), self.labels, id(self.lm), self.search, phrases, self.prompt
 
     def batch_key(self, request: SearchRequest) -> Hashable:
         """See `StreamDecoder.batch_key`; segments that ended and open ones are two batches."""
@@ -198,7 +200,9 @@ class ChunkDecoder(StreamDecoder):
             memory = pad_sequence([request.memory for request in requests], batch_first=True)
             sizes = [len(request.memory) for request in requests]
             lengths = torch.tensor(sizes, device=memory.device)
-            scorers = all_scorers(self.model, self.labels, self.search, self.lm, self.hotwords)
+            scorers = all_scorers(
+                self.model, self.labels, self.search, self.lm, self.hotwords, self.prompt
+            )
             prefixes = [request.prefixes for request in requests]
             return continue_search(scorers, memory, lengths, self.labels, config, prefixes)
 
@@ -223,6 +227,8 @@ class ChunkDecoder(StreamDecoder):
         lm = self.lm if self.search.lm_weight else None
         lengths = torch.tensor([len(request.memory)], device=request.memory.device)
         memory, log_probs = request.memory[None], [request.log_probs]
-        [best] = with_label_scores(self.model, self.labels, [best], memory, lengths, log_probs, lm)
+        [best] = with_label_scores(
+            self.model, self.labels, [best], memory, lengths, log_probs, lm, self.prompt
+        )
         begin = request.first_frame * self.model.encoder.frame_seconds
         return self.timer.words(best, request.levels, begin, (segment.start, segment.end))

@@ -12,6 +12,7 @@ from asr.audio import load_audio
 from asr.folders import SHIPPED
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
+from asr.text.timestamps import Timestamps
 from asr.transcribe.files.speech import DIGIT, LIKELY, MARGIN_SECONDS, Speech, SpeechDetector
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.conftest import RATE, SAMPLES
@@ -181,3 +182,11 @@ def test_segments_do_not_depend_on_those_before_them(tmp_path: Path, sound: np.n
         part = long[round(segment.start * RATE) : round(segment.end * RATE)]
         [alone] = recognizer.transcribe(part, RATE).segments
         assert alone.tokens == segment.tokens
+
+
+def test_time_stamps_count_from_the_start_of_the_segment() -> None:
+    """The decoder counts from where the speech begins that it is given."""
+    stamps = Timestamps(first=100, count=1501, seconds=0.02, off=99)
+    assert [stamps.later(label, 0.5) for label in (7, 99, 100, 150, 1600)] == [
+        7, 99, 125, 175, 1600,
+    ]  # fmt: skip

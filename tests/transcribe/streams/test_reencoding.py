@@ -34,6 +34,8 @@ from tests.text.test_whisper import EN, SIZE
 from tests.transcribe.small import saved
 from tests.transcribe.streams.test_guarantees import cut, finals, run, same, size, sound_of
 
+pytestmark = pytest.mark.usefixtures("any_sound_is_speech")
+
 ENDPOINT = EndpointConfig(
     max_segment_seconds=3.2, silence_seconds=0.4, noise_seconds=0.6, lead_seconds=0.5
 )
