@@ -189,9 +189,9 @@ class HotwordScorer:
         if self.attention:
             attention = self.attention.advance(state.attention, parents, tokens)
             log_probs = self.attention.score(state.attention, None)[parents, tokens][:, None]
-            _, *after = self._bounded(_rows(state, parents), tokens[:, None], log_probs)
-            places, share, spare = (part[:, 0] for part in after)
-            return HotwordState(places, None, attention, self._best(attention), share, spare)
+            rows, best = _rows(state, parents), self._best(attention)
+            _, places, share, spare = self._bounded(rows, tokens[:, None], log_probs)
+            return HotwordState(places[:, 0], None, attention, best, share[:, 0], spare[:, 0])
         ctc, support = None, None
         if self.ctc:
             ctc = self.ctc.advance(state.ctc, parents, tokens)
@@ -225,7 +225,7 @@ def _nothing_lent(places: Tensor) -> tuple[Tensor, Tensor]:
 
 def _rows(state: HotwordState, rows: Tensor) -> HotwordState:
     """Some rows of a state, without those of CTC or attention."""
-    parts = state.places, state.best, state.share, state.spare
-    places, *bound = (None if part is None else part[rows] for part in parts)
-    assert places is not None
-    return HotwordState(places, None, None, *bound)
+    bounds = state.best, state.share, state.spare
+    return HotwordState(
+        state.places[rows], None, None, *(None if part is None else part[rows] for part in bounds)
+    )
