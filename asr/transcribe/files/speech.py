@@ -85,12 +85,17 @@ class SpeechDetector:
         texts = (self.tokenizer.decode([label]) for label in range(self.tokenizer.size))
         return torch.tensor([sum(map(_weight, text), 0.0) for text in texts])
 
-    @torch.inference_mode()
     def __call__(self, segments: Sequence[np.ndarray], rate: int, step: int) -> list[Speech | None]:
         """The speech of segments (N,) of float32 samples at `rate`; None where there is none.
 
         A segment's speech does not depend on the others. It begins at a multiple of `step` samples.
         """
+        found = zip(self.label_probabilities(segments, rate), segments, strict=True)
+        return [self._speech(labels, rate, step, len(segment)) for labels, segment in found]
+
+    @torch.inference_mode()
+    def label_probabilities(self, segments: Sequence[np.ndarray], rate: int) -> list[np.ndarray]:
+        """The probability of a label in each frame (T,), `PAD_SECONDS` on both sides counted."""
         model = self.model
         sounds = [
             _usual(Resampler(rate, model.sample_rate).step(part, True), model.sample_rate)
@@ -101,10 +106,7 @@ class SpeechDetector:
         device = next(model.parameters()).device
         memory, frames = model.encode(*model.features(samples.to(device), lengths.to(device)))
         blank = model.ctc_log_probs(memory)[:, :, self.blank].exp().cpu().numpy()
-        return [
-            self._speech(1.0 - row[:count], rate, step, len(segment))
-            for row, count, segment in zip(blank, frames.tolist(), segments, strict=True)
-        ]
+        return [1.0 - row[:count] for row, count in zip(blank, frames.tolist(), strict=True)]
 
     def _speech(self, labels: np.ndarray, rate: int, step: int, size: int) -> Speech | None:
         """The speech of a segment of `size` samples.
