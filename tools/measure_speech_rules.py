@@ -41,7 +41,8 @@ def main() -> None:
         parser.error(f"{args.model} has CTC, and rules of its own")
     options = {"beam": args.beam, "language": args.language}
     print(
-        "| set | utterances | WER off | on | runaways off | on | no text off | on | label: least, median, greatest |"
+        "| set | utterances | WER off | on | runaways off | on | no text off | on | "
+        "label: least, median, greatest |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---|")
     for place in args.manifests:
