@@ -120,8 +120,8 @@ def whisper_settings(
         "time_width": 10,
         "time_share": 0.05,
     }
-    values["optimizer"] = {"lr": lr, "betas": [0.9, 0.999], "weight_decay": 0.0}
-    values["schedule"]["warmup_steps"] = max(steps // 10, 1)
+    values["optimizer"] = {"lr": lr, "betas": [0.9, 0.98], "weight_decay": 0.0}
+    values["schedule"]["warmup_steps"] = max(steps // 4, 1)  # short runs lose most by a steep start
     values["training"] |= {
         "max_steps": steps,
         "clip_norm": 1.0,

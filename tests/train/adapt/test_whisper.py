@@ -168,7 +168,7 @@ class TestSettings:
     def test_warm_up_follows_from_the_steps(self) -> None:
         values = whisper_settings(Amount(100, 300.0, 5.0), False, 1e-5, steps=20)
         assert values["training"]["max_steps"] == 20
-        assert values["schedule"]["warmup_steps"] == 2
+        assert values["schedule"]["warmup_steps"] == 5
 
     def test_hours_are_heard_once_at_least(self) -> None:
         values = whisper_settings(Amount(36000, 36000 * 5.0, 15.0), False, 1e-5)
