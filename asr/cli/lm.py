@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 )
 @click.option("--order", type=int, metavar="N", help="Of n-grams: how many labels.  [default: 6]")
 @click.option(
+    "--join",
+    type=int,
+    metavar="N",
+    help="Join up to N neighbouring texts to one, where utterances have several sentences.  "
+    "[default: 3; of n-grams: 1]",
+)
+@click.option(
     "--dev",
     multiple=True,
     metavar="FILE",
@@ -194,7 +201,11 @@ def _train(
 
 
 def _recipe(
-    recipe: Path | None, type: str | None, order: int | None, overrides: tuple[str, ...]
+    recipe: Path | None,
+    type: str | None,
+    order: int | None,
+    join: int | None,
+    overrides: tuple[str, ...],
 ) -> LMRecipe:
     from asr.config import override, parse, read_yaml
     from asr.train.lm.recipe import LMRecipe
@@ -202,6 +213,7 @@ def _recipe(
     values = read_yaml(recipe) if recipe is not None else {}
     given = [f"lm.type={type}"] if type is not None else []
     given += [f"lm.order={order}"] if order is not None else []
+    given += [f"text.join={join}"] if join is not None else []
     for setting in (*given, *overrides):
         override(values, setting)
     return parse(LMRecipe, values, str(recipe or "settings"))

@@ -131,7 +131,7 @@ def all_scorers(
         if config.ilm_weight:
             scorers.append(_internal(model, labels, config.ilm_weight))
     if hotwords is not None:
-        boost = HotwordScorer(hotwords, ctc, attention)
+        boost = HotwordScorer(hotwords, ctc, attention, config.hotword_weight)
         scorers.append(WeightedScorer("hotwords", boost, config.hotword_weight))
     if config.length_reward:
         scorers.append(

@@ -124,6 +124,12 @@ def search_config(
             "lm_weight and ilm_weight need a language model, and there is none here: name one "
             "(--lm FOLDER, or load_model(..., lm='FOLDER'))"
         )
+    if lm is not None and not config.lm_weight and "lm_weight" not in lm.config.search | given:
+        raise ConfigError(
+            f"model '{name}' has no weight for language model {lm.folder}: give one that was "
+            "measured (--lm-weight, or lm_weight=), or save it with the language model "
+            "(tools/tune_search.py --write); use none with --no-lm (lm=False)"
+        )
     if options.timestamps and lm is not None and config.lm_weight:
         raise ConfigError(
             "timestamps and a language model do not go together, which knows text only: leave "

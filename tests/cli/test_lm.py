@@ -28,10 +28,11 @@ def test_texts_become_a_language_model_that_transcribes(
     assert done.exit_code == 0, done.stderr
     assert "dev: perplexity" in done.stdout
     assert f"language model: {tmp_path / 'lstm' / 'lm'}" in done.stdout
-    counted = ["--type", "ngram", "--order", "3", "--set", "text.held_out=0.3"]
+    counted = ["--type", "ngram", "--order", "3", "--join", "2", "--set", "text.held_out=0.3"]
     done = run("lm", texts, "-o", tmp_path / "ngram", "--tokenizer", tiny_model, *counted)
     assert done.exit_code == 0, done.stderr
     assert "n-grams of 1, 2, ... labels: 3" in done.stderr
+    assert "join: 2" in (tmp_path / "ngram" / "training" / "recipe.yaml").read_text()
     for kind in ("lstm", "ngram"):
         call = ["transcribe", "-m", tiny_model, recordings / "one.wav", "--device", "cpu"]
         done = run(*call, "--lm", tmp_path / kind / "lm", "--lm-weight", "0.5", "-f", "json")

@@ -14,8 +14,8 @@ from asr.search import SearchConfig, all_scorers, search
 from asr.search.attention import AttentionScorer
 from asr.search.ctc import CachedCTCScorer
 from asr.search.forced_prefix import prefix_rows, start_with_prefix
-from asr.search.hotwords import SUPPORTED, SUPPORTED_BY_ATTENTION, HotwordScorer
-from asr.search.phrases import ROOT, PhraseTree
+from asr.search.hotwords import MOST_BEHIND, SUPPORTED, HotwordScorer
+from asr.search.phrases import PhraseTree
 from asr.search.shared import SharedScorer
 from asr.text.special_labels import BLANK, LABELS
 from tests.search.models import GRUDecoder, Head, TableDecoder, memory_of, written
@@ -258,33 +258,81 @@ def worth_of(tree: PhraseTree, labels: list[int]) -> float:
     return total + tree.broken(place % tree.size, True)
 
 
-def test_without_ctc_attention_must_support_a_phrase():
-    """With any weight: what attention all but excludes is not put into the text."""
+def without_ctc(decoder: TableDecoder | GRUDecoder) -> SimpleNamespace:
+    return SimpleNamespace(decoder=decoder, ctc=None, vocabulary=V)
+
+
+def best_log_probs(decoder: TableDecoder, tokens: list[int], memory, lengths) -> torch.Tensor:
+    """Log probabilities (U + 1, V) of the decoder, of what may be written and the end."""
+    fed = torch.tensor([[LABELS.end, *tokens]])
+    log_probs = decoder(fed, memory, lengths).log_softmax(-1)[0]
+    for label, piece in enumerate(PIECES):
+        if not piece and label != LABELS.end:
+            log_probs[:, label] = -torch.inf
+    return log_probs
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("weight", [0.5, 5.0, 500.0])
+def test_without_ctc_no_text_scores_more_than_the_best_labels(seed: int, weight: float):
+    """So no weight makes it worth while to write on where attention has come to the end."""
+    decoder = TableDecoder(seed, V)
+    decoder.table *= 2
+    memory, lengths = memory_of(seed, [9, 6])
+    config = SearchConfig(beam=4, nbest=4, ctc_weight=0.0, hotword_weight=weight)
+    tree = PhraseTree({"ab": 1.0, "ba a": 2.0, "a b": 1.0}, PIECES)
+    scorers = all_scorers(without_ctc(decoder), LABELS, config, None, tree)
+    boosted = 0
+    for row, found in enumerate(search(scorers, memory, lengths, LABELS, config)):
+        for one in found:
+            log_probs = best_log_probs(
+                decoder, list(one.tokens), memory[row : row + 1], lengths[row : row + 1]
+            )
+            most = log_probs.amax(1)
+            assert one.score <= most.sum().item() + 1e-5
+            assert one.scores["hotwords"] <= worth(tree, list(one.tokens)) + 1e-9
+            boosted += one.scores["hotwords"] > 0
+    assert boosted
+
+
+def test_without_ctc_a_boost_makes_up_for_what_labels_are_behind():
     decoder = TableDecoder(5, V)
-    decoder.table *= 4
-    model = SimpleNamespace(decoder=decoder, ctc=None, vocabulary=V)
-    memory, lengths = memory_of(5, [9, 6])
-    config = SearchConfig(beam=4, ctc_weight=0.0, hotword_weight=50.0)
-    tree = PhraseTree({"ab": 1.0, "ba": 1.0}, PIECES)
-    scorers = all_scorers(model, LABELS, config, None, tree)
-    for row, [best] in enumerate(search(scorers, memory, lengths, LABELS, config)):
-        fed = torch.tensor([[LABELS.end, *best.tokens]])
-        said = decoder(fed, memory[row : row + 1], lengths[row : row + 1]).log_softmax(-1)[0]
-        place = tree.start
-        for label, log_probs in zip(best.tokens, said, strict=False):
-            _, after = tree.rows([place])
-            place = int(after[0, label])
-            if log_probs[label] < SUPPORTED_BY_ATTENTION:
-                place = ROOT
-            if tree.credits[place] > 0:
-                assert log_probs[label] >= SUPPORTED_BY_ATTENTION
-        assert best.scores["hotwords"] <= worth(tree, list(best.tokens)) + 1e-9
+    memory, lengths = memory_of(5, [9])
+    attention = AttentionScorer(decoder, LABELS)
+    log_probs = attention.score(attention.start(memory, lengths), None)[0]
+    behind = best_log_probs(decoder, [], memory, lengths)[0].max() - log_probs[3:]
+    supported = behind <= MOST_BEHIND
+    assert 1 < supported.sum() < len(behind)
+    tree = PhraseTree({piece.replace("▁", ""): 9.0 for piece in PIECES[3:] if piece != "▁"}, PIECES)
+    scorer = HotwordScorer(tree, None, SharedScorer(attention), 0.5)
+    labels = torch.arange(3, V)[None]
+    worth_of_labels = scorer.score(scorer.start(memory, lengths), labels)[0]
     free = HotwordScorer(tree, None)
-    bound = HotwordScorer(tree, None, SharedScorer(AttentionScorer(decoder, LABELS)))
-    state, alone = bound.start(memory, lengths), free.start(memory, lengths)
-    labels = torch.arange(3, V).expand(2, -1)
-    probs = bound.attention.score(state.attention, labels)  # type: ignore[union-attr]
-    given, wanted = bound.score(state, labels), free.score(alone, labels)
-    assert torch.equal(given, wanted.masked_fill(probs < SUPPORTED_BY_ATTENTION, 0.0))
-    assert (given != wanted).any()
-    assert (given > 0).any()
+    full = free.score(free.start(memory, lengths), labels)[0]
+    expected = torch.minimum(full, behind.double() / 0.5).where(supported, torch.zeros_like(full))
+    torch.testing.assert_close(worth_of_labels, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_without_ctc_what_was_lent_is_taken_back(seed: int):
+    """Whatever attention allowed of it: a text without a phrase is worth nothing in the end."""
+    decoder = TableDecoder(seed, V)
+    memory, lengths = memory_of(seed, [9])
+    tree = PhraseTree({"abab": 1.0, "ba ba": 3.0}, PIECES)
+    lent = 0
+    for labels in itertools.product(range(3, V), repeat=3):
+        scorer = HotwordScorer(tree, None, SharedScorer(AttentionScorer(decoder, LABELS)), 0.3)
+        state, total = scorer.start(memory, lengths), 0.0
+        for label in labels:
+            token = torch.tensor([label])
+            gain = scorer.score(state, token[None])[0, 0].item()
+            lent += gain > 0
+            total += gain
+            state = scorer.advance(state, torch.tensor([0]), token)
+        total += scorer.finish(state)[0].item()
+        words = text_of(list(labels)).split()
+        if "abab" not in words and "ba ba" not in " ".join(words):
+            assert total == pytest.approx(0.0, abs=1e-9)
+        else:
+            assert total >= -1e-9
+    assert lent

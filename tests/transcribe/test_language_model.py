@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from asr.errors import ConfigError, ModelError
 from asr.lm import load_lm_folder, save_lm_folder
-from asr.lm.folder import LMFolderConfig, lm_config
+from asr.lm.folder import LMFolderConfig, lm_config, set_search
 from asr.text import load_tokenizer
 from asr.text.characters import CharacterTokenizer
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -41,6 +42,27 @@ def with_lm(tiny_model: Path, tmp_path: Path) -> Path:
 
 def text(model: Recognizer, sound: np.ndarray, **options: float) -> str:
     return model.transcribe(sound, RATE, **options).text
+
+
+def test_a_language_model_whose_weight_nobody_chose_is_refused(
+    tiny_model: Path, tmp_path: Path, sound: np.ndarray
+):
+    """A model may be saved without a usual weight, as Whisper models are."""
+    shutil.copytree(tiny_model, tmp_path / "model")
+    settings = tmp_path / "model" / "config.yaml"
+    values = yaml.safe_load(settings.read_text())
+    values["search"] = values.get("search", {}) | {"lm_weight": 0.0}
+    settings.write_text(yaml.safe_dump(values))
+    folder = write_lm(tmp_path / "lm", load_tokenizer(tiny_model))
+    model = load_model(tmp_path / "model", "cpu", lm=folder)
+    with pytest.raises(ConfigError, match=f"no weight for language model {folder}: give one"):
+        model.transcribe(sound, RATE)
+    [segment] = model.transcribe(sound, RATE, lm_weight=0.1).segments
+    assert "lm" in segment.scores
+    [segment] = model.transcribe(sound, RATE, lm_weight=0).segments
+    assert "lm" not in segment.scores
+    set_search(folder, {"lm_weight": 0.0})
+    assert load_model(tmp_path / "model", "cpu", lm=folder).transcribe(sound, RATE).segments
 
 
 def test_a_folder_brings_its_language_model_and_its_weights(

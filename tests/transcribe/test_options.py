@@ -36,6 +36,7 @@ MANY = {
     "task": "transcribe",
     "prompt": "Nottingham Castle.",
     "timestamps": False,
+    "fields": {"style": "plain"},
 }
 
 

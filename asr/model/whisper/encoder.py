@@ -27,6 +27,9 @@ from asr.model.whisper.config import WhisperEncoderConfig
 FACTOR = 2
 #: So many features before its own does a frame see by the convolutions.
 BEFORE = 2
+#: Features of silence are so much below the loudest of an utterance, 80 dB, but no lower than the
+#: front end's floor (`WhisperLogMel`).
+RANGE, FLOOR = 2.0, -1.5
 #: Of the batches that circular positions are trained on, so many begin at a random one.
 CIRCULAR_SHARE = 0.5
 
@@ -100,11 +103,14 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
             )
         if not frames:
             return features.new_zeros(len(features), 0, self.dim), lengths
-        # what stands beyond a row's end is silence for the convolutions, however long the batch is
-        features = features * within(lengths, features.shape[1])[..., None]
+        real = within(lengths, features.shape[1])[..., None]
+        silence = _silence(features, real)
         lengths = self._with_tail(lengths)
         frames = self.frames(max(features.shape[1], int(lengths.max())))
-        features = F.pad(features, (0, 0, 0, FACTOR * frames - features.shape[1]))
+        beyond = (0, 0, 0, FACTOR * frames - features.shape[1])
+        # beyond a row's end convolutions are to see zeros, as beyond the end of the batch
+        silence = silence * within(lengths, FACTOR * frames)[..., None]
+        features = F.pad(features, beyond).where(F.pad(real, beyond), silence)
         memory = F.gelu(self.conv1(features.to(self.conv1.weight.dtype).transpose(1, 2)))
         memory = F.gelu(self.conv2(memory)).transpose(1, 2) + self._positions(frames)
         lengths = (lengths + 1) // FACTOR
@@ -210,6 +216,16 @@ class WhisperEncoderLayer(nn.Module):
         query = self.self_attention.query(normed)
         frames = frames + self.self_attention.attend(query, keys, values, mask)
         return frames + self.narrow(F.gelu(self.widen(self.ff_norm(frames))))
+
+
+def _silence(features: Tensor, real: Tensor) -> Tensor:
+    """The value (B, 1, 1) that digital silence has in `features` (B, T, F), as Whisper scales them.
+
+    Args:
+        real: (B, T, 1) False in the padding.
+    """
+    loudest = features.masked_fill(~real, -torch.inf).amax(dim=(1, 2), keepdim=True)
+    return (loudest - RANGE).clamp(min=FLOOR)
 
 
 def sinusoids(length: int, dim: int) -> Tensor:

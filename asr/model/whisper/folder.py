@@ -39,8 +39,9 @@ ALIGNMENT_HEADS = "alignment_heads"
 MULTILINGUAL_LABELS = 51865
 #: Memory frames (20 ms) of silence that an utterance is encoded with (docs/whisper.md).
 TAIL = 384
-#: The beam of the original; wider ones gain nothing.
-BEAM = 5
+#: The beam of the original; wider ones gain nothing. A language model's weight must be chosen: the
+#: usual one makes results worse (docs/whisper.md). Attention bounds what hotwords add.
+SEARCH = {"beam": 5, "ctc_weight": 0.0, "lm_weight": 0.0, "hotword_weight": 1.0}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
             punctuation=False,
         ),
         origin=origin_of(path, checkpoint),
-        search={"beam": BEAM, "ctc_weight": 0.0},
+        search=SEARCH,
     )
     return LoadedModel(model.eval(), tokenizer, described, path)
 

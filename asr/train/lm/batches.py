@@ -14,6 +14,8 @@ from asr.train.state import derive
 
 #: Rows are as long as the longest of their batch, rounded up to a multiple of this: few shapes.
 _STEP = 8
+#: `TextConfig.join` of neural models, where none is given.
+_JOIN = 3
 #: How much the lengths of rows are blurred before they are sorted, so that epochs differ.
 _BLUR = 2.0
 
@@ -28,7 +30,7 @@ class Epoch:
 def epoch_of(corpus: TextCorpus, config: TextConfig, batch_labels: int, seed: int) -> Epoch:
     """All texts once; the same for the same `seed`."""
     draw = np.random.default_rng(seed)
-    rows = _rows(corpus, config, draw)
+    rows = joined_rows(corpus, config.join or _JOIN, config.words, draw)
     lengths = corpus.starts[rows[:, 1]] - corpus.starts[rows[:, 0]] + 1
     rows = rows[np.argsort(lengths + draw.normal(0.0, _BLUR, len(rows)), kind="stable")]
     lengths = corpus.starts[rows[:, 1]] - corpus.starts[rows[:, 0]] + 1
@@ -45,17 +47,21 @@ def epoch_of(corpus: TextCorpus, config: TextConfig, batch_labels: int, seed: in
     return Epoch([batches[place] for place in draw.permutation(len(batches))])
 
 
-def _rows(corpus: TextCorpus, config: TextConfig, draw: np.random.Generator) -> np.ndarray:
-    """First and last text of each row: as many texts as were drawn, or as fit."""
-    wanted = draw.integers(1, config.join + 1, len(corpus)).tolist()
+def joined_rows(
+    corpus: TextCorpus, join: int, most_words: int, draw: np.random.Generator
+) -> np.ndarray:
+    """Joins neighbouring texts: 1 to `join` of them, as drawn, or as many as fit `most_words`.
+
+    Returns:
+        (R, 2): of each row its first text, and the one behind its last. Each text is in one row.
+    """
+    wanted = draw.integers(1, join + 1, len(corpus)).tolist()
     words = corpus.words.tolist()
     rows, first = [], 0
     while first < len(words):
         last, total = first + 1, words[first]
         while (
-            last < len(words)
-            and last - first < wanted[first]
-            and total + words[last] <= config.words
+            last < len(words) and last - first < wanted[first] and total + words[last] <= most_words
         ):
             total += words[last]
             last += 1

@@ -18,10 +18,11 @@ class TextConfig(Config):
 
     One to `join` neighbouring texts make a row, if it has at most `words` words (about 20 s of
     speech); longer texts are cut. Of all different texts the share `held_out` is measured on and
-    not trained on, where no dev texts are given. `join` is for neural models.
+    not trained on, where no dev texts are given. Where `join` is not given, it is 3 for neural
+    models and 1 for n-grams.
     """
 
-    join: int = Field(default=3, ge=1)
+    join: int | None = Field(default=None, ge=1)
     words: int = Field(default=60, ge=1)
     held_out: float = Field(default=0.005, gt=0, le=0.5)
 

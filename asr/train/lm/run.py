@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from asr.atomic import write_atomic
@@ -30,9 +31,10 @@ from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
 from asr.train.checkpoint import load_checkpoint
 from asr.train.devices import Devices, is_bf16, prepare_cpu
+from asr.train.lm.batches import epoch_seed, joined_rows
 from asr.train.lm.recipe import LMRecipe
 from asr.train.lm.steps import LMEvaluation, LMTraining, TextData
-from asr.train.lm.texts import PreparedTexts, Sources, prepare
+from asr.train.lm.texts import PreparedTexts, Sources, TextCorpus, prepare
 from asr.train.lock import locked
 from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.report.progress import TrainingProgress
@@ -112,11 +114,18 @@ def _count(
 ) -> LanguageModel:
     assert isinstance(recipe.lm, NGramConfig)
     order, prune = recipe.lm.order, recipe.lm.prune
-    ngram = estimate(data.train.texts(), labels.size, labels.labels, order, prune)
+    ngram = estimate(_counted_texts(recipe, data.train), labels.size, labels.labels, order, prune)
     levels = ngram.levels()
     sizes = [str(end - start) for start, end in pairwise(levels[1:])]
     progress.say(f"n-grams of 1, 2, ... labels: {', '.join(sizes)}")
     return ngram
+
+
+def _counted_texts(recipe: LMRecipe, corpus: TextCorpus) -> list[np.ndarray]:
+    """The texts of an n-gram model, joined where the recipe asks for it; same seed, same rows."""
+    draw = np.random.default_rng(epoch_seed(recipe.training.seed, 0))
+    rows = joined_rows(corpus, recipe.text.join or 1, recipe.text.words, draw)
+    return [corpus.span(first, last) for first, last in rows]
 
 
 def _train_neural(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from asr.errors import ModelError
@@ -109,16 +108,15 @@ class SegmentDecoder:
         A part fails where every hypothesis says more than it can hold. Its window is all the
         silence that the encoder takes: that costs most, and is what Whisper was trained on.
         """
-        features, frames = self._features(segments)
-        results = self._decode_features(segments, features, frames, speech)
+        results = self._decode_features(segments, *self._features(segments), speech)
         failed = [row for row, (best, *_) in enumerate(results) if best.score == -math.inf]
-        encoder, hop = self.model.encoder, self.model.frontend.hop_seconds
+        encoder = self.model.encoder
         if failed and encoder.max_frames is not None:
-            size = round(encoder.max_frames * encoder.frame_seconds / hop)
-            windows = F.pad(features[failed], (0, 0, 0, size - features.shape[1]))
-            sizes = torch.full_like(frames[failed], size)
+            size = round(encoder.max_frames * encoder.frame_seconds * self.model.sample_rate)
             sounds = [segments[row] for row in failed]
-            again = self._decode_features(sounds, windows, sizes, [speech[row] for row in failed])
+            windows = [np.pad(sound, (0, max(0, size - len(sound)))) for sound in sounds]
+            features = self._features(windows)
+            again = self._decode_features(sounds, *features, [speech[row] for row in failed])
             for row, hypotheses in zip(failed, again, strict=True):
                 results[row] = hypotheses
         return results

@@ -21,8 +21,12 @@ from asr.audio.resample import Resampler
 from asr.model import ASRModel
 from asr.text import Tokenizer
 
+#: The detector is given each segment at this peak, with so many seconds of faint noise before and
+#: behind it: a word that was cut out without any pause is no usual sound for it, nor is one that is
+#: very quiet, and neither is digital silence.
+PEAK, PAD_SECONDS, FAINT = 0.5, 0.5, 1e-4
 #: A segment has speech for certain where CTC gives one of its frames a label with this probability.
-SPEECH = 0.95
+SPEECH = 0.98
 #: Its speech reaches from the first to the last frame with this probability of a label; without
 #: any such frame it has none.
 SOUND = 0.1
@@ -81,23 +85,28 @@ class SpeechDetector:
         texts = (self.tokenizer.decode([label]) for label in range(self.tokenizer.size))
         return torch.tensor([sum(map(_weight, text), 0.0) for text in texts])
 
-    @torch.inference_mode()
     def __call__(self, segments: Sequence[np.ndarray], rate: int, step: int) -> list[Speech | None]:
         """The speech of segments (N,) of float32 samples at `rate`; None where there is none.
 
         A segment's speech does not depend on the others. It begins at a multiple of `step` samples.
         """
+        found = zip(self.label_probabilities(segments, rate), segments, strict=True)
+        return [self._speech(labels, rate, step, len(segment)) for labels, segment in found]
+
+    @torch.inference_mode()
+    def label_probabilities(self, segments: Sequence[np.ndarray], rate: int) -> list[np.ndarray]:
+        """The probability of a label in each frame (T,), `PAD_SECONDS` on both sides counted."""
         model = self.model
-        sounds = [Resampler(rate, model.sample_rate).step(part, True) for part in segments]
+        sounds = [
+            _usual(Resampler(rate, model.sample_rate).step(part, True), model.sample_rate)
+            for part in segments
+        ]
         samples = pad_sequence([torch.from_numpy(sound) for sound in sounds], batch_first=True)
         lengths = torch.tensor([len(sound) for sound in sounds])
         device = next(model.parameters()).device
         memory, frames = model.encode(*model.features(samples.to(device), lengths.to(device)))
         blank = model.ctc_log_probs(memory)[:, :, self.blank].exp().cpu().numpy()
-        return [
-            self._speech(1.0 - row[:count], rate, step, len(segment))
-            for row, count, segment in zip(blank, frames.tolist(), segments, strict=True)
-        ]
+        return [1.0 - row[:count] for row, count in zip(blank, frames.tolist(), strict=True)]
 
     def _speech(self, labels: np.ndarray, rate: int, step: int, size: int) -> Speech | None:
         """The speech of a segment of `size` samples.
@@ -107,12 +116,22 @@ class SpeechDetector:
         """
         seconds = self.model.encoder.frame_seconds
         letters = LETTERS + LETTERS_PER_SECOND * float(labels.sum()) * seconds
-        sounding = np.flatnonzero(labels >= SOUND) * seconds
+        sounding = np.flatnonzero(labels >= SOUND) * seconds - PAD_SECONDS
         if not len(sounding):
             return None
         start = max(0, int((sounding[0] - MARGIN_SECONDS) * rate) // step * step)
         end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
+        if end <= start:  # in the faint noise
+            return None
         return Speech(start, end, letters, certain=bool(labels.max() >= SPEECH))
+
+
+def _usual(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Samples (N,) as the detector knows sound: at a usual level, with faint noise around them."""
+    peak = float(np.abs(sound).max(initial=0.0))
+    padded = np.pad(sound * (PEAK / peak) if peak else sound, round(PAD_SECONDS * rate))
+    noise = np.random.default_rng(0).standard_normal(len(padded), np.float32)
+    return (padded + FAINT * noise).astype(np.float32)
 
 
 def _weight(character: str) -> float:

@@ -24,7 +24,7 @@ from asr.model.layers import log_softmax
 from asr.text import Labels
 from asr.transcribe.words.align import Span, best_paths, evenly_spaced
 from asr.transcribe.words.evidence import padded_tokens, with_lm_scores, with_scores_of
-from asr.transcribe.words.timing import PART_OF_CHARACTER, WordTimer, labelled_words
+from asr.transcribe.words.timing import PART_OF_CHARACTER, WordTimer, labelled_words, written_twice
 from asr.types import Hypothesis
 
 #: What a label loses in a quiet frame, in standard deviations of the weights ...
@@ -148,7 +148,7 @@ def spoken_labels(text_of: Callable[[Sequence[int]], str], labels: Sequence[int]
     Punctuation is not spoken: while it is predicted, the decoder looks at what comes next. Before
     the letters of a word it stands at their beginning, else at the end of what came before.
     """
-    letters = [any(map(_is_letter, text_of([label]))) for label in labels]
+    letters = [any(map(_is_letter, written_twice(text_of, label))) for label in labels]
     if not any(letters):
         return list(range(len(labels)))
     spoken = [label if letters[label] else -1 for label in range(len(labels))]

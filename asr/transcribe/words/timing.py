@@ -158,13 +158,20 @@ def labelled_words(
     words, done, behind = [], 0, 0
     for word in text_of(labels).split():
         first = next(n for n in range(len(labels)) if written[n + 1] > done)
-        while first > behind and PART_OF_CHARACTER in text_of(labels[first - 1 : first]):
+        while first > behind and PART_OF_CHARACTER in written_twice(text_of, labels[first - 1]):
             first -= 1
         done += len(word)
         last = next(n for n in range(first, len(labels)) if written[n + 1] >= done)
         words.append((word, first, last))
         behind = last + 1
     return words
+
+
+def written_twice(text_of: Callable[[Sequence[int]], str], label: int) -> str:
+    """What a label writes, twice: the first bytes of a character write nothing at the end of a
+    text, but `PART_OF_CHARACTER` before others.
+    """
+    return text_of([label, label])
 
 
 def _size(text: str) -> int:

@@ -133,9 +133,12 @@ def test_utterances_are_encoded_with_silence_of_their_own(tmp_path: Path) -> Non
         memory, counts = model.encode(features, frames)
         assert counts.tolist() == [50 + TAIL, 28 + TAIL, 0]
         alone, _ = model.encode(*model.features(samples[1:2, :9000], lengths[1:2]))
-        # the zeros that openai's `transcribe` puts behind features are what is encoded
+        # what digital silence has as features is encoded behind those of the sound
         longer = 56 + 2 * TAIL
-        zeros = torch.nn.functional.pad(features[1:2, :56], (0, 0, 0, longer - 56))
+        silence = float(features[1, :56].max()) - 2.0
+        zeros = torch.nn.functional.pad(
+            features[1:2, :56], (0, 0, 0, longer - 56), value=max(silence, -1.5)
+        )
         model.encoder.tail = 0
         expected, _ = model.encoder(zeros, torch.tensor([longer]))
     torch.testing.assert_close(memory[1:2, : counts[1]], alone, rtol=0, atol=1e-5)

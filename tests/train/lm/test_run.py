@@ -65,6 +65,28 @@ def test_every_kind_learns(tmp_path: Path, sources: Sources, tokenizer: Path, lm
     assert (outcome.lm / "training" / "recipe.yaml").is_file()
 
 
+def test_n_grams_of_joined_texts_go_on_behind_a_text(tmp_path: Path, tokenizer: Path):
+    """Up to three texts in a row: each but the last is followed by the next, not by the end."""
+    (tmp_path / "texts.txt").write_text("\n".join(["the cat sat", "a rat sat"] * 60))
+    found: dict[object, list[float]] = {}
+    for join in (None, 1, 3):
+        values = recipe(lm={"type": "ngram", "order": 5, "prune": 0.0}, text={"join": join})
+        sources = Sources([tmp_path / "texts.txt"])
+        outcome = train_lm(sources, tokenizer, values, tmp_path / f"join{join}")
+        loaded = load_lm_folder(outcome.lm)
+        labels = loaded.tokenizer.labels
+        state, token = loaded.lm.initial_state(1), labels.end
+        for label in [*loaded.tokenizer.encode("the cat sat"), None]:
+            log_probs, state = loaded.lm.step(torch.tensor([token]), state)
+            token = label if label is not None else token
+        space = loaded.tokenizer.encode("a rat")[1]
+        found[join] = log_probs[0, [labels.end, space]].exp().tolist()
+    assert found[None] == found[1]
+    assert found[1][0] > 0.9
+    assert found[3][0] == pytest.approx(0.5, abs=0.1)  # of rows of 1, 2 and 3 texts, 3 of 6 end
+    assert found[3][1] == pytest.approx(0.5, abs=0.1)
+
+
 def test_a_run_that_is_mostly_warm_up_says_so(
     tmp_path: Path, sources: Sources, tokenizer: Path, capsys: pytest.CaptureFixture[str]
 ):

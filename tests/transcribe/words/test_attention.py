@@ -108,6 +108,7 @@ def without_ctc(folder: Path) -> Recognizer:
     return Recognizer(loaded)
 
 
+@pytest.mark.usefixtures("any_sound_is_speech")
 def test_words_of_a_model_without_ctc(tiny_model: Path, sound: np.ndarray) -> None:
     """Random weights: times are in order, within the segments, and of all words."""
     found = without_ctc(tiny_model).transcribe(sound, RATE, nbest=2)
@@ -164,6 +165,7 @@ def test_without_attention_there_are_no_times(tiny_model: Path, sound: np.ndarra
     assert all(segment.words == () for segment in found.segments)
 
 
+@pytest.mark.usefixtures("any_sound_is_speech")
 def test_translations_have_no_word_times(tmp_path: Path, sound: np.ndarray) -> None:
     """Their words are not in the order of what is spoken."""
     model = load_model(write_folder(tmp_path, "hugging face"), "cpu")
