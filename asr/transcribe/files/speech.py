@@ -25,8 +25,9 @@ from asr.text import Tokenizer
 #: behind it: a word that was cut out without any pause is no usual sound for it, nor is one that is
 #: very quiet, and neither is digital silence.
 PEAK, PAD_SECONDS, FAINT = 0.5, 0.5, 1e-4
-#: A segment has speech for certain where CTC gives one of its frames a label with this probability.
-SPEECH = 0.98
+#: A segment has speech for certain where CTC gives one of its frames a label with this probability,
+#: or so many frames one with more than a half.
+SPEECH, SPEECH_FRAMES = 0.98, 8
 #: Its speech reaches from the first to the last frame with this probability of a label; without
 #: any such frame it has none.
 SOUND = 0.1
@@ -123,7 +124,8 @@ class SpeechDetector:
         end = min(size, round((sounding[-1] + seconds + MARGIN_SECONDS) * rate))
         if end <= start:  # in the faint noise
             return None
-        return Speech(start, end, letters, certain=bool(labels.max() >= SPEECH))
+        certain = labels.max() >= SPEECH or (labels > 0.5).sum() >= SPEECH_FRAMES
+        return Speech(start, end, letters, certain=bool(certain))
 
 
 def _usual(sound: np.ndarray, rate: int) -> np.ndarray:
