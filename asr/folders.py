@@ -232,8 +232,8 @@ def unreadable(path: Path, error: OSError) -> ModelError:
 def _why_no_model(folder: Path) -> str:
     if not folder.exists():
         near = nearest(str(folder))
-        hint = f"; did you mean the published model {near}? ('asr models' lists them)"
-        return f"{folder}: no such model folder{hint if near else ''}"
+        hint = f"; did you mean the published model {near}?" if near else ";"
+        return f"{folder}: no such model folder{hint} 'asr models' lists what there is by name"
     wanted = f"name a model folder (with {CONFIG} and {WEIGHTS})"
     if not folder.is_dir():
         kind = (

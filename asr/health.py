@@ -51,8 +51,8 @@ EXTRAS = {
     ),
     "mic": ("the microphone (asr stream)", ("sounddevice",)),
     "hub": (
-        "published models by name, and text to labels of Whisper checkpoints (hotwords, .pt files)",
-        ("huggingface_hub", "tokenizers"),
+        "published models by name",
+        ("huggingface_hub",),
     ),
     "scoring": ("error rates as Whisper's are counted (asr evaluate)", ("whisper-normalizer",)),
     "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),

@@ -28,7 +28,7 @@ class Segment:
     `score` is the weighted sum of `scores`, each a log probability by scorer name;
     `tokens` are the token ids that `text` was written from. `words` are those of `text`, in order,
     with times within the segment; there are none for alternatives, translations, the partial
-    segment of a stream, streams of a model without CTC, and models with neither CTC nor attention.
+    segment of a stream, and models with neither CTC nor attention.
     `alternatives` are the next best hypotheses of the same stretch, best first, where they were
     asked for. `language` is the code of the language that was spoken, as it was asked for or
     detected; None where the model has no choice of languages.

@@ -69,7 +69,7 @@ def commands(folder: Path) -> dict[str, Command]:
     recipe = _write_corpus(folder)
     recording = str(REPOSITORY / "samples" / "unscrewing.m4a")
     transcript, model, rooms = folder / "text", folder / "run", folder / "rooms"
-    labels, scored = folder / "labels.json", folder / "scored.jsonl"
+    message, scored = folder / "message", folder / "scored.jsonl"
     return {
         "none": Command(
             "asr",
@@ -80,7 +80,7 @@ def commands(folder: Path) -> dict[str, Command]:
             "asr", ("train", str(recipe), "-o", str(model)), model / "model" / "model.safetensors"
         ),
         "mic": Command("asr", ("stream", "--list-inputs"), allowed="PortAudio library is missing"),
-        "hub": Command(str(_write_encoder(folder)), (str(labels),), labels),
+        "hub": Command(str(_write_fetcher(folder)), (str(message),), message),
         "rooms": Command(
             "tools/simulate_rooms.py",
             ("-o", str(rooms), "--count", "1"),
@@ -97,21 +97,18 @@ def commands(folder: Path) -> dict[str, Command]:
     }
 
 
-def _write_encoder(folder: Path) -> Path:
-    """A program that encodes a text with a small tokenizer of Whisper, as hotwords are."""
-    special = ("<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>")
-    tokenizer = {
-        "version": "1.0",
-        "added_tokens": [{"id": 2 + n, "content": name} for n, name in enumerate(special)],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
-        "model": {"type": "BPE", "vocab": {"Ġ": 0, "a": 1}, "merges": []},
-    }
-    program = folder / "encode.py"
+def _write_fetcher(folder: Path) -> Path:
+    """A program that looks for a published model in an empty cache, and may not fetch it."""
+    program = folder / "fetch.py"
     program.write_text(
-        "import pathlib, sys\n"
-        "from asr.text.whisper import WhisperTokenizer\n"
-        f"tokenizer = WhisperTokenizer({json.dumps(tokenizer)!r}, 5)\n"
-        "pathlib.Path(sys.argv[1]).write_text(str(tokenizer.encode('a a')))\n",
+        "import os, pathlib, sys\n"
+        f"os.environ |= {{'HF_HUB_OFFLINE': '1', 'HF_HUB_CACHE': {str(folder / 'cache')!r}}}\n"
+        "from asr.errors import ModelError\n"
+        "from asr.folders import model_folder\n"
+        "try:\n"
+        "    model_folder('whisper-tiny.en')\n"
+        "except ModelError as error:\n"
+        "    pathlib.Path(sys.argv[1]).write_text(str(error))\n",
         encoding="utf-8",
     )
     return program

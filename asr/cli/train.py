@@ -102,11 +102,13 @@ def train(
     with console.working(f"loading libraries to train by {recipe}"):
         # before torch is loaded: what its C++ side warns about is decided here, not by the user
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-        from asr.train.adapt.base import base_folder
         from asr.train.recipe import load_recipe
 
         base = None
         if init is not None:
+            need(LIBRARIES[0], "train")
+            from asr.train.adapt.base import base_folder
+
             base = base_folder(local_model(str(init)), output or usual, resume)
         loaded = load_recipe(recipe, [*overrides, *extra], base)
         _check_corpora(loaded, recipe)

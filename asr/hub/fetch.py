@@ -7,6 +7,7 @@ huggingface_hub: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE, and proxies
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from pathlib import Path
@@ -95,6 +96,7 @@ def _library() -> ModuleType:
 
 def _fetched(hub: ModuleType, model: PublishedModel, name: str) -> Path:
     """One file of a model, in the cache."""
+    logging.getLogger(LIBRARY).setLevel(logging.ERROR)  # one line says what is wrong: the error
     try:
         return Path(hub.hf_hub_download(model.repository, name, revision=model.revision or BRANCH))
     except Exception as error:  # the library and the one beneath it have no common base

@@ -125,7 +125,10 @@ def published(name: str) -> PublishedModel | None:
 
 
 def nearest(name: str) -> str | None:
-    """The name that may have been meant by one that there is not."""
+    """The name that may have been meant by one that there is not, as by `tiny.en`."""
+    short = f"whisper-{'large-v3-turbo' if name == 'turbo' else name}"
+    if published(short) is not None:
+        return short
     names = [model.repository if "/" in name else model.name for model in PUBLISHED]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
     return near[0] if near else None

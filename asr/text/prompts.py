@@ -212,7 +212,6 @@ def parse_prompts(content: bytes, path: Path, inner: Tokenizer) -> PromptedToken
         if stored != _FORMAT:
             raise ValueError(f"expected {_FORMAT}, got {shortened(str(stored), 60)}")
         values = [value for some in fields.values() for value in some]
-        values = [value for some in fields.values() for value in some]
         texts = [*fields, *values, *defaults, *defaults.values()]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("a value is no text")

@@ -123,9 +123,16 @@ class TranscribeOptions(Options):
                 "hotword_weight needs hotwords (--hotword-weight needs --hotwords): add them, or "
                 "leave it out"
             )
-        for name in ("chunk_ms", "lm_weight", "nbest") if self.timestamps else ():
-            if (getattr(self, name) or 0) > (name == "nbest"):
-                raise ValueError(f"timestamps and {name} do not go together: leave one of them out")
+        unfit = {
+            "chunk_ms (--chunk-ms; streams have it always)": self.chunk_ms is not None,
+            "lm_weight (--lm-weight)": bool(self.lm_weight),
+            "nbest (--nbest)": (self.nbest or 1) > 1,
+        }
+        for name, given in unfit.items() if self.timestamps else ():
+            if given:
+                raise ValueError(
+                    f"timestamps (--timestamps) and {name} do not go together: leave one out"
+                )
         if self.fields is not None and "language" in self.fields:
             raise ValueError(
                 "fields cannot have the language (--field language=...), which is an option of its "

@@ -13,7 +13,6 @@ def prompt_labels(text: str | None, loaded: LoadedModel) -> tuple[int, ...]:
 
     Raises:
         ModelError: the model was not trained with prompts, or the prompt is too long.
-        DependencyError: what encodes text is not installed.
     """
     if text is None:
         return ()

@@ -162,6 +162,7 @@ def test_what_can_be_known_before_is_told_before(
     assert result.stderr.endswith("cannot be written to: no; calibrate a copy of the model\n")
 
 
+@pytest.mark.usefixtures("any_sound_is_speech")
 def test_a_model_without_ctc(
     run: Run, tmp_path: Path, sound: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

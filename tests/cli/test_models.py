@@ -116,7 +116,7 @@ def test_what_is_not_imported(run: Run, tiny_model: Path, tmp_path: Path, what: 
         source = tiny_model
         message = f"asr: {tiny_model}: is a model folder already; there is nothing to import\n"
     elif what == "missing":
-        message = f"asr: {source}: no such model folder\n"
+        message = f"asr: {source}: no such model folder; 'asr models' lists what there is by name\n"
     elif what == "damaged":
         content = (write_folder(source, "ctranslate2") / "model.bin").read_bytes()
         (source / "model.bin").write_bytes(content[: len(content) // 2])

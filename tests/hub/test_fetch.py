@@ -190,11 +190,13 @@ def test_the_nearest_name_is_suggested(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.chdir(tmp_path)
     for name, near in (
         ("whisper-bse.en", "whisper-base.en"),
+        ("tiny.en", "whisper-tiny.en"),
+        ("turbo", "whisper-large-v3-turbo"),
         ("openai/whisper-larg-v3", "openai/whisper-large-v3"),
     ):
         with pytest.raises(ModelError, match=f"did you mean the published model {near}\\?"):
             check_model_folder(model_folder(name))
-    with pytest.raises(ModelError, match=r"no such model folder$"):
+    with pytest.raises(ModelError, match="no such model folder; 'asr models' lists"):
         check_model_folder(model_folder("model"))
 
 

@@ -154,6 +154,8 @@ def test_a_model_that_writes_time_stamps(tmp_path: Path, tiny_model: Path) -> No
 
 @pytest.mark.parametrize("other", [{"chunk_ms": 640}, {"lm_weight": 0.3}, {"nbest": 2}])
 def test_what_does_not_go_together(other: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=f"timestamps and {next(iter(other))} do not go together"):
+    with pytest.raises(
+        ConfigError, match=f"timestamps .* and {next(iter(other))} .* do not go together"
+    ):
         TranscribeOptions(timestamps=True, beam=4, **other)
     TranscribeOptions(timestamps=True, beam=4, nbest=1, lm_weight=0.0)

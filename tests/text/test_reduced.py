@@ -10,7 +10,7 @@ from asr.errors import ModelError
 from asr.text import load_tokenizer
 from asr.text.reduced import reduced
 from asr.text.whisper import WhisperTokenizer
-from tests.text.test_whisper import MERGES, SIZE, content
+from tests.text.test_whisper import MERGES, SIZE, SPECIAL, content
 
 HELL = 256 + 3  # the label " hell", made of " hel" and "l"
 LO = 256 + 4
@@ -25,8 +25,9 @@ def test_a_piece_stays_with_all_that_it_is_made_of() -> None:
     pieces = {small.piece(label) for label in range(small.size)}
     assert {"▁hell", "▁hel", "▁h", "el"} <= pieces
     assert "lo" not in pieces
-    assert len([piece for piece in pieces if piece.startswith("<|")]) == 6  # of 9: no languages
-    assert small.size == 256 + 4 + 6
+    special = [piece for piece in pieces if piece.startswith("<|")]
+    assert len(special) == len(SPECIAL) - 3  # no languages
+    assert small.size == 256 + 4 + len(special)
 
 
 def test_texts_are_written_as_before_or_in_smaller_pieces() -> None:

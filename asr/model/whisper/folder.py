@@ -74,8 +74,6 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
 
     Raises:
         ModelError: a file is missing, cannot be read, is damaged, or of another kind of model.
-        DependencyError: the checkpoint does not say which labels are suppressed, so that the text
-            of symbols must be encoded, and `tokenizers` is not installed.
         ConfigError: there is no such `dtype`.
     """
     path = Path(path)

@@ -187,6 +187,8 @@ def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis
     count = len(stable.tokens)
     if best.tokens[:count] == stable.tokens:
         return best
+    if not best.tokens:  # nothing is left of the last pass, nor of its score
+        return stable
     words = labelled_words(text_of, best.tokens)
     known = [word for word, _, _ in labelled_words(text_of, stable.tokens)]
     behind = _replaced(known, [word for word, _, _ in words])
