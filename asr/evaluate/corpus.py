@@ -109,7 +109,12 @@ def _of_cut(cut: Cut) -> ReferenceUtterance:
 
 
 def _texts(custom: Mapping[str, Any], language: str | None) -> dict[str, str]:
-    fields = {name: value for name, value in custom.items() if isinstance(value, str) and value}
+    # as training reads them: a text or a whole number
+    fields = {
+        name: str(value)
+        for name, value in custom.items()
+        if (isinstance(value, str) and value) or type(value) is int
+    }
     return fields if language is None else {**fields, "language": language}
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.errors import TrainingError
+from asr.errors import ConfigError, TrainingError
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import (
     check_chunks,
@@ -73,6 +73,11 @@ def train(
     checkpoints, training = folder / "checkpoints", folder / "training"
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
+    if recipe.training.lora is not None and start.init is None and state is None:
+        raise ConfigError(
+            "training.lora trains beside the weights of a model, and there is none: name one "
+            "(--init MODEL), or leave lora out"
+        )
     notes = changes(recipe, state) if state is not None else []
     recipe_changed = bool(notes)
     if start.init is not None and state is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ import torch
 from asr.errors import ConfigError
 from asr.model import SpeechModel
 from asr.train.optimizer import LoraConfig
+from asr.train.recipe import Recipe
+from asr.train.run import train
 from asr.train.weights.lora import LowRankLinear, add_lora, merged
 from tests.text.test_whisper import SIZE
 from tests.train.whisper import MODEL
@@ -93,3 +97,10 @@ def test_the_change_is_scaled_by_alpha_over_rank() -> None:
 def test_layers_that_are_not_there_are_named() -> None:
     with pytest.raises(ConfigError, match=r"lora\.modules: .* no linear layer 'q_proj'; it has .*"):
         model(LoraConfig(modules=("q_proj",)))
+
+
+def test_training_beside_no_weights_is_refused(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"training.lora trains beside .* name one \(--init"):
+        train(recipe("training.lora={rank: 4}"), tmp_path / "run")
