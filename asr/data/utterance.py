@@ -105,15 +105,15 @@ def utterance_of(
     if offset is not None and offset < 0:
         raise ManifestError(f"{where}: field 'offset' must not be negative, it is {offset}")
     duration = _duration(values, offset, length, where)
-    name = _optional_text(values, "id", where) or _name_of(audio, offset)
+    name = field_text(values, "id", where) or _name_of(audio, offset)
     return Utterance(
         id=name,
         audio=str(folder / audio),
         duration=duration,
         text=_text_field(values, "text", where),
         where=where,
-        speaker=_optional_text(values, "speaker", where),
-        language=_optional_text(values, "language", where),
+        speaker=field_text(values, "speaker", where),
+        language=field_text(values, "language", where),
         offset=offset,
         custom={key: value for key, value in values.items() if key not in FIELDS},
     )
@@ -135,7 +135,24 @@ def field_of(cut: Any, name: str) -> str | None:
     """
     if name == "language":
         return next((part.language for part in cut.supervisions if part.language), None)
-    return _optional_text(getattr(cut, "custom", None) or {}, name, f"utterance '{cut.id}'")
+    return field_text(getattr(cut, "custom", None) or {}, name, f"utterance '{cut.id}'")
+
+
+def field_text(values: Mapping[str, Any], name: str, where: str) -> str | None:
+    """The value of a field as text; None where it is missing, null or empty.
+
+    Args:
+        where: file and line, or the utterance, for messages.
+
+    Raises:
+        ManifestError: it is neither text nor a whole number.
+    """
+    value = values.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")
+    return str(value)
 
 
 def _name_of(audio: str, offset: float | None) -> str:
@@ -169,15 +186,6 @@ def _text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str):
         raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")
     return value
-
-
-def _optional_text(values: Mapping[str, Any], name: str, where: str) -> str | None:
-    value = values.get(name)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")
-    return str(value)
 
 
 def _seconds_field(values: Mapping[str, Any], name: str, where: str) -> float:

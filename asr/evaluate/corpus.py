@@ -11,9 +11,10 @@ from asr.audio import Audio, load_audio
 from asr.data.lines import json_utterances, text_lines
 from asr.data.manifest import read_manifest, same_ids
 from asr.data.samples import audio_file, cut_samples, is_whole
-from asr.data.utterance import Utterance, field_of, text_of
+from asr.data.utterance import Utterance, field_of, field_text, text_of
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
+from asr.text.languages import LANGUAGE
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class ReferenceUtterance:
     """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut.
 
-    `length` is how long its corpus says that it is, in seconds, where that is told. `fields` are
-    the language and the other fields of its line in the manifest whose values are texts.
+    `length` is its length in seconds as its corpus states it, None where it does not. `fields` are
+    the language and the other fields of its line in the manifest, as they stand there.
     """
 
     id: str
@@ -35,7 +36,17 @@ class ReferenceUtterance:
     cut: Cut | None = None
     speaker: str | None = None
     length: float | None = field(default=None, compare=False)
-    fields: Mapping[str, str] = field(default_factory=dict, compare=False)
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def values(self, names: Iterable[str]) -> dict[str, str]:
+        """The values of fields, as training reads them; those without a value are left out.
+
+        Raises:
+            ManifestError: a value is neither text nor a whole number.
+        """
+        where = f"utterance '{self.id}'"
+        values = {name: field_text(self.fields, name, where) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def total_seconds(utterances: Iterable[ReferenceUtterance]) -> float | None:
@@ -84,7 +95,7 @@ def _of_entry(entry: Utterance) -> ReferenceUtterance:
     told: dict[str, Any] = {
         "speaker": entry.speaker,
         "length": entry.duration or 0.0,
-        "fields": _texts(entry.custom, entry.language),
+        "fields": {**entry.custom, LANGUAGE: entry.language},
     }
     if entry.offset is None:
         return ReferenceUtterance(entry.id, entry.text, entry.audio, **told)
@@ -99,23 +110,13 @@ def _of_cut(cut: Cut) -> ReferenceUtterance:
     told: dict[str, Any] = {
         "speaker": speaker,
         "length": cut.duration,
-        "fields": _texts(getattr(cut, "custom", None) or {}, field_of(cut, "language")),
+        "fields": {**(getattr(cut, "custom", None) or {}), LANGUAGE: field_of(cut, LANGUAGE)},
     }
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
         return ReferenceUtterance(cut.id, text, cut=cut, **told)
     if is_whole(cut):
         return ReferenceUtterance(cut.id, text, file, **told)
     return ReferenceUtterance(cut.id, text, file, cut.start, cut.duration, **told)
-
-
-def _texts(custom: Mapping[str, Any], language: str | None) -> dict[str, str]:
-    # as training reads them: a text or a whole number
-    fields = {
-        name: str(value)
-        for name, value in custom.items()
-        if (isinstance(value, str) and value) or type(value) is int
-    }
-    return fields if language is None else {**fields, "language": language}
 
 
 class SoundReader:

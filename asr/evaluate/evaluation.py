@@ -134,6 +134,7 @@ def evaluate(
 
     Raises:
         ConfigError, ModelError: as `Recognizer.transcribe_many`.
+        ManifestError, ModelError: as `groups_by_fields`, with `manifest_fields`.
         DependencyError: as `build_normalizer`.
     """
     scoring = scoring or scoring_for(recognizer.config.normalizer)
@@ -188,6 +189,7 @@ def groups_by_fields(
 
     Raises:
         ModelError: the model has no prompt fields.
+        ManifestError: as `ReferenceUtterance.values`.
     """
     known = recognizer.tokenizer.prompt_fields
     if known is None:
@@ -197,7 +199,7 @@ def groups_by_fields(
         )
     groups: dict[TranscribeOptions, list[int]] = {}
     for place, utterance in enumerate(utterances):
-        values = {name: utterance.fields[name] for name in known.labels if name in utterance.fields}
+        values = utterance.values(known.labels)
         language = values.pop(LANGUAGE, None)
         fields = {**values, **(options.fields or {})}
         of_one = TranscribeOptions.of(

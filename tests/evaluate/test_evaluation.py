@@ -98,6 +98,33 @@ def test_lhotse_reads_the_same_utterances(model: Recognizer, manifest: Write) ->
     assert said[0] == said[1]
 
 
+def test_fields_are_read_as_training_reads_them(manifest: Write) -> None:
+    """Of a line, of a Lhotse cut and in training: texts and whole numbers, nothing else."""
+    pytest.importorskip("lhotse")
+    from asr.data.manifest import read_manifest
+    from asr.data.utterance import field_of
+
+    usable = {"language": "fr", "style": "plain", "year": 1999, "empty": "", "none": None}
+    path = manifest(line("a.wav", "x", id="one", snr=12.5, clean=True, **usable))
+    cuts = path.with_name("cuts.jsonl.gz")
+    read_manifest(path).to_file(cuts)
+    [plain], [stored] = read_utterances(path), read_utterances(cuts)
+    [cut] = read_manifest(path)
+    names = [*usable, "missing"]
+    expected = {"language": "fr", "style": "plain", "year": "1999"}
+    assert plain.values(names) == stored.values(names) == expected
+    assert {name: v for name in names if (v := field_of(cut, name)) is not None} == expected
+    for name, value in (("snr", "12.5"), ("clean", "True")):
+        for read in (
+            lambda n: plain.values([n]),
+            lambda n: stored.values([n]),
+            lambda n: field_of(cut, n),
+        ):
+            message = rf"^utterance 'one': field '{name}' must be text, it is {value}$"
+            with pytest.raises(ManifestError, match=message):
+                read(name)
+
+
 def test_audio_that_fails_is_listed_and_not_counted(
     model: Recognizer, manifest: Write, tmp_path: Path
 ) -> None:

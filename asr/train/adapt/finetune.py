@@ -11,11 +11,12 @@ from pathlib import Path
 from asr.atomic import atomic_folder, write_atomic
 from asr.errors import ManifestError
 from asr.evaluate.calibration import calibrate, keep_maps, map_name
-from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import percent
-from asr.evaluate.evaluation import Evaluation, evaluate
+from asr.evaluate.evaluation import Evaluation
 from asr.model.folder import keep_search, read_folder_config
+from asr.text import load_tokenizer
 from asr.train.adapt.base import has_begun
+from asr.train.adapt.measured import MeasuredCorpus
 from asr.train.adapt.plan import AdaptationPlan, plan
 from asr.train.adapt.request import Request
 from asr.train.recipe import Recipe
@@ -29,8 +30,8 @@ LABELS_SHARE = 0.3
 LM_HARM = 0.02
 HELD_OUT, OLD = "new domain", "old domain"
 
-#: Shows progress while it is entered: it is told how many seconds there are (None: not known), and
-#: what it gives is told those that were just decoded.
+#: Shows progress while it is entered. It takes how many seconds there are (None: not known), and
+#: gives a function that takes the seconds that were just decoded.
 Shown = Callable[[float | None], AbstractContextManager[Callable[[float], None]]]
 
 
@@ -79,48 +80,67 @@ def finetune(
     chosen = plan(request)
     for line in chosen.notes:
         say(line)
-    places = {HELD_OUT: chosen.dev, OLD: request.old}
-    # read now: what is wrong with them is not to be found out after the training
-    corpora = {name: (at, read_utterances(at)) for name, at in places.items() if at is not None}
+    # before training: an error in these corpora must not appear only when it is over
+    held_out, old = _corpora(chosen, request.old)
     outcome = _train(request, chosen, say, command)
     if outcome.model is None:
         return Adapted(None, outcome.ended)
     _take_along(chosen.model, outcome.model, chosen, say)
     if outcome.ended == "interrupted":
         return Adapted(outcome.model, outcome.ended)
-    if HELD_OUT in corpora:
-        _judge_lm(outcome.model, chosen.model, corpora[HELD_OUT][1], measuring, say)
-    compared = []
-    for name, (place, utterances) in corpora.items():
-        say(f"measuring both models on {place}")
-        seconds = total_seconds(utterances)
-        with measuring(None if seconds is None else 2 * seconds) as heard:
-            language = chosen.language if name == HELD_OUT else None
-            before, after = (
-                evaluate(load_model(folder), utterances, progress=heard, language=language)
-                for folder in (chosen.model, outcome.model)
-            )
-        compared.append(BeforeAfter(name, place, before, after))
-        rates = (percent(found.words.rate) for found in (before, after))
-        say(f"{name}: word error rate {' before, '.join(rates)} after")
+    if held_out is not None:
+        _judge_lm(outcome.model, chosen.model, held_out, measuring, say)
+    compared = tuple(
+        _compare(corpus, chosen.model, outcome.model, measuring, say)
+        for corpus in (held_out, old)
+        if corpus is not None
+    )
+    adapted = Adapted(outcome.model, outcome.ended, compared)
     if compared:
         _calibrate(outcome.model, compared[0].after, say)
-    adapted = Adapted(outcome.model, outcome.ended, tuple(compared))
-    if compared:
         card = outcome.model / "README.md"
         write_atomic(card, f"{card.read_text(encoding='utf-8')}\n{_section(chosen.model, adapted)}")
     return adapted
 
 
+def _corpora(
+    chosen: AdaptationPlan, old: Path | None
+) -> tuple[MeasuredCorpus | None, MeasuredCorpus | None]:
+    """What is held out of the new domain, and the corpus of the old one."""
+    assert isinstance(chosen.recipe.tokenizer, Path)
+    tokenizers = [load_tokenizer(folder) for folder in (chosen.model, chosen.recipe.tokenizer)]
+    read = MeasuredCorpus.read
+    return (
+        read(HELD_OUT, chosen.dev, tokenizers, chosen.language) if chosen.dev is not None else None,
+        read(OLD, old, tokenizers) if old is not None else None,
+    )
+
+
+def _compare(
+    corpus: MeasuredCorpus,
+    model: Path,
+    adapted: Path,
+    measuring: Shown,
+    say: Callable[[str], None],
+) -> BeforeAfter:
+    say(f"measuring both models on {corpus.path}")
+    with measuring(None if corpus.seconds is None else 2 * corpus.seconds) as decoded:
+        before, after = (corpus.measure(load_model(folder), decoded) for folder in (model, adapted))
+    rates = (percent(measured.words.rate) for measured in (before, after))
+    say(f"{corpus.name}: word error rate {' before, '.join(rates)} after")
+    return BeforeAfter(corpus.name, corpus.path, before, after)
+
+
 def _calibrate(model: Path, measured: Evaluation, say: Callable[[str], None]) -> None:
-    """Fits the map that tells how sure words are; it is another one for other weights."""
+    """Fits the confidence map, which belongs to the weights."""
     try:
-        found = calibrate(measured.scored)
+        fitted = calibrate(measured.scored)
     except ManifestError as error:
         say(f"words have no confidence: {error}")
         return
-    keep_maps(model, {map_name(load_model(model, "cpu")): found})
-    say(f"confidence: calibration error {percent(found.judged.ece)} on {found.judged.words} words")
+    keep_maps(model, {map_name(load_model(model, "cpu")): fitted})
+    judged = fitted.judged
+    say(f"confidence: calibration error {percent(judged.ece)} on {judged.words} words")
 
 
 def _take_along(
@@ -140,7 +160,7 @@ def _take_along(
 def _judge_lm(
     adapted: Path,
     model: Path,
-    held_out: list[ReferenceUtterance],
+    held_out: MeasuredCorpus,
     measuring: Shown,
     say: Callable[[str], None],
 ) -> None:
@@ -148,18 +168,17 @@ def _judge_lm(
     if not (adapted / OWN_LM).is_dir():
         return
     say("measuring whether the language model fits the new domain")
-    seconds = total_seconds(held_out)
-    with measuring(None if seconds is None else 2 * seconds) as heard:
+    with measuring(None if held_out.seconds is None else 2 * held_out.seconds) as decoded:
         fused, alone = (
-            evaluate(load_model(adapted, lm=lm), held_out, progress=heard).words.rate or 0.0
+            held_out.measure(load_model(adapted, lm=lm), decoded).words.rate or 0.0
             for lm in (None, False)
         )
-    told = f"{percent(fused)} of the words wrong with the language model, {percent(alone)} without"
+    rates = f"{percent(fused)} of the words wrong with the language model, {percent(alone)} without"
     if fused - alone <= LM_HARM:
-        say(f"{told}: it is taken along")
+        say(f"{rates}: it is taken along")
         return
     shutil.rmtree(adapted / OWN_LM)
-    say(f"{told}: it is left out (--lm {model / OWN_LM} takes it nevertheless)")
+    say(f"{rates}: it is left out (--lm {model / OWN_LM} takes it nevertheless)")
 
 
 def _train(
@@ -200,10 +219,11 @@ def _labels_alone(recipe: Recipe) -> Recipe:
 def result_table(comparisons: tuple[BeforeAfter, ...]) -> str:
     """Before and after side by side, as Markdown that is readable as it is."""
     rows: list[tuple[str, ...]] = [("", "utterances", "words", "WER before", "WER after")]
-    for one in comparisons:
-        words, count = one.after.words, len(one.after.scored)
-        rates = (percent(found.words.rate) for found in (one.before, one.after))
-        rows.append((f"{one.name}: {one.corpus.name}", str(count), str(words.length), *rates))
+    for compared in comparisons:
+        before, after = compared.before, compared.after
+        name = f"{compared.name}: {compared.corpus.name}"
+        rates = (percent(measured.words.rate) for measured in (before, after))
+        rows.append((name, str(len(after.scored)), str(after.words.length), *rates))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [_row(row, widths) for row in rows]
     return "\n".join([lines[0], _row(["-" * width for width in widths], widths), *lines[1:]]) + "\n"

@@ -31,9 +31,9 @@ from asr.train.adapt.hyperparameters import (
     whisper_settings,
 )
 from asr.train.adapt.language import (
-    spoken_languages,
-    unnamed_languages,
-    with_language,
+    check_kept,
+    default_language,
+    with_default_language,
 )
 from asr.train.adapt.new_labels import new_labels, same_labels
 from asr.train.adapt.request import Request
@@ -57,9 +57,10 @@ MANY_LABELS = 0.5
 class AdaptationPlan:
     """What will be done.
 
-    `model` is the model folder to start from. `dev` is what is measured on, before and after, in
-    `language` (None: the model has one, or detects it). `other_labels` are not the model's; where
-    most are not, they are `fresh_labels`, to be trained alone first. `notes` say what was chosen.
+    `model` is the model folder to start from. `dev` is what is measured on, before and after;
+    `language` is that of its utterances whose manifest names none (see `default_language`).
+    `other_labels` are not the model's; where most are not, they are `fresh_labels`, to be trained
+    alone first. `notes` say what was chosen.
     """
 
     recipe: Recipe
@@ -106,19 +107,20 @@ def plan(request: Request) -> AdaptationPlan:
     recipe = recipe.model_copy(update={"normalizer": normalizer})
     chosen = _choose_labels(request, model, recipe, [*parts.train, *parts.dev, *kept])
     labels = load_tokenizer(chosen.folder)
-    languages = spoken_languages(labels, [*parts.train, *parts.dev], request.language, request.data)
+    spoken = [*parts.train, *parts.dev]
+    language = default_language(labels, spoken, request.language, request.data)
+    if request.keep is not None:
+        check_kept(labels, kept, request.language, request.keep)
     folder = chosen.folder
-    if languages and (line := unnamed_languages(kept)) is not None:
-        raise TrainingError(f"{request.keep}: {line}")
-    if languages:
-        folder = with_language(labels, languages[0], request.folder / "tokenizer")
+    if language is not None:
+        folder = with_default_language(labels, language, request.folder / "tokenizer")
     recipe = recipe.model_copy(update={"tokenizer": folder.absolute()})
     notes = [*_told(base, new, kept, parts, recipe), *written, *chosen.notes]
     return AdaptationPlan(
         recipe,
         model,
         dev if parts.dev else None,
-        languages[0] if len(languages) == 1 else None,
+        language,
         chosen.others,
         chosen.fresh,
         tuple(notes),

@@ -27,6 +27,7 @@ from asr.text import TokenizerConfig, load_tokenizer, train_tokenizer
 from asr.text.characters import CharacterTokenizer
 from asr.train.adapt.finetune import _judge_lm, _unseen
 from asr.train.adapt.hyperparameters import KEEP_SHARE, Amount, repeat_of, settings
+from asr.train.adapt.measured import MeasuredCorpus
 from asr.train.adapt.new_labels import new_labels
 from asr.train.adapt.plan import plan
 from asr.train.adapt.request import Request
@@ -124,14 +125,15 @@ def test_a_language_model_that_harms_is_left_out(
 ) -> None:
     """Of a hundred words that were held out, none is wrong without it."""
 
-    def measured(lm: bool | None, *_: Any, **__: Any) -> SimpleNamespace:
+    def measured(_: MeasuredCorpus, lm: bool | None, __: Any) -> SimpleNamespace:
         return SimpleNamespace(words=Counts(0 if lm is False else wrong, 0, 0, 100))
 
     monkeypatch.setattr("asr.train.adapt.finetune.load_model", lambda _, lm: lm)
-    monkeypatch.setattr("asr.train.adapt.finetune.evaluate", measured)
+    monkeypatch.setattr(MeasuredCorpus, "measure", measured)
     (tmp_path / "lm").mkdir()
     told: list[str] = []
-    _judge_lm(tmp_path, Path("base"), [], _unseen, told.append)
+    held_out = MeasuredCorpus("new domain", tmp_path, [])
+    _judge_lm(tmp_path, Path("base"), held_out, _unseen, told.append)
     assert (tmp_path / "lm").exists() == kept
     rates = f"{wrong}.00 % of the words wrong with the language model, 0.00 % without: it is "
     end = "taken along" if kept else f"left out (--lm {Path('base') / 'lm'} takes it nevertheless)"

@@ -72,6 +72,10 @@ def test_a_language_must_be_known(multilingual: Path, sounds: Path, tmp_path: Pa
     unknown = finetune(sounds, "-o", tmp_path / "run", "-m", multilingual, "--language", "French")
     assert unknown.exit_code == 2
     assert "no language 'French'" in unknown.stderr
+    odd = write_sounds(tmp_path / "odd", language="xx")
+    wrong = finetune(odd, "-o", tmp_path / "run", "-m", multilingual)
+    assert wrong.exit_code == 1
+    assert "utterance 'odd-0': the model has no language 'xx'; " in wrong.stderr
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
@@ -87,7 +91,9 @@ def test_the_manifest_says_the_language(multilingual: Path, tmp_path: Path) -> N
     lines[0]["language"] = "en"
     new.write_text("".join(json.dumps(line) + "\n" for line in lines))
     mixed = plan(Request(multilingual, new, tmp_path / "mixed"))
-    assert mixed.language is None  # measured as what is detected
+    assert mixed.language == "fr"  # the most frequent
+    asked = plan(Request(multilingual, new, tmp_path / "asked", language="en"))
+    assert asked.language == "en"
     nameless = write_sounds(tmp_path / "old")
     with pytest.raises(TrainingError, match=r"old/manifest\.jsonl: .* field 'language'"):
         plan(Request(multilingual, new, tmp_path / "kept", keep=nameless))
@@ -96,7 +102,7 @@ def test_the_manifest_says_the_language(multilingual: Path, tmp_path: Path) -> N
 def test_a_model_of_one_language(sounds: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "small")
     assert plan(Request(model, sounds, tmp_path / "run")).language is None
-    with pytest.raises(ConfigError, match="--language fr: the model knows one language"):
+    with pytest.raises(ConfigError, match="--language fr: the model has no choice of languages"):
         plan(Request(model, sounds, tmp_path / "run", language="fr"))
     with pytest.raises(ConfigError, match=r"--tokenizer new: .* can write every text"):
         plan(Request(model, sounds, tmp_path / "run", tokenizer="new"))
