@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.load import check_model
 from asr.cli.progress import progress
 from asr.folders import CONFIG
+from asr.strict_json import strict_json
 
 
 @click.command()
@@ -71,7 +71,7 @@ def calibrate(
         values = {
             name: {**fit.map.facts, "groups": fit.groups} for name, fit in result.maps.items()
         }
-        console.print(json.dumps(values, indent=2) + "\n")
+        console.print(strict_json(values, indent=2) + "\n")
         return status
     for name, fit in result.maps.items():
         judged = fit.judged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from asr.cli.progress import progress
 from asr.cli.tables import WIDTH, between, common_folder
 from asr.evaluate.error_rate import number_of, percent
 from asr.folders import names_model
+from asr.strict_json import strict_json
 from asr.transcribe.files.jobs import check_output
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def compare(
         sounds = Sounds(html_audio, html, round(html_limit * 1e6))
         write_atomic(html, comparison_page(result, (first.stem, second.stem), title, sounds))
     if as_json:
-        console.print(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) + "\n")
+        console.print(strict_json(result.to_dict(), indent=2) + "\n")
     else:
         console.print(_table(result, first, second, show))
     return SOME_FAILED if failed else DONE

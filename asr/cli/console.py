@@ -6,7 +6,6 @@ or one JSON object each where a program reads them.
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import traceback
@@ -18,6 +17,7 @@ from importlib import import_module
 from typing import Any, TextIO
 
 from asr.errors import AsrError, ConfigError, DependencyError, ModelError, OutputError
+from asr.strict_json import strict_json
 
 #: Exit statuses of every command.
 DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
@@ -57,7 +57,7 @@ class Console:
         if self.as_json:
             now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
             values = {"time": now, "event": name, **values}
-            _log(json.dumps(values, ensure_ascii=False))
+            _log(strict_json(values))
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:

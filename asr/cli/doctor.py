@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console, printable
 from asr.cli.load import local_model
 from asr.health import HealthCheck, examine
+from asr.strict_json import strict_json
 
 
 @click.command()
@@ -37,7 +36,7 @@ def doctor(console: Console, model: str | None, as_json: bool) -> int:
     works = all(check.status != "wrong" for check in checks)
     if as_json:
         values = {"works": works, "findings": [_values(check) for check in checks]}
-        console.print(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+        console.print(strict_json(values, indent=2) + "\n")
     else:
         console.print(_report(checks, works))
     return DONE if works else SOME_FAILED

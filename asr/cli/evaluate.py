@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,14 @@ from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.load import check_model, open_model
 from asr.cli.progress import progress
+from asr.strict_json import strict_json
 from asr.transcribe.files.jobs import check_output
 
 if TYPE_CHECKING:
+    from asr.evaluate.classes import Known
+    from asr.evaluate.corpus import ReferenceUtterance
     from asr.evaluate.report.sound import Mode
-    from asr.evaluate.scoring import ScoringName
+    from asr.evaluate.scoring import Scoring, ScoringName
 
 
 @click.command()
@@ -96,26 +98,19 @@ def evaluate(
     from asr.atomic import write_atomic
     from asr.cli.evaluation_tables import summary
     from asr.evaluate.breakdown import breakdown
-    from asr.evaluate.classes import Known
-    from asr.evaluate.corpus import read_utterances, total_seconds
+    from asr.evaluate.corpus import total_seconds
     from asr.evaluate.evaluation import evaluate as measure
     from asr.evaluate.report.page import evaluation_page
     from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import Results, result_lines
-    from asr.evaluate.scoring import build_normalizer, check_scoring, scoring_for
-    from asr.evaluate.vocabulary import check_vocabulary, read_vocabulary
+    from asr.evaluate.scoring import scoring_for
 
-    check_scoring(normalizer)
-    with console.working(f"reading {manifest}"):
-        utterances = read_utterances(manifest)
-    if vocabulary is not None:
-        check_vocabulary(vocabulary)
+    utterances = _utterances(console, manifest, normalizer, vocabulary)
     recognizer = open_model(console, model, device, lm, no_lm)
     scoring = scoring_for(recognizer.config.normalizer, normalizer)
-    words = read_vocabulary(vocabulary, build_normalizer(scoring)) if vocabulary else None
-    known = Known.of(scoring.language, words)
+    known = _known(scoring, vocabulary)
     with progress(None, total_seconds(utterances), console.quiet) as shown:
-        found = measure(
+        evaluation = measure(
             recognizer,
             utterances,
             scoring=scoring,
@@ -124,20 +119,45 @@ def evaluate(
             progress=shown.decoded,
             options=asked,
         )
-    for name, error in found.failed.items():
+    for name, error in evaluation.failed.items():
         console.say(f"{name}: not counted: {error}")
-    parts = breakdown(found.scored, known)
+    parts = breakdown(evaluation.scored, known)
     try:
         if output is not None:
-            write_atomic(output, result_lines(Results(found.scored, found.normalizer)))
+            write_atomic(output, result_lines(Results(evaluation.scored, evaluation.normalizer)))
         if html is not None:
             title = f"{recognizer.name} on {manifest.stem}"
             sounds = Sounds(html_audio, html, round(html_limit * 1e6))
-            write_atomic(html, evaluation_page(found, parts, known, title, sounds))
+            write_atomic(html, evaluation_page(evaluation, parts, known, title, sounds))
     finally:  # a disk that is full by now must not cost the result as well
         if as_json:
-            values = found.to_dict() | parts.to_dict()
-            console.print(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+            values = evaluation.to_dict() | parts.to_dict()
+            console.print(strict_json(values, indent=2) + "\n")
         else:
-            console.print(summary(found, parts, recognizer.name))
-    return SOME_FAILED if found.failed else DONE
+            console.print(summary(evaluation, parts, recognizer.name))
+    return SOME_FAILED if evaluation.failed else DONE
+
+
+def _utterances(
+    console: Console, manifest: Path, normalizer: ScoringName, vocabulary: Path | None
+) -> list[ReferenceUtterance]:
+    """Reads the manifest; checks before it what else can be wrong with the call."""
+    from asr.evaluate.corpus import read_utterances
+    from asr.evaluate.scoring import check_scoring
+    from asr.evaluate.vocabulary import check_vocabulary
+
+    check_scoring(normalizer)
+    if vocabulary is not None:
+        check_vocabulary(vocabulary)
+    with console.working(f"reading {manifest}"):
+        return read_utterances(manifest)
+
+
+def _known(scoring: Scoring, vocabulary: Path | None) -> Known:
+    """What is known of words, such as those of the vocabulary, to tell kinds of errors by."""
+    from asr.evaluate.classes import Known
+    from asr.evaluate.scoring import build_normalizer
+    from asr.evaluate.vocabulary import read_vocabulary
+
+    words = read_vocabulary(vocabulary, build_normalizer(scoring)) if vocabulary else None
+    return Known.of(scoring.language, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from asr.cli import options
 from asr.cli.console import DONE, Console
 from asr.cli.load import local_model, shown_name
 from asr.cli.summary import folder_summary
+from asr.strict_json import strict_json
 
 
 @click.command()
@@ -43,7 +43,7 @@ def info(console: Console, folder: Path | None, model: str | None, as_json: bool
         with console.working("looking at what is installed"):
             facts["environment"] = about_environment()
         if as_json:
-            console.print(json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+            console.print(strict_json(facts, indent=2) + "\n")
         else:
             console.print(_written(facts))
     return DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from asr.cli.console import Console
 from asr.cli.tables import table
 from asr.hub.fetch import available, cache_folder, cached
 from asr.hub.published import PUBLISHED, PublishedModel
+from asr.strict_json import strict_json
 
 
 @click.command()
@@ -24,7 +24,7 @@ def models(console: Console, as_json: bool) -> None:
     """
     if as_json:
         values = {"cache": _cache(), "models": [_values(model) for model in PUBLISHED]}
-        console.print(json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+        console.print(strict_json(values, indent=2) + "\n")
     else:
         console.print(_listed())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from asr.cli.console import DONE, SOME_FAILED, WRONG_CALL, Console, printable
 from asr.cli.progress import progress
 from asr.dependencies import need
 from asr.evaluate.error_rate import number_of
+from asr.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ def validate(
             progress=done,
         )
     if as_json:
-        console.print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n")
+        console.print(strict_json(report.to_dict(), indent=2) + "\n")
     else:
         console.print(_text(report, None if everything else _SHOWN))
     return DONE if report.clean else SOME_FAILED

@@ -12,6 +12,7 @@ from asr.data.lines import text_lines
 from asr.errors import ConfigError, ManifestError
 from asr.evaluate.error_rate import Scored, count_written, score
 from asr.evaluate.scoring import Scoring, build_normalizer, difference_of, parse_scoring
+from asr.strict_json import strict_json
 from asr.types import Word
 
 #: What is kept of the evidence of a word: how loud it is, which tells words that are in silence.
@@ -58,7 +59,7 @@ def result_lines(results: Results) -> str:
     rates of their own, where they are not the scored ones.
     """
     scoring = {} if results.normalizer is None else {"normalizer": results.normalizer.model_dump()}
-    lines = (json.dumps(_values(one) | scoring, ensure_ascii=False) for one in results.scored)
+    lines = (strict_json(_values(one) | scoring) for one in results.scored)
     return "".join(f"{line}\n" for line in lines)
 
 

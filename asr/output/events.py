@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from asr.output.json import segment_values
+from asr.strict_json import strict_json
 from asr.types import StreamUpdate
 
 
@@ -53,4 +53,4 @@ def end_line(seconds: float, most_lag: float, overruns: int) -> str:
 
 
 def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    return strict_json(values) + "\n"

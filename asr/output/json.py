@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from asr.output.options import OutputOptions
+from asr.strict_json import strict_json
 from asr.types import Segment, Transcript, Word
 
 
 def as_json(transcript: Transcript, options: OutputOptions) -> str:
     """One indented object, for people and programs; lists of numbers stay on one line."""
-    text = json.dumps(to_dict(transcript, options.model), ensure_ascii=False, indent=2) + "\n"
+    text = strict_json(to_dict(transcript, options.model), indent=2) + "\n"
     # Line breaks are only ever between values: inside strings JSON writes them as escapes.
     return re.sub(r"\[\n[-\d,\s]+\]", _on_one_line, text)
 
 
 def as_json_line(transcript: Transcript, options: OutputOptions) -> str:
     """The same object on one line: files in this format can be joined end to end."""
-    return json.dumps(to_dict(transcript, options.model), ensure_ascii=False) + "\n"
+    return strict_json(to_dict(transcript, options.model)) + "\n"
 
 
 def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def to_dict(transcript: Transcript, model: str) -> dict[str, Any]:
     to the millisecond. `truncated` is null for a whole input. A segment has `start, end, text,
     score, scores, tokens`, `language` where the model has a choice of languages, and `words` and
     `alternatives` where there are any. A word has `text, start, end`, and `confidence` where it is
-    known.
+    known. Scores of minus infinity are written as null.
     """
     return {
         "source": transcript.source,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -61,6 +62,19 @@ def test_json_holds_everything(name: str) -> None:
     assert segments[2]["alternatives"] == [
         {"text": "knave", "score": -3.0, "scores": {}, "tokens": [4]}
     ]
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl"])
+def test_scores_of_minus_infinity_are_null(name: str) -> None:
+    """JSON has no infinity; a hypothesis may have a label that a scorer thinks impossible."""
+    segment = Segment("a", 0.0, 1.0, score=-math.inf, scores={"ctc": -math.inf, "lm": -2.0})
+    values = json.loads(render(Transcript((segment,), 1.0, "a.wav"), name), parse_constant=refuse)
+    [written] = values["segments"]
+    assert (written["score"], written["scores"]) == (None, {"ctc": None, "lm": -2.0})
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
 
 
 def test_a_whole_input_is_not_truncated() -> None:
