@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -96,3 +96,16 @@ class Hypothesis:
     spans: tuple[tuple[int, int], ...] = ()
     label_scores: dict[str, tuple[float, ...]] = field(default_factory=dict)
     language: str | None = None
+
+    def part(self, first: int, last: int) -> Hypothesis:
+        """The tokens from `first` to before `last`, with their spans and scores.
+
+        `score` and `scores` stay those of the whole hypothesis.
+        """
+        label_scores = {name: some[first:last] for name, some in self.label_scores.items()}
+        return replace(
+            self,
+            tokens=self.tokens[first:last],
+            spans=self.spans[first:last],
+            label_scores=label_scores,
+        )

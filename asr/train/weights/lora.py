@@ -47,11 +47,8 @@ class LowRankLinear(nn.Linear):
         return linear
 
 
-def add_lora(model: SpeechModel, config: LoraConfig) -> int:
+def add_lora(model: SpeechModel, config: LoraConfig) -> None:
     """Gives the chosen layers of `model` a low-rank change; nothing else is trained any more.
-
-    Returns:
-        how many layers were chosen.
 
     Raises:
         ConfigError: the model has no linear layer of one of the names.
@@ -69,7 +66,6 @@ def add_lora(model: SpeechModel, config: LoraConfig) -> int:
     chosen = [name for name in linears if name.rpartition(".")[2] in config.modules]
     for name in chosen:
         _replace(model, name, LowRankLinear(linears[name], config.rank, config.alpha))
-    return len(chosen)
 
 
 def merged(model: SpeechModel) -> SpeechModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from asr.text.timestamps import Timestamps
 from asr.types import Hypothesis
@@ -28,20 +27,10 @@ def split_at_timestamps(
             continue
         time = min(timestamps.time_of(label), seconds)
         if text:
-            yield _part(hypothesis, begin, place + 1), start, time
+            yield hypothesis.part(begin, place + 1), start, time
             begin = place + 1
         else:
             begin = place
         start, text = time, False
     if text:
-        yield _part(hypothesis, begin, len(hypothesis.tokens)), start, seconds
-
-
-def _part(hypothesis: Hypothesis, begin: int, end: int) -> Hypothesis:
-    scores = hypothesis.label_scores
-    return replace(
-        hypothesis,
-        tokens=hypothesis.tokens[begin:end],
-        spans=hypothesis.spans[begin:end],
-        label_scores={name: values[begin:end] for name, values in scores.items()},
-    )
+        yield hypothesis.part(begin, len(hypothesis.tokens)), start, seconds

@@ -175,7 +175,7 @@ class ReencodedSegment:
         shared = len(os.path.commonprefix([list(one.labels) for one in self.passes]))
         words = min(one.whole_words(shared) for one in self.passes)
         if words and last.ends[words - 1] > len(self.stable.tokens):
-            self.stable = part(best, 0, last.ends[words - 1])
+            self.stable = best.part(0, last.ends[words - 1])
 
 
 def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis:
@@ -193,7 +193,7 @@ def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis
     known = [word for word, _, _ in labelled_words(text_of, stable.tokens)]
     behind = _replaced(known, [word for word, _, _ in words])
     first = words[behind - 1][2] + 1 if behind else 0  # with the space before the next word
-    rest = part(best, first, len(best.tokens))
+    rest = best.part(first, len(best.tokens))
     scores = {
         name: stable.label_scores[name] + some
         for name, some in rest.label_scores.items()
@@ -203,17 +203,6 @@ def continued(stable: Hypothesis, best: Hypothesis, text_of: Text) -> Hypothesis
         best,
         tokens=stable.tokens + rest.tokens,
         spans=stable.spans + rest.spans,
-        label_scores=scores,
-    )
-
-
-def part(hypothesis: Hypothesis, first: int, last: int) -> Hypothesis:
-    """The labels from `first` to before `last`, with their spans and scores."""
-    scores = {name: some[first:last] for name, some in hypothesis.label_scores.items()}
-    return replace(
-        hypothesis,
-        tokens=hypothesis.tokens[first:last],
-        spans=hypothesis.spans[first:last],
         label_scores=scores,
     )
 

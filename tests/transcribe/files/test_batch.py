@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AudioError
+from asr.text.timestamps import Timestamps
 from asr.transcribe.files.batch import POOL_BATCHES, BatchSettings, transcribe_batched
 from asr.transcribe.files.segmenter import cut_segments
 from asr.transcribe.streams.endpoint import EndpointConfig
@@ -180,6 +182,27 @@ def test_ten_hours_are_read_only_as_far_as_there_is_room() -> None:
 def test_silence_and_stretches_without_words_give_no_segments() -> None:
     results = transcribe_batched([Fake(0, 3.0)], opened, work(Decoder()))
     assert next(results)[1] == Transcript((), 3.0, "fake", None, ("a note",))
+
+
+def test_a_segment_that_is_given_up_is_empty_and_noted() -> None:
+    """Also where text is cut at time stamps; segments beside it are as they are."""
+    stamps = Timestamps(first=50, count=50, seconds=0.1, off=49)
+
+    def decode(stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        heard = [round(float(samples.mean())) for samples in stretches]
+        given_up, said = Hypothesis((), -math.inf), Hypothesis((50, 3, 60), -1.0)
+        return [[given_up if value == 2 else said] for value in heard]
+
+    settings = replace(work(Decoder()), decode=decode, timestamps=stamps)
+    results = transcribe_batched([Fake(2, 1.0), Fake(3, 2.0)], opened, settings)
+    first, second = (result for _, result in results)
+    assert isinstance(first, Transcript)
+    assert isinstance(second, Transcript)
+    assert first.segments == ()
+    assert [note[:26] for note in first.notes] == ["a note", "0.0 to 1.0 s: left empty, "]
+    [segment] = second.segments
+    assert (segment.tokens, segment.start, segment.end) == ((50, 3, 60), 0.0, 1.0)
+    assert second.notes == ("a note",)
 
 
 def test_no_inputs_no_results() -> None:

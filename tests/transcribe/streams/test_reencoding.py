@@ -7,6 +7,7 @@ far more often than those of a trained model.
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 from collections.abc import Sequence
@@ -363,6 +364,18 @@ class TestContinued:
         text_of = whisper.tokenizer.decode
         known, said = (Hypothesis(word_labels(text), -1.0) for text in (stable, best))
         assert text_of(rules.continued(known, said, text_of).tokens).split() == result.split()
+
+    def test_a_pass_without_text_leaves_what_was_stable(self, whisper: Recognizer) -> None:
+        """A segment that was given up has no labels, and a score of minus infinity."""
+        text_of = whisper.tokenizer.decode
+        stable = Hypothesis(word_labels("a b"), -1.0, {"x": -1.0}, language="fr")
+        empty = Hypothesis((), -math.inf)
+        assert rules.continued(stable, empty, text_of) is stable
+        assert rules.continued(rules.NOTHING, empty, text_of) is empty
+        segment = rules.ReencodedSegment(0.02, stable=stable)
+        partial = segment.update(round(rules.LANGUAGE_SECONDS / 0.02), [empty], text_of)
+        assert (partial.tokens, partial.score) == (stable.tokens, -1.0)
+        assert (segment.stable, segment.language) == (stable, "fr")
 
     def test_spans_and_scores_go_with_their_labels(self, whisper: Recognizer) -> None:
         known = Hypothesis(word_labels("a b"), -1.0, {}, ((0, 1), (1, 2), (2, 3)), {"x": (1, 2, 3)})
