@@ -53,9 +53,12 @@ def test_a_batch_through_the_transformer_decoder_equals_one_by_one(seed, lengths
     scorers = [attention(transformer(20), 0.7), ctc(Head(seed, 20, sharp=2.0), 0.3)]
     memory, counts = memory_of(seed, lengths)
     config = SearchConfig(beam=4, nbest=2)
-    for place, got in enumerate(search(scorers, memory, counts, LABELS, config)):
+    together = search(scorers, memory, counts, LABELS, config)
+    assert len(together) == len(lengths)
+    for place, got in enumerate(together):
         alone = memory[place : place + 1, : lengths[place]]
         (expected,) = search(scorers, alone, counts[place : place + 1], LABELS, config)
+        assert expected
         same(got, expected)
 
 

@@ -32,14 +32,19 @@ def model(tiny_model: Path) -> Recognizer:
     return load_model(tiny_model, "cpu")
 
 
+def threads_that_stay(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Threads besides `before`, after they have had time to end."""
+    deadline = time.monotonic() + 10
+    while (new := {*threading.enumerate()} - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return new
+
+
 @pytest.fixture(autouse=True)
 def _no_thread_stays() -> Any:
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     yield
-    deadline = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() <= before, threading.enumerate()
+    assert not threads_that_stay(before)
 
 
 async def finals(source: Any, model: Recognizer, **options: Any) -> tuple[Segment, ...]:
@@ -165,19 +170,28 @@ def test_a_cancelled_task_leaves_no_thread(model: Recognizer, sound: np.ndarray,
 
 
 def test_a_program_that_ends_at_once_leaves_no_thread(model: Recognizer, sound: np.ndarray) -> None:
-    async def main() -> None:
+    before = {*threading.enumerate()}
+
+    async def main() -> set[threading.Thread]:
         updates = asr.stream(endless(sound), model=model, sample_rate=RATE)
         await anext(updates)
+        return {*threading.enumerate()} - before
 
-    asyncio.run(main())
+    assert asyncio.run(main())  # there was a thread that could have stayed
+    assert not threads_that_stay(before)
 
 
 def test_a_loop_that_is_left_leaves_no_thread(model: Recognizer, sound: np.ndarray) -> None:
-    async def main() -> None:
-        async for _ in asr.stream(endless(sound), model=model, sample_rate=RATE):
-            break
+    before = {*threading.enumerate()}
 
-    asyncio.run(main())
+    async def main() -> set[threading.Thread]:
+        async for _ in asr.stream(endless(sound), model=model, sample_rate=RATE):
+            started = {*threading.enumerate()} - before
+            break
+        return started
+
+    assert asyncio.run(main())  # there was a thread that could have stayed
+    assert not threads_that_stay(before)
 
 
 def test_a_loop_that_was_never_closed_does_not_keep_the_program(tiny_model: Path) -> None:
