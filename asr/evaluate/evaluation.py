@@ -143,6 +143,7 @@ def evaluate(
     asked: deque[int] = deque()
 
     def sources(places: Sequence[int]) -> Iterator[Path | Audio]:
+        """The sound of utterances; those whose sound cannot be used are listed in `failed`."""
         group = [utterances[place] for place in places]
         sounds = each_sound(group, recognizer.sample_rate)
         for place, (utterance, sound) in zip(places, sounds, strict=True):

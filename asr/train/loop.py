@@ -93,6 +93,7 @@ class TrainingLoop(pl.Callback):
         asked = False
 
         def stop() -> bool:
+            """See `stop_signals`."""
             nonlocal asked
             if asked:
                 return False

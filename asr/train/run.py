@@ -78,51 +78,37 @@ def train(
             "training.lora trains beside the weights of a model, and there is none: name one "
             "(--init MODEL), or leave lora out"
         )
-    notes = changes(recipe, state) if state is not None else []
-    recipe_changed = bool(notes)
-    if start.init is not None and state is not None:
+    changed = changes(recipe, state) if state is not None else []
+    step = state["run"]["step"] if state is not None else 0
+    notes, source = list(changed), start.init if state is None else None
+    if start.init != source:
         notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
+    state = None  # Lightning reads the checkpoint again
     data = RunData(recipe, checkpoints / PREPARED)
     users = build_callbacks(recipe.training.callbacks, checkpoints)
-    callbacks = list(users)
-    check_monitors(recipe, callbacks)
-    step = state["run"]["step"] if state is not None else 0
+    check_monitors(recipe, users)
     loggers = build_loggers(recipe.log.active_loggers, training, folder.name, step)
-    if recipe.log.profile:
-        callbacks.append(StepProfile(recipe.log.profile, training))
+    profile = [StepProfile(recipe.log.profile, training)] if recipe.log.profile else []
     progress = TrainingProgress(recipe.log.seconds)
     resumes_here = resumed == checkpoints / LAST
     evaluation = SpeechEvaluation(recipe, folder, progress, resumes_here, command)
-    loop = TrainingLoop(_plan(recipe), checkpoints, progress, evaluation, recipe_changed)
+    loop = TrainingLoop(_plan(recipe), checkpoints, progress, evaluation, bool(changed))
     report = StartupReport(devices, folder, notes, progress)
-    trainer = make_trainer(
-        devices,
-        folder,
-        [progress, report, evaluation, *callbacks, loop],
-        loggers,
-        find_unused=_some_unused(recipe),
-    )
+    callbacks = [progress, report, evaluation, *users, *profile, loop]
+    trainer = make_trainer(devices, folder, callbacks, loggers, find_unused=_some_unused(recipe))
     held = ExitStack()
     try:
         if trainer.is_global_zero:
             held.enter_context(locked(folder))
             data.preparing = progress.preparing
             prepare_folder(checkpoints, resumed)
-            data.prepare_data()
-            data.setup()
-            check_limits(recipe, data)
-            check_prompts(data)
-            notes += [*data.corpora.notes, *check_texts(recipe, data)]
-            write_recipe(recipe, training)
-            if start.init is not None and state is None:
-                keep_origin(start.init, data.folder)
+            notes += _prepare(recipe, data, training, source)
         else:
             progress.disable()
         init = None
-        if start.init is not None and state is None:
+        if source is not None:
             listing = training if trainer.is_global_zero else None
-            init = Init(start.init, start.init_partial, progress.say, listing)
-        state = None  # Lightning reads the checkpoint again
+            init = Init(source, start.init_partial, progress.say, listing)
         module = SpeechTraining(recipe, data, init)
         with name_failing_callback(users):
             fit(trainer, module, data, loop, resumed)
@@ -132,6 +118,26 @@ def train(
     if module.run.step == 0:
         raise TrainingError("the run ended before its first step; give it more time")
     return Outcome(evaluation.model_folder, loop.ended)
+
+
+def _prepare(recipe: Recipe, data: RunData, training: Path, source: Path | None) -> list[str]:
+    """Prepares and checks the data, on the first process, and writes the recipe to `training`.
+
+    Args:
+        source: the model that the weights start from.
+
+    Returns:
+        notes on the data.
+    """
+    data.prepare_data()
+    data.setup()
+    check_limits(recipe, data)
+    check_prompts(data)
+    notes = [*data.corpora.notes, *check_texts(recipe, data)]
+    write_recipe(recipe, training)
+    if source is not None:
+        keep_origin(source, data.folder)
+    return notes
 
 
 def _plan(recipe: Recipe) -> RunPlan:

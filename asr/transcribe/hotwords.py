@@ -57,6 +57,7 @@ def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | 
     phrases: dict[str, float] = {}
 
     def add(phrase: str, factor: float) -> None:
+        """Adds the spellings of a phrase; ConfigError where the model cannot write it."""
         written = normalize(phrase)
         if not has_letters(written):
             raise ConfigError(f"'{phrase}' has no letters")
