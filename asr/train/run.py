@@ -73,14 +73,13 @@ def train(
     checkpoints, training = folder / "checkpoints", folder / "training"
     resumed = checkpoint_to_resume(checkpoints, start.resume)
     state = load_checkpoint(resumed) if resumed is not None else None
-    if recipe.training.lora is not None and start.init is None and state is None:
-        raise ConfigError(
-            "training.lora trains beside the weights of a model, and there is none: name one "
-            "(--init MODEL), or leave lora out"
-        )
+    # where the weights come from, if not from the checkpoint
+    source = start.init if state is None else None
+    if state is None:
+        _check_lora(recipe, source)
     changed = changes(recipe, state) if state is not None else []
     step = state["run"]["step"] if state is not None else 0
-    notes, source = list(changed), start.init if state is None else None
+    notes = list(changed)
     if start.init != source:
         notes.append(f"--init {start.init} is not used: the run goes on from its own weights")
     state = None  # Lightning reads the checkpoint again
@@ -138,6 +137,14 @@ def _prepare(recipe: Recipe, data: RunData, training: Path, source: Path | None)
     if source is not None:
         keep_origin(source, data.folder)
     return notes
+
+
+def _check_lora(recipe: Recipe, source: Path | None) -> None:
+    if recipe.training.lora is not None and source is None:
+        raise ConfigError(
+            "training.lora trains beside the weights of a model, and there is none: name one "
+            "(--init MODEL), or leave lora out"
+        )
 
 
 def _plan(recipe: Recipe) -> RunPlan:
