@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,26 @@ def test_low_rank_training_goes_on_bit_equal_and_gives_an_ordinary_model(
     assert changed == {name for name in before if name.endswith(LOW_RANK)}
     with pytest.raises(TrainingError, match=r"training\.lora\.rank was 4, is 8"):
         train(load_recipe(recipe_file, [*more, "training.lora.rank=8"], base), tmp_path / "parts")
+
+
+def test_a_text_may_have_as_many_labels_as_the_decoder_takes(
+    base: Path, recipe_file: Path, tmp_path: Path
+) -> None:
+    """Batches are padded to whole steps of labels, which are more than it takes."""
+    manifest = write_sounds(tmp_path / "long", 3)
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    labels = load_model_folder(base).tokenizer
+    most = MODEL.decoder.positions - len(labels.labels.start)  # type: ignore[union-attr]
+    lines[0]["text"] = "7" * (most - 1)  # behind a space, which is a label too
+    assert len(labels.encode(lines[0]["text"])) == most
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    more = [f"data.train={manifest}", f"data.dev={manifest}", "data.leakage=allow"]
+    train(
+        load_recipe(recipe_file, [*more, "training.max_steps=2"], base),
+        tmp_path / "run",
+        Start(init=base),
+    )
+    assert len(losses(tmp_path / "run")) == 2
 
 
 def test_two_processes(base: Path, recipe_file: Path, tmp_path: Path) -> None:

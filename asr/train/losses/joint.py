@@ -26,16 +26,20 @@ def teacher_forcing(
     rows: int,
     labels: Labels,
     starts: Tensor | None = None,
+    most: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Decoder inputs and targets of tokens (B, U): start + tokens, and tokens + end.
 
     With a start of S labels both are (B, S + U): position S - 1 predicts the first token. Targets
     before it and beyond a row's end are `IGNORED`, and so are all of the rows after the first
     `rows`, which are padding. Rows of `starts` (B, S) are the starts of each; None: all have that
-    of `labels`.
+    of `labels`. `most` is how many labels the decoder takes (`Decoder.max_labels`): padding of the
+    tokens that goes beyond it is cut off.
     """
     if starts is None:
         starts = torch.tensor([labels.start], dtype=tokens.dtype, device=tokens.device)
+    if most is not None and starts.shape[1] + tokens.shape[1] > most:
+        tokens = tokens[:, : max(most - starts.shape[1], int(token_lengths.max()))]
     places = torch.arange(tokens.shape[1] + 1, device=tokens.device)
     lengths = token_lengths.to(tokens.device)[:, None]
     padded = F.pad(tokens, (0, 1), value=labels.end)

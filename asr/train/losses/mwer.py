@@ -146,7 +146,13 @@ def log_probs(
     frames = lengths[rows.utterance]
     if ctc_weight < 1:
         assert model.decoder is not None
-        inputs, targets = teacher_forcing(rows.tokens, rows.token_lengths, len(rows.tokens), labels)
+        inputs, targets = teacher_forcing(
+            rows.tokens,
+            rows.token_lengths,
+            len(rows.tokens),
+            labels,
+            most=model.decoder.max_labels,
+        )
         logits = model.decoder(inputs, memory[rows.utterance], frames).float()
         losses = F.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"

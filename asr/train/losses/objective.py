@@ -93,7 +93,12 @@ class Objective:
         config, views = self.config, encoded.views
         labels, rows = self.tokenizer.labels, len(batch.ids)
         inputs, targets = teacher_forcing(
-            batch.tokens, batch.token_lengths, rows, labels, batch.starts
+            batch.tokens,
+            batch.token_lengths,
+            rows,
+            labels,
+            batch.starts,
+            model.decoder.max_labels,
         )
         first = len(labels.start) - 1
         if batch.start_targets is not None:

@@ -28,7 +28,8 @@ def shapes(model: SpeechModel, batch: Batch, labels: Labels) -> list[AttentionSh
         return []
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
     rows = len(batch.ids)
-    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows, labels, batch.starts)
+    most = model.decoder.max_labels
+    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows, labels, batch.starts, most)
     try:
         weights = model.decoder.attention(inputs, memory, lengths)[:, :, :, len(labels.start) - 1 :]
     except ModelError:

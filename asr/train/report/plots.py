@@ -60,7 +60,10 @@ def draw_attention(module: SpeechTraining, picture: Path) -> None:
     model.eval()
     memory, lengths = model.encode(*model.features(batch.samples, batch.lengths))
     special = data.tokenizer.labels
-    inputs, _ = teacher_forcing(batch.tokens, batch.token_lengths, rows, special, batch.starts)
+    most = model.decoder.max_labels
+    inputs, _ = teacher_forcing(
+        batch.tokens, batch.token_lengths, rows, special, batch.starts, most
+    )
     try:
         weights = model.decoder.attention(inputs, memory, lengths)[0]
     except ModelError:

@@ -28,6 +28,18 @@ def test_an_empty_text_is_its_end_alone() -> None:
     assert (inputs.tolist(), targets.tolist()) == ([[2]], [[2]])
 
 
+def test_padding_beyond_what_the_decoder_takes_is_cut_off() -> None:
+    """Labels are not: a decoder refuses too many."""
+    tokens, lengths = torch.tensor([[5, 6, 7, 0, 0], [8, 0, 0, 0, 0]]), torch.tensor([3, 1])
+    inputs, targets = teacher_forcing(tokens, lengths, 2, labels=LABELS, most=4)
+    assert inputs.tolist() == [[2, 5, 6, 7], [2, 8, 2, 2]]
+    assert targets.tolist() == [[5, 6, 7, 2], [8, 2, IGNORED, IGNORED]]
+    too_many, _ = teacher_forcing(tokens, lengths, 2, labels=LABELS, most=3)
+    assert too_many.shape == (2, 4)
+    wide, _ = teacher_forcing(tokens, lengths, 2, labels=LABELS, most=6)
+    assert wide.shape == (2, 6)
+
+
 def test_smoothed_cross_entropy_by_hand() -> None:
     logits = torch.tensor([[[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]]])
     targets = torch.tensor([[1, IGNORED]])
