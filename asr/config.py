@@ -155,6 +155,15 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
 
 
+#: What is allowed, in the terms of YAML, by the types of Pydantic's errors that name Python's.
+_FORMS = {
+    "tuple_type": "must be a list: [a, b]",
+    "list_type": "must be a list: [a, b]",
+    "dict_type": "must be a mapping: {key: value}",
+    "model_type": "must be a mapping: {key: value}",
+}
+
+
 def _explain(cls: type[Config], values: Mapping[str, Any], problem: Any) -> str:
     path: Sequence[str | int] = problem["loc"]
     key = ".".join(str(part) for part in path)
@@ -162,7 +171,7 @@ def _explain(cls: type[Config], values: Mapping[str, Any], problem: Any) -> str:
         return f"unknown key '{key}', {_hint(str(path[-1]), _fields_at(cls, path[:-1]))}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _FORMS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     return f"key '{key}': {message} (got {problem['input']!r})" if key else message
 
 

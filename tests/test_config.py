@@ -38,6 +38,8 @@ ANIMALS: dict[str, type[TypedConfig]] = {"cat": Cat, "dog": Dog}
         ({"main": {"color": "red"}}, "unknown key 'main.color', did you mean 'colour'?"),
         ({"lamps": [{"x": 1}]}, "unknown key 'lamps.0.x', known: colour, watts"),
         ({"main": {"watts": "many"}}, r"key 'main.watts': .* valid integer.* \(got 'many'\)"),
+        ({"lamps": 3}, r"key 'lamps': must be a list: \[a, b\] \(got 3\)"),
+        ({"main": "red"}, r"key 'main': must be a mapping: {key: value} \(got 'red'\)"),
         ({"a": 1, "b": 2}, "'a'.*; .*'b'"),
     ],
 )

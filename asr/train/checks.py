@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from asr.data.prompts import PromptStarts
 from asr.data.utterance import text_of
 from asr.errors import ConfigError, ModelError, TrainingError
+from asr.evaluate.error_rate import number_of
 from asr.frontend import FRONTENDS
 from asr.model import ChunkContext, Encoder, ModelConfig, SpeechModel
 from asr.model.registry import DECODERS, ENCODERS
@@ -160,7 +161,7 @@ class Limits:
             examples = _examples([f"{cut.id} ({cut.duration:.2f} s)" for cut in long])
             remedy = "lower data.max_seconds, or cut them" if name == "train" else "cut them"
             raise TrainingError(
-                f"{name}: {len(long)} utterances are longer than the "
+                f"{name}: {number_of(len(long), 'utterance')} longer than the "
                 f"{self.describe_seconds(speed)}: {examples}; {remedy}"
             )
 
@@ -174,9 +175,9 @@ class Limits:
         long = [f"{cut} ({count})" for cut, count in counts.items() if count > self.labels]
         if long:
             raise TrainingError(
-                f"{name}: {len(long)} texts have more labels than the {self.labels} that the "
-                f"decoder takes: {_examples(long)}; correct them, cut these utterances or leave "
-                "them out"
+                f"{name}: {number_of(len(long), 'text')} with more labels than the {self.labels} "
+                f"that the decoder takes: {_examples(long)}; correct them, cut these utterances or "
+                "leave them out"
             )
 
 

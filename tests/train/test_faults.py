@@ -115,9 +115,7 @@ def test_utterances_that_the_encoder_cannot_take_are_named(recipe: Load, tmp_pat
     encoder = "model.encoder={type: test-whole-only, max_frames: 20}"
     names = (encoder, "model.frontend={type: whisper}", "training.max_steps=1")
     both = (*names, f"data.train={train_set}", f"data.dev={dev_set}")
-    told = (
-        r"train: 1 utterances are longer than the 1.6 s that the encoder takes: train-1 \(1.70 s\)"
-    )
+    told = r"train: 1 utterance longer than the 1.6 s that the encoder takes: train-1 \(1.70 s\)"
     with pytest.raises(TrainingError, match=f"{told}; lower data.max_seconds, or cut them"):
         check_limits(*_prepared(recipe(*both), tmp_path))
     check_limits(*_prepared(recipe(*both, "data.max_seconds=1.6"), tmp_path))
@@ -146,7 +144,7 @@ def test_texts_that_the_decoder_cannot_take_are_named(
     check_limits(*_prepared(recipe(f"data.train={short}", f"data.dev={short}", LEAK), tmp_path))
     for part in ("train", "dev"):
         names = [f"data.{name}={long if name == part else short}" for name in ("train", "dev")]
-        told = rf"{part}: 1 texts have more labels than the 4 .* takes: long-1 \(5\); correct them"
+        told = rf"{part}: 1 text with more labels than the 4 .* takes: long-1 \(5\); correct them"
         with pytest.raises(TrainingError, match=told):
             check_limits(*_prepared(recipe(*names, LEAK), tmp_path))
 

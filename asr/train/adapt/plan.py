@@ -99,6 +99,11 @@ def plan(request: Request) -> AdaptationPlan:
     if not parts.dev:
         values["checkpoint"]["average"] = "none"
     recipe = make_recipe(values, request.overrides, "settings", Path.cwd())
+    if recipe.prompts.fields:
+        raise ConfigError(
+            "prompts.fields: the labels of a model are kept when it is adapted, and so are its "
+            "prompt fields; for others write a recipe: asr train RECIPE --init MODEL --init-partial"
+        )
     kept: list[Cut] = []
     if request.keep is not None:
         kept = _keep(request, request.keep, recipe, new)

@@ -113,6 +113,13 @@ class TestLanguage:
             plan(Request(model, new, tmp_path / "asked", keep=keep, language="fr"))
 
 
+def test_a_model_gets_no_other_fields(model: Path, tmp_path: Path) -> None:
+    new = corpus(tmp_path / "new", {"style": "plain", "language": "en", "mood": "calm"})
+    more = (*QUICK, "prompts.fields=[mood]")
+    with pytest.raises(ConfigError, match=r"^prompts\.fields: .* asr train RECIPE --init MODEL"):
+        plan(Request(model, new, tmp_path / "run", overrides=more))
+
+
 def test_each_utterance_is_measured_with_its_fields(model: Path, tmp_path: Path) -> None:
     fields = [
         {"style": "plain", "language": "en"},
