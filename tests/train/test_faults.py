@@ -125,7 +125,7 @@ def test_utterances_that_the_encoder_cannot_take_are_named(recipe: Load, tmp_pat
         check_limits(*_prepared(recipe(*both, "data.max_seconds=1.6", slow), tmp_path))
     shutil.rmtree(tmp_path / "dev")
     _noise(tmp_path / "dev", 1.59, 1.7)
-    told = r"dev: 1 utterances .*: dev-1 \(1.70 s\); cut them"
+    told = r"dev: 1 utterance .*: dev-1 \(1.70 s\); cut them"
     with pytest.raises(TrainingError, match=told):
         check_limits(*_prepared(recipe(*both, "data.max_seconds=1.6"), tmp_path))
     lazy, data = _prepared(recipe(*names), tmp_path)
