@@ -1,7 +1,7 @@
-"""Fits the map from what speaks for a word to the probability that it is right.
+"""Fits the map from the evidence of a word to the probability that the word is right.
 
-It is fitted on one half of the speakers and judged on the other, so that the figures are those of
-voices that it has not seen; the map that was judged is the one that is kept.
+It is fitted on one half of the speakers and measured on the other half, so that its figures hold
+for speakers that it was not fitted on. The map that was measured is the one that is kept.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from asr.model.folder import keep_confidence
 from asr.transcribe.recognizer import Recognizer, load_model
 from asr.transcribe.words.confidence import ConfidenceMap, ConfidenceMaps, fit_map
 
-#: Fewer words than this, or fewer that are right or wrong than `FEWEST`, tell too little.
+#: Each half needs so many words, and among them at least `FEWEST` right and `FEWEST` wrong ones.
 FEWEST_WORDS, FEWEST = 200, 10
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A map, the words that it was fitted on, and how well it does on `judged`, which are others.
+    """A map, the number of words that it was fitted on, and its reliability on other words.
 
-    `groups` says what was divided: `speakers`, or `utterances` where speakers are not known.
+    `groups` names what was divided into halves: `speakers`, or `utterances` where speakers are not
+    known.
     """
 
     map: ConfidenceMap
@@ -43,7 +44,8 @@ class Calibration:
 class Calibrations:
     """The maps of a model, by the names of `ConfidenceMaps`.
 
-    `failed` says for ids whose audio could not be used why; they are in no map.
+    `failed` has the reason for each utterance id whose audio could not be used; such utterances are
+    in no map.
     """
 
     maps: dict[str, Calibration] = field(default_factory=dict)
@@ -51,11 +53,11 @@ class Calibrations:
 
 
 def calibrate(scored: Sequence[Scored]) -> Calibration:
-    """Fits a map on one half of the speakers of an evaluation and judges it on the other.
+    """Fits a map on one half of the speakers of an evaluation and measures it on the other.
 
     Raises:
-        ManifestError: there are too few words, or too few wrong ones, or the words have no
-            evidence, since the model tells no word times.
+        ManifestError: there are too few words, or too few of them are right or wrong, or they have
+            no evidence because the model gives no word times.
     """
     known = all(one.speaker is not None for one in scored)
     groups = "speakers" if known else "utterances"
@@ -70,7 +72,7 @@ def calibrate(scored: Sequence[Scored]) -> Calibration:
                     "CTC nor a decoder with attention"
                 )
             raise ManifestError(
-                f"too little to tell confidence by: one half of the {groups} has "
+                f"too few words to fit confidence: one half of the {groups} has "
                 f"{number_of(len(words), 'word')}, {wrong} of them wrong, and at least "
                 f"{FEWEST_WORDS} are needed, {FEWEST} of them right and {FEWEST} wrong; take more "
                 "recordings"
@@ -100,16 +102,16 @@ def calibrate_model(
 ) -> Calibrations:
     """Transcribes a corpus with a model, and fits its maps.
 
-    A model that carries a language model is measured with it and without it. What can be known
-    before is: whether the maps can be written.
+    A model with a language model in its folder is measured with it and without it. Whether the maps
+    can be written is checked first.
 
     Args:
         batch_seconds, progress: as in `evaluate`.
 
     Raises:
         ManifestError: as `calibrate`, or no audio can be used.
-        ModelError, ConfigError: the model cannot be opened, or is in a format of others, which has
-            no place for a map.
+        ModelError, ConfigError: the model cannot be opened, or is in another format, which has no
+            place for a map.
         OutputError: the folder cannot be written to.
     """
     if not (folder / CONFIG).is_file() and foreign_kind(folder):
@@ -134,12 +136,12 @@ def calibrate_model(
 
 
 def map_name(recognizer: Recognizer) -> str:
-    """Which map a recogniser uses where nothing else is asked for."""
+    """The name of the map that a recogniser uses with its saved search settings."""
     return "with_lm" if recognizer.search.lm_weight else "without_lm"
 
 
 def keep_maps(folder: Path, found: Mapping[str, Calibration]) -> None:
-    """Makes the maps, by name, those of the model in `folder`, in place of any that it had.
+    """Writes the maps, by name, into the model in `folder`; they replace those that it had.
 
     Raises:
         ModelError: it is no model folder.
@@ -150,9 +152,10 @@ def keep_maps(folder: Path, found: Mapping[str, Calibration]) -> None:
 
 
 def halved(scored: Sequence[Scored]) -> tuple[list[Scored], list[Scored]]:
-    """Two parts of about as many words; no speaker is in both.
+    """Two parts with about the same number of words; no speaker is in both.
 
-    Who is where depends on names alone. An utterance without speaker is one by itself.
+    The division depends on the names alone. An utterance without a speaker counts as a speaker of
+    its own.
     """
     groups: dict[str, list[Scored]] = {}
     for one in scored:

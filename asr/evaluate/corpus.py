@@ -1,4 +1,4 @@
-"""The utterances of a manifest: what was said, and the sound of it."""
+"""The utterances of a manifest: their reference texts and their audio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReferenceUtterance:
-    """One reference. The sound is `audio`, or `seconds` of it from `start` on, or a Lhotse cut.
+    """An utterance and its reference text. Its audio is the file `audio`, or `seconds` of it from
+    `start` on, or a Lhotse cut.
 
     `length` is its length in seconds as its corpus states it, None where it does not. `fields` are
     the language and the other fields of its line in the manifest, as they stand there.
@@ -50,7 +51,7 @@ class ReferenceUtterance:
 
 
 def total_seconds(utterances: Iterable[ReferenceUtterance]) -> float | None:
-    """How long all are together, for progress; None where one does not say."""
+    """The total length of utterances, for progress; None where the length of one is not known."""
     lengths = [one.length for one in utterances]
     return None if None in lengths else sum(length or 0.0 for length in lengths)
 
@@ -91,36 +92,36 @@ def _usable(entry: Utterance | ManifestError) -> Utterance:
 
 
 def _of_entry(entry: Utterance) -> ReferenceUtterance:
-    # a file that cannot be read adds nothing to what is to be heard
-    told: dict[str, Any] = {
+    # the length of a file that cannot be read is not known, and nothing of it is decoded
+    more: dict[str, Any] = {
         "speaker": entry.speaker,
         "length": entry.duration or 0.0,
         "fields": {**entry.custom, LANGUAGE: entry.language},
     }
     if entry.offset is None:
-        return ReferenceUtterance(entry.id, entry.text, entry.audio, **told)
+        return ReferenceUtterance(entry.id, entry.text, entry.audio, **more)
     return ReferenceUtterance(
-        entry.id, entry.text, entry.audio, entry.offset, entry.duration, **told
+        entry.id, entry.text, entry.audio, entry.offset, entry.duration, **more
     )
 
 
 def _of_cut(cut: Cut) -> ReferenceUtterance:
     text, file = text_of(cut), audio_file(cut)
     speaker = next((one.speaker for one in cut.supervisions if one.speaker), None)
-    told: dict[str, Any] = {
+    more: dict[str, Any] = {
         "speaker": speaker,
         "length": cut.duration,
         "fields": {**(getattr(cut, "custom", None) or {}), LANGUAGE: field_of(cut, LANGUAGE)},
     }
     if file is None or not Path(file).exists():  # a mixture, or sound inside a shard
-        return ReferenceUtterance(cut.id, text, cut=cut, **told)
+        return ReferenceUtterance(cut.id, text, cut=cut, **more)
     if is_whole(cut):
-        return ReferenceUtterance(cut.id, text, file, **told)
-    return ReferenceUtterance(cut.id, text, file, cut.start, cut.duration, **told)
+        return ReferenceUtterance(cut.id, text, file, **more)
+    return ReferenceUtterance(cut.id, text, file, cut.start, cut.duration, **more)
 
 
 class SoundReader:
-    """Gets the sound of utterances; keeps the last file, as neighbours are often parts of it."""
+    """Reads the audio of utterances; keeps the last file, as the next is often a part of it."""
 
     def __init__(self, rate: int) -> None:
         self.rate = rate

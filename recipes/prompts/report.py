@@ -1,4 +1,4 @@
-"""What the two models of the recipe came to, as a page of tables."""
+"""The results of the two models of the recipe, as a page with a table."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ABOUT = """# Prompts: results
     python recipes/prompts/prepare.py ../shared/corpora
     python recipes/prompts/run.py --limit {limit}
 
-One model of English and French that is told the language or detects it, and that writes plain or
-punctuated text as it is asked, beside a model that was trained on the same data without prompts.
-Both start from the weights of the shipped English model (26 hours of English; labels that are
-spelled the same keep their rows) and are trained for {steps} steps of at most {batch:g} s of audio.
-Processor time of training, one thread: {minutes}. From so little French the error
-rates are high; what counts is how they differ.
+One model of English and French, and beside it a model that was trained on the same data without
+prompts. The first takes the language as a prompt or detects it, and a prompt chooses whether it
+writes plain or punctuated text. Both start from the weights of the shipped English model (26 hours
+of English; the rows of labels that are spelled the same are kept) and are trained for {steps} steps
+of at most {batch:g} s of audio. Processor time of training, one thread: {minutes}.
+The error rates are high, as there is little French to train on; only their differences matter.
 
 Dev sets: the first {limit} utterances of Common Voice 2023 (English) and of Common Voice 17
 (French). Word error rates without case and punctuation, beam {beam}.
@@ -34,9 +34,9 @@ Dev sets: the first {limit} utterances of Common Voice 2023 (English) and of Com
 
 @dataclass(frozen=True)
 class Decoded:
-    """An utterance, the language that is spoken, and what the model wrote.
+    """An utterance: the language that is spoken, the reference, and what the model wrote.
 
-    `detected` are the languages of its segments as the model says them.
+    `detected` are the languages that the model detected in its segments, each once.
     """
 
     language: str
@@ -47,14 +47,14 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model wrote when it was asked in one way."""
+    """What a model wrote with one setting of prompts and search."""
 
     name: str
     asked: Mapping[str, Any]
     decoded: tuple[Decoded, ...]
 
     def word_error_rate(self, language: str) -> float:
-        """Word errors a word of the references in a language."""
+        """Word error rate of the utterances in a language; NaN without words."""
         write = TextNormalizer(NormalizerConfig(language=language))
         some = [one for one in self.decoded if one.language == language]
         rate = total(count_words(write(o.reference), write(o.hypothesis)) for o in some).rate
@@ -62,7 +62,7 @@ class Measured:
 
     @property
     def detection(self) -> float:
-        """The share of utterances of which all segments are in the language that is spoken."""
+        """The share of utterances in which the spoken language was detected in all segments."""
         return share([one.language] == list(one.detected) for one in self.decoded)
 
     @property
@@ -72,7 +72,9 @@ class Measured:
 
     @property
     def marks_f1(self) -> float:
-        """F1 of punctuation marks: of each kind, as many as both sides of an utterance have."""
+        """F1 of punctuation marks. In each utterance, marks of a kind are right up to the number
+        that the reference has; their places are not compared.
+        """
         right = written = wanted = 0
         for one in self.decoded:
             ours = Counter(c for c in one.hypothesis if c in MARKS)
@@ -84,7 +86,7 @@ class Measured:
 
 
 def share(outcomes: Iterable[bool]) -> float:
-    """The share of true ones; NaN of none."""
+    """The share of outcomes that are true; NaN where there are none."""
     values = list(outcomes)
     return sum(values) / len(values) if values else float("nan")
 

@@ -218,5 +218,5 @@ def test_too_little_speech_changes_nothing(run: Run, model: Path) -> None:
     before = (model / "config.yaml").read_bytes()
     result = run("calibrate", SAMPLES / "manifest.jsonl", "-m", model, "--device", "cpu")
     assert result.exit_code == 1
-    assert result.stderr.startswith("asr: too little to tell confidence by: one half of the")
+    assert result.stderr.startswith("asr: too few words to fit confidence: one half of the")
     assert (model / "config.yaml").read_bytes() == before

@@ -114,7 +114,7 @@ def test_no_speaker_is_in_both_halves() -> None:
 
 
 def test_too_little_speech_is_told() -> None:
-    with pytest.raises(ManifestError, match="too little to tell confidence by"):
+    with pytest.raises(ManifestError, match="too few words to fit confidence"):
         calibrate(speech(2, 50))
 
 

@@ -1,4 +1,4 @@
-"""The language of segments: asked for, detected, or refused."""
+"""The language of segments: named, detected, or refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("any_sound_is_speech")
 
 RATE = 16000
 FRAMES = 200
-#: Tones at these frequencies (Hz) are in different languages to the small model.
+#: Tones at these frequencies (Hz), for each of which the small model detects another language.
 TONES = (2000, 3000, 2500)
 
 
@@ -43,7 +43,8 @@ def sounds() -> list[np.ndarray]:
 def several(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
     """A small multilingual Whisper whose memory depends strongly on the sound.
 
-    Random weights make little of the sound: what differs from silence is enlarged.
+    The memory of random weights hardly depends on the sound, so its difference from the memory of
+    silence is multiplied.
     """
     folder = write_folder(tmp_path_factory.mktemp("whisper") / "small", "hugging face")
     recognizer = load_model(folder, "cpu")
@@ -88,7 +89,7 @@ def start_of(recognizer: Recognizer, **values: Any) -> tuple[int, ...]:
         ({"language": "en", "task": "translate"}, (START, EN, TRANSLATE, NO_STAMPS)),
     ],
 )
-def test_what_was_asked_for_is_the_start(
+def test_the_start_names_language_and_task(
     several: Recognizer, values: dict[str, Any], start: tuple[int, ...]
 ) -> None:
     assert start_of(several, **values) == start
@@ -101,7 +102,7 @@ def test_the_task_goes_with_a_detected_language(several: Recognizer) -> None:
 
 
 def test_segments_are_searched_in_their_language(several: Recognizer) -> None:
-    """One batch of segments in three languages gives what each gives alone, told its language."""
+    """A batch of three segments whose detected languages differ, against each with it named."""
     together = results(several)
     languages = [result.segments[0].language for result in together]
     assert sorted(map(str, languages)) == ["en", "fr", "yue"]
@@ -112,7 +113,7 @@ def test_segments_are_searched_in_their_language(several: Recognizer) -> None:
     for place, result in enumerate(together):
         segment = result.segments[0]
         assert segment.tokens == tokens[str(segment.language)][place]
-    # otherwise the above would say nothing
+    # otherwise the language would not matter to the comparison
     assert any(len({tokens[code][place] for code in tokens}) > 1 for place in range(len(TONES)))
     assert results(several, language="auto") == together
     [fixed] = results(several, language="fr", nbest=2)[0].segments
@@ -133,7 +134,7 @@ def test_the_likeliest_of_the_languages_is_detected(several: Recognizer) -> None
     best = logits[:, [EN, FR, YUE]].softmax(1).argmax(1).tolist()
     assert found == [("en", "fr", "yue")[place] for place in best]
     assert len(set(found)) > 1
-    # other labels are likelier, and are not looked at
+    # labels that are no languages are likelier, and must not be chosen
     assert (logits.argmax(1) < START).any()
 
 
@@ -159,7 +160,7 @@ def test_json_says_the_language(several: Recognizer, english: Recognizer) -> Non
 
 
 def test_attention_is_that_of_the_language(several: Recognizer) -> None:
-    """`look` feeds the decoder the start that the segment was searched with."""
+    """`look` feeds the decoder the start sequence that the segment was searched with."""
     decoder = several.model.decoder
     assert decoder is not None
     fed: list[list[int]] = []
@@ -179,7 +180,7 @@ def test_attention_is_that_of_the_language(several: Recognizer) -> None:
 
 @pytest.fixture
 def with_ctc(tiny_model: Path) -> Recognizer:
-    """A model with CTC that streams, and that is told one of two languages."""
+    """A streaming model with CTC and a prompt field of two languages."""
     recognizer = load_model(tiny_model, "cpu")
     start = recognizer.tokenizer.labels.start
     labels = {"language": {"en": 5, "fr": 6}, "task": {"transcribe": 7}}
@@ -203,11 +204,11 @@ def test_streams_take_a_language_and_do_not_detect_it(
 
 
 def test_words_are_those_of_the_language(with_ctc: Recognizer, sound: np.ndarray) -> None:
-    """Places and scores of labels go with the start that was searched with."""
+    """Times and scores of words are computed with the start that the segment was searched with."""
     [found] = with_ctc.transcribe(sound, RATE, ctc_weight=0.1).segments
     assert found.words
-    told = with_ctc.transcribe(sound, RATE, ctc_weight=0.1, language=found.language)
-    assert told.segments == (found,)
+    named = with_ctc.transcribe(sound, RATE, ctc_weight=0.1, language=found.language)
+    assert named.segments == (found,)
     other = {"en": "fr", "fr": "en"}[str(found.language)]
     [unlike] = with_ctc.transcribe(sound, RATE, ctc_weight=0.1, language=other).segments
     assert unlike.scores["attention"] != found.scores["attention"]

@@ -10,35 +10,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-#: Steps for three minutes of speech; they grow with the fourth root of the amount, so that minutes
-#: are heard twenty times and hours a few times (docs/finetuning.md has what was measured).
+#: Steps for three minutes of speech. They grow with the fourth root of the amount, so that a corpus
+#: of minutes is trained on for about twenty epochs and one of hours for a few (measurements are in
+#: docs/finetuning.md).
 STEPS_FOR_MINUTES = (200, 3.0)
-#: The peak of the learning rate, as a part of that which the model was first trained with.
+#: The peak learning rate, as a share of the one that the model was first trained with.
 LR_SHARE = 0.25
-#: Of what is heard, the part that comes from the model's old domain where that is rehearsed.
+#: With a corpus to rehearse: the share of the training audio that comes from the old domain.
 KEEP_SHARE = 0.3
-#: Up to so many hours (115 MB each) are decoded once and kept in memory.
+#: Up to so many hours of audio (115 MB each) are decoded once and kept in memory.
 MEMORY_HOURS = 10.0
 #: Seconds of audio in a step, at least and at most.
 BATCH_SECONDS = (20.0, 60.0)
 SPEEDS = (0.95, 1.0, 1.05)
-#: Utterances are at most so long, in seconds; those of the old domain make no step longer for it.
+#: The greatest length of utterances in seconds, and of those of the old domain: lower, so that they
+#: do not make steps longer.
 LONGEST, LONGEST_KEPT = 30, 15
 
-#: Whisper models, which know far more than ours: fewer steps, small ones, of so many utterances
-#: (what an utterance costs depends little on its length), and a little less than 30 s at the
-#: slowest speed, which is what their encoder takes.
+#: Whisper models were trained on far more speech and need fewer steps. A step has so many
+#: utterances, as the cost of one depends little on its length. Played at the slowest speed, they
+#: must not be longer than the 30 s that the encoder takes.
 WHISPER_STEPS_FOR_MINUTES = (100, 3.0)
 WHISPER_UTTERANCES, WHISPER_LONGEST = 16, 28
-#: The peak of the learning rate by the width of the model: a fortieth of that which it was trained
-#: with. Low-rank matrices begin at zero and take far larger ones (Hu et al. 2022).
+#: The peak learning rate by the width of the model: a fortieth of the one that it was trained with.
+#: Low-rank matrices begin at zero and need a far higher one (Hu et al. 2022).
 WHISPER_LR = {384: 3.75e-5, 512: 2.5e-5, 768: 1.25e-5, 1024: 6.25e-6, 1280: 4.4e-6}
 LORA_LR = 1e-3
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much speech there is: seconds in all, and of the longest utterance."""
+    """How much speech a corpus has: utterances, total seconds, and seconds of the longest one."""
 
     utterances: int
     seconds: float
@@ -46,16 +48,17 @@ class Amount:
 
     @classmethod
     def of(cls, cuts: Sequence[Cut]) -> Amount:
-        """What `cuts` hold."""
+        """The amount of speech in `cuts`."""
         lengths = [cut.duration for cut in cuts]
         return cls(len(lengths), sum(lengths), max(lengths, default=0.0))
 
 
 def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
-    """What a recipe says about data, optimisation and its own length; nothing about paths.
+    """The values of a recipe for data, optimisation and the length of the run, without paths.
 
     Args:
-        new: what is adapted to. rehearsed: whether some of the old domain is heard as well.
+        new: the speech to adapt to.
+        rehearsed: whether speech of the old domain is trained on as well.
         lr: the peak learning rate that the model was first trained with.
     """
     longest = min(math.ceil(new.longest + 0.5), LONGEST)
@@ -81,12 +84,12 @@ def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
         "schedule": {"type": "cosine", "warmup_steps": max(steps // 10, 1)},
         "training": {
             "max_steps": steps,
-            # the average looks back over a twentieth of the run
+            # averages over about the last twentieth of the run's steps
             "ema": float(f"{min(max(1 - 20 / steps, 0.5), 0.999):.3g}"),
             "devices": 1,
         },
         "validation": {"steps": max(steps // 8, 1), "decode": 50, "show": 3},
-        # the best of the run's snapshots, by the loss on what is held out: no later than needed
+        # the mean of the best snapshots by the held-out loss: later ones may be overfitted
         "checkpoint": {"minutes": 2, "keep": 3, "average": "best"},
         "statistics": 1,  # the model's own are taken over
     }
@@ -100,7 +103,7 @@ def whisper_settings(
     Args:
         new, rehearsed: as for `settings`.
         lr: the peak learning rate: `whisper_lr`, or `LORA_LR`.
-        steps: how many are wanted; None: what suits the amount.
+        steps: number of steps; None: chosen from the amount.
     """
     values = settings(new, rehearsed, lr)
     longest = min(int(values["data"]["max_seconds"]), WHISPER_LONGEST)
@@ -142,10 +145,10 @@ def how_many_steps(
     rehearsed: bool,
     pace: tuple[int, float] = STEPS_FOR_MINUTES,
 ) -> int:
-    """Steps that suit `seconds` of new speech; each of them is heard once at least.
+    """The number of steps for `seconds` of new speech: at least one epoch.
 
     Args:
-        pace: steps for so many minutes.
+        pace: steps, and the minutes of speech that they are for; see `STEPS_FOR_MINUTES`.
     """
     steps, minutes = pace
     wanted = max(steps * (seconds / 60 / minutes) ** 0.25, seconds / batch_seconds)
@@ -153,6 +156,6 @@ def how_many_steps(
 
 
 def repeat_of(keep: Amount, new: Amount) -> float:
-    """How often the old domain is heard an epoch, for its part to be `KEEP_SHARE`."""
+    """How often an epoch repeats the old domain, for its share to be `KEEP_SHARE`."""
     wanted = KEEP_SHARE / (1 - KEEP_SHARE) * new.seconds / keep.seconds
     return float(f"{min(max(wanted, 1e-4), 1000.0):.3g}")

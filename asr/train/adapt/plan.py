@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 #: What is taken over of the recipe that the model was trained with, which its folder has.
 FIRST_RECIPE = Path("training") / "recipe.yaml"
 OF_THE_LOSS = ("ctc_weight", "intermediate_weight", "label_smoothing")
-#: The peak learning rate of a model whose folder does not tell it.
+#: The peak learning rate of a model whose folder has no recipe.
 USUAL_LR = 2e-3
 #: Where fewer of the labels than this are the model's, they are trained alone first.
 MANY_LABELS = 0.5
@@ -133,7 +133,7 @@ def plan(request: Request) -> AdaptationPlan:
 
 
 def _keep(request: Request, old: Path, recipe: Recipe, new: Amount) -> list[Cut]:
-    """As much of the old domain as will be heard; what a run was begun with stays."""
+    """As much of the old domain as will be trained on; a run that goes on keeps its selection."""
     path = request.folder / "data" / KEPT
     if request.begun and path.exists():
         return _listed(path)
@@ -148,7 +148,7 @@ def _keep(request: Request, old: Path, recipe: Recipe, new: Amount) -> list[Cut]
 
 
 def _seconds_kept(recipe: Recipe, new: Amount) -> float:
-    """How much of the old domain there must be, for hardly anything of it to be heard twice."""
+    """Seconds of the old domain that are needed for hardly any of it to be trained on twice."""
     training = recipe.training
     if training.max_steps is not None:
         heard = training.max_steps * training.accumulate * recipe.data.batch_seconds
@@ -194,7 +194,7 @@ def _values(
     values["loss"] = {key: loss[key] for key in OF_THE_LOSS if key in loss}
     if not base.model.ctc:
         values["loss"]["ctc_weight"] = 0.0
-    # the speed that sound is played at is our choice: what it makes too short is told, not refused
+    # the change of speed is our choice: utterances that it makes too short are noted, not refused
     values["loss"]["leave_out_too_long"] = True
     values["model"] = base.model.model_dump(mode="json")
     values["normalizer"] = base.normalizer.model_dump(mode="json")
@@ -223,7 +223,7 @@ def _default_chunks(base: FolderConfig) -> ChunkConfig:
 
 
 def _first_recipe(model: Path) -> Mapping[str, Any]:
-    """What the model was trained with; empty where its folder does not tell."""
+    """The recipe that the model was trained by; empty where its folder has none."""
     try:
         return read_yaml(model / FIRST_RECIPE)
     except ConfigError:
@@ -284,7 +284,7 @@ def _told(
     ]
     if kept:
         lines.append(
-            f"rehearsed: {KEEP_SHARE:.0%} of what is heard is of the old domain "
+            f"rehearsed: {KEEP_SHARE:.0%} of the training audio is of the old domain "
             f"({_amount(Amount.of(kept))})"
         )
     steps, epochs = training.max_steps, training.epochs
