@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from asr.data.utterance import field_of
-from asr.errors import ManifestError, ModelError
+from asr.data.utterance import FIELDS, field_of
+from asr.errors import ConfigError, ManifestError, ModelError
 from asr.text import PromptFields, Tokenizer
 from asr.text.languages import LANGUAGE
 
@@ -85,7 +85,17 @@ class PromptStarts:
 
 
 def field_values(cuts: Iterable[Any], names: Sequence[str]) -> dict[str, set[str]]:
-    """The values that each field has in a corpus."""
+    """The values that each field has in a corpus.
+
+    Raises:
+        ConfigError: a field has a meaning of its own in manifests, as `speaker`.
+        ManifestError: as `field_of`.
+    """
+    if reserved := [name for name in names if name in FIELDS and name != LANGUAGE]:
+        raise ConfigError(
+            f"prompts.fields: '{reserved[0]}' has a meaning of its own in manifests and cannot be "
+            "a prompt field; copy its values to a field of another name"
+        )
     values: dict[str, set[str]] = {name: set() for name in names}
     for cut in cuts:
         for name in names:

@@ -14,7 +14,7 @@ from asr.data.config import DataConfig
 from asr.data.loader import training_batches, validation_batches
 from asr.data.manifest import read_manifest
 from asr.data.prompts import NO_TARGET, PromptStarts, field_values
-from asr.errors import ManifestError
+from asr.errors import ConfigError, ManifestError
 from asr.text.characters import CharacterTokenizer
 from asr.text.prompts import PromptedTokenizer
 from tests.data.sound import lines, write
@@ -150,6 +150,8 @@ def test_values_in_a_corpus(mixed: Path) -> None:
         "style": {"plain", "punctuated"},
         "none": set(),
     }
+    with pytest.raises(ConfigError, match=r"^prompts\.fields: 'speaker' has a meaning of its own"):
+        field_values(read_manifest(mixed), ("language", "speaker"))
 
 
 def test_lhotse_keeps_the_fields(mixed: Path, tmp_path: Path) -> None:
