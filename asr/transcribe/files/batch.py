@@ -221,7 +221,7 @@ def _given_up(segment: _PendingSegment[S], rate: int) -> str:
     end = segment.start + len(segment.samples) / rate
     return (
         f"{segment.start:.1f} to {end:.1f} s: left empty, because the model wrote more there than "
-        "can have been said"
+        "can have been said, or far less"
     )
 
 

@@ -13,7 +13,14 @@ from asr.folders import SHIPPED
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
 from asr.text.timestamps import Timestamps
-from asr.transcribe.files.speech import DIGIT, LIKELY, MARGIN_SECONDS, Speech, SpeechDetector
+from asr.transcribe.files.speech import (
+    DIGIT,
+    LIKELY,
+    MARGIN_SECONDS,
+    Speech,
+    SpeechDetector,
+    _weight,
+)
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.conftest import RATE, SAMPLES
 from tests.model.whisper.test_folder import SECONDS_30, write_folder
@@ -63,6 +70,7 @@ def test_speech_and_what_is_none(detector: SpeechDetector, speech: np.ndarray) -
     written = sum(map(str.isalnum, "Mr. Quilter is the apostle of the middle classes and we are "
                                    "glad to welcome his gospel"))  # fmt: skip
     assert written < alone.letters < 6 * written
+    assert written / 8 < alone.fewest < written / 2
 
 
 @ships
@@ -109,6 +117,14 @@ def test_letters_of_labels(tmp_path: Path) -> None:
     assert letters.max() == DIGIT
 
 
+def test_letters_of_other_scripts(tmp_path: Path) -> None:
+    """A Chinese character is a syllable; parts of characters, as bytes, count one each."""
+    tokenizer = load_model(write_folder(tmp_path, "ctranslate2"), "cpu").tokenizer
+    letters = SpeechDetector(torch.nn.Linear(1, 1), 0, tokenizer).letters  # type: ignore[arg-type]
+    assert letters[tokenizer.encode("語")].sum() == len("語".encode())  # it has bytes only
+    assert [_weight(character) for character in "語a\u093f7,"] == [DIGIT, 1.0, 1.0, DIGIT, 0.0]
+
+
 class FoundSpeech:
     """In place of a detector: each segment's speech begins at 0.1 s and holds so many letters."""
 
@@ -141,7 +157,8 @@ def test_what_says_too_much_is_decoded_as_a_window_and_then_left_empty(
     transcript = recognizer.transcribe(sound, RATE)
     assert (transcript.segments, transcript.text) == ((), "")
     assert transcript.notes == (
-        "0.0 to 3.0 s: left empty, because the model wrote more there than can have been said",
+        "0.0 to 3.0 s: left empty, because the model wrote more there than can have been said, or "
+        "far less",
     )
     assert sizes == [[(len(sound) - 5 * FRAME) // 160], [2 * SECONDS_30]]
 
