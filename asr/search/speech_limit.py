@@ -29,12 +29,15 @@ class SpeechLimit:
 
     Attributes:
         fewest, most: (B,) of each utterance of a search.
-        letters: (V,) how many letters each label writes. All on the device of the search.
+        letters: (V,) how many letters each label writes.
+        spoken: (V,) how many it may stand for, as digits and abbreviations are spoken like more.
+            All on the device of the search.
     """
 
     fewest: Tensor
     most: Tensor
     letters: Tensor
+    spoken: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class SpeechLimitState:
     missing: Tensor
     left: Tensor
 
-    def after(self, inner: Any, letters: Tensor) -> SpeechLimitState:
+    def after(self, inner: Any, spoken: Tensor, letters: Tensor) -> SpeechLimitState:
         """With the scorer's next state, and so many letters (N,) more."""
-        return SpeechLimitState(inner, self.missing - letters, self.left - letters)
+        return SpeechLimitState(inner, self.missing - spoken, self.left - letters)
 
 
 class SpeechLimitedScorer:
@@ -89,9 +92,12 @@ class SpeechLimitedScorer:
         scores, inner = start_with_prefix(self.scorer, memory, memory_lengths, tokens, counts)
         places = torch.arange(tokens.shape[1], device=tokens.device)
         padding = places >= per_row(counts, tokens)[:, None]
-        letters = self.limit.letters[tokens].masked_fill(padding, 0.0).sum(1)
-        fewest, most = (per_row(bound, tokens) for bound in (self.limit.fewest, self.limit.most))
-        return scores, SpeechLimitState(inner, fewest, most).after(inner, letters)
+        limit = self.limit
+        spoken, letters = (
+            each[tokens].masked_fill(padding, 0.0).sum(1) for each in (limit.spoken, limit.letters)
+        )
+        fewest, most = (per_row(bound, tokens) for bound in (limit.fewest, limit.most))
+        return scores, SpeechLimitState(inner, fewest, most).after(inner, spoken, letters)
 
     def score(self, state: SpeechLimitState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf behind too many letters."""
@@ -102,7 +108,7 @@ class SpeechLimitedScorer:
         """The scorer's own, with the letters of the labels."""
         inner = self.scorer.advance(state.inner, parents, tokens)
         rows = SpeechLimitState(None, state.missing[parents], state.left[parents])
-        return rows.after(inner, self.limit.letters[tokens])
+        return rows.after(inner, self.limit.spoken[tokens], self.limit.letters[tokens])
 
     def finish(self, state: SpeechLimitState) -> Tensor:
         """The scorer's own, and -inf behind too many letters or too few."""

@@ -24,7 +24,9 @@ def limited(
 ) -> list[WeightedScorer]:
     attention = AttentionScorer(decoder, LABELS)
     least = torch.tensor(fewest) if fewest else torch.zeros(len(most))
-    scorer = SpeechLimitedScorer(attention, SpeechLimit(least, torch.tensor(most), LETTERS))
+    scorer = SpeechLimitedScorer(
+        attention, SpeechLimit(least, torch.tensor(most), LETTERS, LETTERS)
+    )
     return [WeightedScorer("attention", scorer, 1.0)]
 
 

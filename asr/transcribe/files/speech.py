@@ -9,7 +9,7 @@ docs/no-invented-text.md has the measurements that the figures come from.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,10 +41,11 @@ MARGIN_SECONDS = 0.5
 LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
 LETTERS_PER_SECOND = 75.0
-#: It has at least so many letters for each such second, less a few. The least that was measured is
-#: 11.4, for spelled letters; sentences have 30 to 60.
-FEWEST_PER_SECOND, FEW = 11.0, 5.0
-#: A digit, and a character of Chinese, Japanese or Korean, is spoken like so many letters.
+#: It has at least so many letters for each such second, less a few. Here a capital (it may be
+#: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` too. The least that was
+#: measured is 29.7 for each such second in sentences, and 16 in digits.
+FEWEST_PER_SECOND, FEW = 16.0, 10.0
+#: A digit is spoken like so many letters.
 DIGIT = 3.0
 #: In the name of a label that writes a part of a character (`Tokenizer.piece`).
 PART = "<0x"
@@ -91,12 +92,20 @@ class SpeechDetector:
 
         A label that is part of a character counts as one.
         """
+        return self._weights(_letters)
+
+    @cached_property
+    def spoken(self) -> Tensor:
+        """(V,) how many letters each label may stand for; see `FEWEST_PER_SECOND`."""
+        return self._weights(_spoken)
+
+    def _weights(self, weight: Callable[[str], float]) -> Tensor:
+        """(V,) of each label, by the weight of a character."""
         labels = range(self.tokenizer.size)
-        texts = [self.tokenizer.decode([label]) for label in labels]
-        letters = torch.tensor([sum(map(_weight, text), 0.0) for text in texts])
-        parts = [label for label in labels if PART in self.tokenizer.piece(label)]
-        letters[parts] = 1.0
-        return letters
+        texts = (self.tokenizer.decode([label]) for label in labels)
+        weights = torch.tensor([sum(map(weight, text), 0.0) for text in texts])
+        weights[[label for label in labels if PART in self.tokenizer.piece(label)]] = 1.0
+        return weights
 
     def __call__(self, segments: Sequence[np.ndarray], rate: int, step: int) -> list[Speech | None]:
         """The speech of segments (N,) of float32 samples at `rate`; None where there is none.
@@ -151,8 +160,12 @@ def _usual(sound: np.ndarray, rate: int) -> np.ndarray:
     return (padded + FAINT * noise).astype(np.float32)
 
 
-def _weight(character: str) -> float:
-    """How many letters a character is spoken like; the marks of Indic scripts are letters too."""
-    if character.isdigit() or unicodedata.east_asian_width(character) in "WF":
-        return DIGIT
-    return float(unicodedata.category(character)[0] in "LM")
+def _letters(character: str) -> float:
+    """How many letters a character is; the marks of Indic scripts are letters too."""
+    return DIGIT if character.isdigit() else float(unicodedata.category(character)[0] in "LM")
+
+
+def _spoken(character: str) -> float:
+    """How many letters a character may stand for."""
+    wide = unicodedata.east_asian_width(character) in "WF"
+    return DIGIT if wide or character.isupper() else _letters(character)
