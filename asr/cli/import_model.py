@@ -36,6 +36,8 @@ def import_model(console: Console, source: str, output: Path) -> None:
     a name that asr models lists. A model folder can be trained further, calibrated and given a
     language model. Weights stay as they are stored; integers become float32.
     """
+    if output.is_symlink() and not output.exists():
+        raise OutputError(f"{output}: a link to what does not exist; name another folder with -o")
     if output.exists():
         raise OutputError(f"{output}: exists already; name another folder with -o")
     folder = local_model(source)

@@ -360,7 +360,8 @@ def chunk_ms(default: float | None, usual: str) -> Callable[[F], F]:
         default=default,
         metavar="MS",
         help="How much sound the encoder sees at once: longer is cheaper, and better; shorter is "
-        f"sooner.  [default: {usual}]",
+        "sooner. Models that cannot stream, such as Whisper's, encode the segment so far anew each "
+        f"time, which takes longer.  [default: {usual}]",
     )
 
 

@@ -106,12 +106,16 @@ def test_integers_are_mentioned(run: Run, tmp_path: Path) -> None:
     assert "weights in int8, float32 here" in card
 
 
-@pytest.mark.parametrize("what", ["existing", "ours", "missing", "damaged", "foreign"])
+@pytest.mark.parametrize("what", ["existing", "link", "ours", "missing", "damaged", "foreign"])
 def test_what_is_not_imported(run: Run, tiny_model: Path, tmp_path: Path, what: str) -> None:
     output, source, message = tmp_path / "out" / "ours", tmp_path / "small", ""
     if what == "existing":
         output.mkdir(parents=True)
         message = f"asr: {output}: exists already; name another folder with -o\n"
+    elif what == "link":
+        output = tmp_path / "link"
+        output.symlink_to(tmp_path / "out" / "nowhere")
+        message = f"asr: {output}: a link to what does not exist; name another folder with -o\n"
     elif what == "ours":
         source = tiny_model
         message = f"asr: {tiny_model}: is a model folder already; there is nothing to import\n"
@@ -130,7 +134,8 @@ def test_what_is_not_imported(run: Run, tiny_model: Path, tmp_path: Path, what: 
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not output.exists() or what == "existing"
-    assert not output.parent.exists() or list(output.parent.iterdir()) in ([], [output])
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) in ([], [output])
+    assert what != "link" or output.is_symlink()
 
 
 def test_an_interrupted_import_leaves_nothing(
