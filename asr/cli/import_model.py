@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("source", metavar="SOURCE", shell_complete=options.a_folder)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="The model folder; there must be none of that name yet.",
-)
+@options.output_folder("The model folder; there must be none of that name yet.")
 @options.quiet
 @click.pass_obj
 def import_model(console: Console, source: str, output: Path) -> None:

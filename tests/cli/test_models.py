@@ -138,6 +138,13 @@ def test_what_is_not_imported(run: Run, tiny_model: Path, tmp_path: Path, what: 
     assert what != "link" or output.is_symlink()
 
 
+@pytest.mark.parametrize("command", ["import", "tokenizer", "finetune"])
+def test_an_output_without_a_name(run: Run, command: str) -> None:
+    result = run(command, "source", "-o", "")
+    assert result.exit_code == 2
+    assert "'--output': it is empty; name a path" in result.stderr
+
+
 def test_an_interrupted_import_leaves_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
