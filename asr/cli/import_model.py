@@ -12,6 +12,7 @@ from asr.cli.console import Console
 from asr.cli.load import local_model
 from asr.errors import ModelError, OutputError
 from asr.folders import CONFIG, check_model_folder
+from asr.interrupts import defer_interrupts
 
 if TYPE_CHECKING:
     from asr.model.folder import FolderConfig
@@ -38,8 +39,8 @@ def import_model(console: Console, source: str, output: Path) -> None:
     if (folder / CONFIG).is_file():
         raise ModelError(f"{source}: is a model folder already; there is nothing to import")
     with console.working(f"importing {source}"):
-        from asr.model.imported import import_model as write
-
+        with defer_interrupts():  # as in `open_model`
+            from asr.model.imported import import_model as write
         config = write(folder, output)
     console.print(_report(config, output))
 

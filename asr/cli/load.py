@@ -11,6 +11,7 @@ import click
 from asr.cli import options
 from asr.cli.console import Console
 from asr.folders import SHIPPED, check_lm_folder, check_model_folder, model_folder
+from asr.interrupts import defer_interrupts
 
 if TYPE_CHECKING:
     from asr.transcribe.options import TranscribeOptions
@@ -59,8 +60,8 @@ def open_model(
     """
     check_model(model, lm, no_lm)
     with console.working(f"loading {shown_name(model)}"):
-        from asr.transcribe.recognizer import load_model
-
+        with defer_interrupts():  # torch and numpy would swallow one while they are imported
+            from asr.transcribe.recognizer import load_model
         options.leave_cores_free()
         return load_model(model, device, lm=options.lm_argument(lm, no_lm), **more)
 

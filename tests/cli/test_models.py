@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -158,6 +161,34 @@ def test_an_interrupted_import_leaves_nothing(
     result = run("import", source, "-o", tmp_path / "out" / "ours")
     assert result.exit_code == 130
     assert list((tmp_path / "out").iterdir()) == []
+
+
+class Swallowing:
+    """Lets an interrupt come while a module is imported, and swallows it, as libraries do."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == self.module:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("command", ["import", "transcribe"])
+def test_an_interrupt_while_libraries_are_imported(
+    run: Run, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    source = write_folder(tmp_path / "small", "ctranslate2")
+    if command == "import":
+        module, call = "asr.model.imported", (command, source, "-o", tmp_path / "ours")
+    else:
+        module, call = "asr.transcribe.recognizer", (command, "-m", source, recordings / "one.wav")
+    monkeypatch.setattr(module, import_module(module))  # the package has it again afterwards
+    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "meta_path", [Swallowing(module), *sys.meta_path])
+    result = run(*call)
+    assert (result.exit_code, result.stderr) == (130, "asr: interrupted\n")
 
 
 def test_the_imported_model_transcribes_the_same(
