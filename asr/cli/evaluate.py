@@ -10,7 +10,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.load import check_model, open_model
+from asr.cli.load import check_model, note_chunks, open_model
 from asr.cli.progress import progress
 from asr.transcribe.files.jobs import check_output
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     "--chunk-ms",
     type=click.FloatRange(min=0, min_open=True),
     metavar="C",
-    help="Let the encoder see chunks of so many milliseconds, as in a stream.  "
-    "[default: whole utterances]",
+    help="Let the encoder see chunks of so many milliseconds, as in a stream; models that cannot "
+    "stream are slower so.  [default: whole utterances]",
 )
 @click.option(
     "--manifest-fields",
@@ -111,6 +111,7 @@ def evaluate(
     if vocabulary is not None:
         check_vocabulary(vocabulary)
     recognizer = open_model(console, model, device, lm, no_lm)
+    note_chunks(console, recognizer, asked)
     scoring = scoring_for(recognizer.config.normalizer, normalizer)
     words = read_vocabulary(vocabulary, build_normalizer(scoring)) if vocabulary else None
     known = Known.of(scoring.language, words)

@@ -31,7 +31,6 @@ def test_a_piece_stays_with_all_that_it_is_made_of() -> None:
 
 
 def test_texts_are_written_as_before_or_in_smaller_pieces() -> None:
-    pytest.importorskip("tokenizers")
     small = reduced(tokenizer(), [HELL])
     assert [small.piece(label) for label in small.encode("hello")] == ["▁hell", "o"]
     for text in ("hello", "Grüße, 世界!", "a  b"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from asr.audio import load_audio
+from asr.errors import ModelError
 from asr.folders import SHIPPED
 from asr.model.folder import load_model_folder
 from asr.text import TokenizerConfig, train_tokenizer
@@ -29,6 +30,19 @@ from tests.model.whisper.test_folder import SECONDS_30, write_folder
 
 FRAME = 320
 ships = pytest.mark.skipif(not (SHIPPED / "config.yaml").is_file(), reason="no model ships here")
+
+
+def test_an_installation_without_the_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models without CTC need the shipped one; the error says how to go without it."""
+    monkeypatch.setattr("asr.folders.SHIPPED", tmp_path / "english")
+    recognizer = load_model(write_folder(tmp_path / "small", "ctranslate2"), "cpu")
+    silence = np.zeros(RATE, np.float32)
+    with pytest.raises(ModelError, match=r"'small' has no CTC.* set search\.heard_only to false"):
+        recognizer.transcribe(silence, RATE)
+    recognizer.search = recognizer.search.model_copy(update={"heard_only": False})
+    assert recognizer.transcribe(silence, RATE).text == ""
 
 
 @pytest.fixture(scope="module")
