@@ -43,22 +43,30 @@ class ModelKind:
     recognises: Callable[[Path], bool]
 
 
-def _is_whisper(path: Path) -> bool:
-    """Whether a path is a checkpoint of OpenAI (a file), Hugging Face or CTranslate2 (folders).
+#: Files that a Hugging Face folder has, and a model folder of ours has not.
+HUGGING_FACE_FILES = (
+    *("config.json", "generation_config.json", "preprocessor_config.json"),
+    *("model.safetensors.index.json", "pytorch_model.bin.index.json"),
+)
 
-    Other models in these formats count too: what opens them says what is wrong.
+
+def _is_whisper(path: Path) -> bool:
+    """Whether a path looks like a checkpoint of OpenAI, Hugging Face or CTranslate2.
+
+    That is a file `.pt`, or a folder. Damaged ones and other models in these formats count too:
+    what opens them says what is wrong.
     """
     if path.is_file():
-        return path.suffix == ".pt" and _first_bytes(path) == b"PK\3\4"
-    if (path / "model.bin").is_file():  # a version number below 256; pickles begin otherwise
-        return _first_bytes(path / "model.bin")[1:] == bytes(3)
-    config = path / "config.json"
-    return config.is_file() and b'"model_type"' in config.read_bytes()
+        return path.suffix == ".pt"
+    if (path / "model.bin").is_file():
+        return not _is_pickle(path / "model.bin")
+    return any((path / name).is_file() for name in HUGGING_FACE_FILES)
 
 
-def _first_bytes(path: Path, count: int = 4) -> bytes:
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles do, alone or in a zip file of torch."""
     with path.open("rb") as file:
-        return file.read(count)
+        return file.read(4).startswith((b"\x80", b"PK\3\4"))
 
 
 #: The kind of a model folder whose `config.yaml` names none.
@@ -118,9 +126,9 @@ def model_kind(folder: Path) -> ModelKind:
         ModelError: it is no model folder, of no kind that is known, or may not be read.
     """
     try:
+        if kind := foreign_kind(folder):
+            return kind
         if not (folder / CONFIG).is_file():
-            if kind := foreign_kind(folder):
-                return kind
             raise ModelError(_why_no_model(folder))
     except OSError as error:
         raise unreadable(folder, error) from None
@@ -135,6 +143,8 @@ def model_kind(folder: Path) -> ModelKind:
 
 def foreign_kind(folder: Path) -> ModelKind | None:
     """The kind of a model folder in another format, without `config.yaml`; None if it is none."""
+    if (folder / CONFIG).is_file():
+        return None
     return next((kind for kind in MODEL_KINDS.values() if kind.recognises(folder)), None)
 
 
@@ -236,21 +246,33 @@ def _why_no_model(folder: Path) -> str:
         return f"{folder}: no such model folder{hint} 'asr models' lists what there is by name"
     wanted = f"name a model folder (with {CONFIG} and {WEIGHTS})"
     if not folder.is_dir():
+        around = folder.parent
+        if (around / CONFIG).is_file() or foreign_kind(around):
+            return f"{folder}: one file of a model; name the folder that it is in: {around}"
         kind = (
             "weights in a pickle are refused: opening one can run any program"
-            if (folder.suffix in PICKLES)
+            if folder.suffix in PICKLES
             else "not a folder"
         )
         return f"{folder}: {kind}; {wanted}"
-    pickles = [path.name for path in folder.iterdir() if path.suffix in PICKLES]
+    inner = folder / "model"
+    if (inner / CONFIG).is_file():
+        return f"{folder}: not a model folder: {CONFIG} is missing; did you mean {inner}?"
+    pickles = sorted(path for path in folder.iterdir() if path.suffix in PICKLES)
+    of_openai = [path for path in pickles if path.suffix == ".pt"]
+    if of_openai:
+        return f"{folder}: not a model folder; a file of OpenAI is named itself: -m {of_openai[0]}"
     if pickles:
         return (
-            f"{folder}: weights in a pickle ({', '.join(sorted(pickles))}) are refused: opening "
-            f"one can run any program; {wanted}"
+            f"{folder}: weights in a pickle ({', '.join(path.name for path in pickles)}) are "
+            f"refused: opening one can run any program; {wanted}"
         )
-    inner = folder / "model"
-    hint = f"; did you mean {inner}?" if (inner / CONFIG).is_file() else ""
-    return f"{folder}: not a model folder: {CONFIG} is missing{hint}"
+    if (folder / "tokenizer.json").is_file():
+        return (
+            f"{folder}: not a model folder: {CONFIG} is missing, or config.json if it is a "
+            "Hugging Face folder"
+        )
+    return f"{folder}: not a model folder: {CONFIG} is missing"
 
 
 def _digest(path: Path) -> str:

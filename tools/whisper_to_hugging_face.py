@@ -110,8 +110,8 @@ def config(model: SpeechModel, tokenizer: WhisperTokenizer) -> dict[str, Any]:
 
 
 def generation_config(loaded: LoadedModel[Any]) -> dict[str, Any]:
-    """Contents of `generation_config.json`: suppressed labels, languages and tasks."""
-    tokenizer, positions = loaded.tokenizer, loaded.model.config.decoder.positions
+    """Contents of `generation_config.json`: suppressed labels, heads, languages and tasks."""
+    tokenizer, decoder = loaded.tokenizer, loaded.model.config.decoder
     labels = tokenizer.labels
     added = json.loads(tokenizer.content)["added_tokens"]
     special = {token["content"]: token["id"] for token in added}
@@ -120,7 +120,7 @@ def generation_config(loaded: LoadedModel[Any]) -> dict[str, Any]:
         "eos_token_id": labels.end,
         "pad_token_id": labels.end,
         "decoder_start_token_id": labels.start[0],
-        "max_length": positions,
+        "max_length": decoder.positions,
         "max_initial_timestamp_index": 50,
         "no_timestamps_token_id": labels.start[-1],
         "prev_sot_token_id": special.get("<|startofprev|>"),
@@ -129,6 +129,8 @@ def generation_config(loaded: LoadedModel[Any]) -> dict[str, Any]:
         "is_multilingual": tokenizer.prompt_fields is not None,
         "return_timestamps": False,
     }
+    if decoder.alignment_heads is not None:
+        values["alignment_heads"] = [list(pair) for pair in decoder.alignment_heads]
     if tokenizer.prompt_fields is not None:
         values["lang_to_id"] = {
             f"<|{code}|>": label for code, label in tokenizer.prompt_fields.languages.items()

@@ -9,7 +9,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.load import check_model, open_model
+from asr.cli.load import check_model, note_chunks, open_model
 from asr.cli.progress import progress
 from asr.strict_json import strict_json
 from asr.transcribe.files.jobs import check_output
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     "--chunk-ms",
     type=click.FloatRange(min=0, min_open=True),
     metavar="C",
-    help="Let the encoder see chunks of so many milliseconds, as in a stream.  "
-    "[default: whole utterances]",
+    help="Let the encoder see chunks of so many milliseconds, as in a stream; models that cannot "
+    "stream are slower so.  [default: whole utterances]",
 )
 @click.option(
     "--manifest-fields",
@@ -107,6 +107,7 @@ def evaluate(
 
     utterances = _utterances(console, manifest, normalizer, vocabulary)
     recognizer = open_model(console, model, device, lm, no_lm)
+    note_chunks(console, recognizer, asked)
     scoring = scoring_for(recognizer.config.normalizer, normalizer)
     known = _known(scoring, vocabulary)
     with progress(None, total_seconds(utterances), console.quiet) as shown:

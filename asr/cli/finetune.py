@@ -27,14 +27,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY.SUB=VALUE]...")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    callback=options.path,
-    metavar="FOLDER",
-    help="Where everything goes; FOLDER/model is the adapted model.",
-)
+@options.output_folder("Where everything goes; FOLDER/model is the adapted model.")
 @options.model
 @click.option(
     "--dev",

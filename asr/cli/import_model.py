@@ -12,6 +12,7 @@ from asr.cli.console import Console
 from asr.cli.load import local_model
 from asr.errors import ModelError, OutputError
 from asr.folders import CONFIG, check_model_folder
+from asr.interrupts import defer_interrupts
 
 if TYPE_CHECKING:
     from asr.model.folder import FolderConfig
@@ -19,14 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("source", metavar="SOURCE", shell_complete=options.a_folder)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="The model folder; there must be none of that name yet.",
-)
+@options.output_folder("The model folder; there must be none of that name yet.")
 @options.quiet
 @click.pass_obj
 def import_model(console: Console, source: str, output: Path) -> None:
@@ -36,6 +30,8 @@ def import_model(console: Console, source: str, output: Path) -> None:
     a name that asr models lists. A model folder can be trained further, calibrated and given a
     language model. Weights stay as they are stored; integers become float32.
     """
+    if output.is_symlink() and not output.exists():
+        raise OutputError(f"{output}: a link to what does not exist; name another folder with -o")
     if output.exists():
         raise OutputError(f"{output}: exists already; name another folder with -o")
     folder = local_model(source)
@@ -43,8 +39,8 @@ def import_model(console: Console, source: str, output: Path) -> None:
     if (folder / CONFIG).is_file():
         raise ModelError(f"{source}: is a model folder already; there is nothing to import")
     with console.working(f"importing {source}"):
-        from asr.model.imported import import_model as write
-
+        with defer_interrupts():  # as in `open_model`
+            from asr.model.imported import import_model as write
         config = write(folder, output)
     console.print(_report(config, output))
 

@@ -11,6 +11,7 @@ import click
 from asr.cli import options
 from asr.cli.console import Console
 from asr.folders import SHIPPED, check_lm_folder, check_model_folder, model_folder
+from asr.interrupts import defer_interrupts
 
 if TYPE_CHECKING:
     from asr.transcribe.options import TranscribeOptions
@@ -59,10 +60,30 @@ def open_model(
     """
     check_model(model, lm, no_lm)
     with console.working(f"loading {shown_name(model)}"):
-        from asr.transcribe.recognizer import load_model
-
+        with defer_interrupts():  # torch and numpy would swallow one while they are imported
+            from asr.transcribe.recognizer import load_model
         options.leave_cores_free()
         return load_model(model, device, lm=options.lm_argument(lm, no_lm), **more)
+
+
+def reencoding_note(recognizer: Recognizer) -> str | None:
+    """What decoding as a stream costs with a model that cannot stream; None for those that can."""
+    from asr.transcribe.streams.chunk_encoder import can_stream
+    from asr.transcribe.streams.reencoded_segment import ENCODED_PER_SECOND
+
+    if can_stream(recognizer.model):
+        return None
+    return (
+        f"model '{recognizer.name}' cannot stream: each second of sound is encoded up to about "
+        f"{ENCODED_PER_SECOND:g} times, as the segment grows"
+    )
+
+
+def note_chunks(console: Console, recognizer: Recognizer, asked: TranscribeOptions) -> None:
+    """Notes if --chunk-ms has recordings decoded as a stream by a model that cannot stream."""
+    note = reencoding_note(recognizer) if asked.chunk_ms is not None else None
+    if note is not None:
+        console.note(f"{note}; without --chunk-ms each segment is encoded once, as a whole")
 
 
 def note_confidence(console: Console, recognizer: Recognizer, asked: TranscribeOptions) -> None:

@@ -160,22 +160,19 @@ def _preset(context: click.Context, parameter: click.Parameter, given: bool) -> 
     context.default_map = PRESETS[str(parameter.name)]
 
 
-fast = click.option(
-    "--fast",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_preset,
-    help=f"A narrower search: --beam {PRESETS['fast']['beam']}.",
-)
-accurate = click.option(
-    "--accurate",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_preset,
-    help=f"A wider search: --beam {PRESETS['accurate']['beam']}.",
-)
+def _preset_option(name: str, search: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_preset,
+        help=f"A {search} search: --beam {PRESETS[name]['beam']}.",
+    )
+
+
+fast = _preset_option("fast", "narrower")
+accurate = _preset_option("accurate", "wider")
 html_audio = click.option(
     "--html-audio",
     type=click.Choice(["embed", "link", "none"]),
@@ -352,6 +349,19 @@ left_ms = click.option(
 )
 
 
+def output_folder(help: str) -> Callable[[F], F]:
+    """-o, of commands that cannot do without it."""
+    return click.option(
+        "-o",
+        "--output",
+        required=True,
+        callback=path,
+        shell_complete=a_folder,
+        metavar="FOLDER",
+        help=help,
+    )
+
+
 def chunk_ms(default: float | None, usual: str) -> Callable[[F], F]:
     """--chunk-ms, with what it is where it is not given."""
     return click.option(
@@ -360,7 +370,8 @@ def chunk_ms(default: float | None, usual: str) -> Callable[[F], F]:
         default=default,
         metavar="MS",
         help="How much sound the encoder sees at once: longer is cheaper, and better; shorter is "
-        f"sooner.  [default: {usual}]",
+        "sooner. Models that cannot stream, such as Whisper's, encode the segment so far anew each "
+        f"time, which takes longer.  [default: {usual}]",
     )
 
 

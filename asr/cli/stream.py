@@ -15,7 +15,7 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, Console
 from asr.cli.live_view import LATE_SECONDS, clock_time, view
-from asr.cli.load import check_model, note_confidence, open_model
+from asr.cli.load import check_model, note_confidence, open_model, reencoding_note
 from asr.errors import AsrError, AudioError
 from asr.interrupts import stop_on_signal
 from asr.output import end_line
@@ -144,17 +144,12 @@ def stream(
     from asr.audio import Microphone
     from asr.transcribe.listen.live import Live
     from asr.transcribe.listen.source import open_live
-    from asr.transcribe.streams.chunk_encoder import can_stream
-    from asr.transcribe.streams.reencoded_segment import ENCODED_PER_SECOND
 
     if as_json:
         note_confidence(console, recognizer, asked)
     recognizer.stream(recognizer.sample_rate, options=asked)  # refuses wrong options at once
-    if not can_stream(recognizer.model):
-        console.say(
-            f"model '{recognizer.name}' cannot stream: each second of sound is encoded up to about "
-            f"{ENCODED_PER_SECOND:g} times, as the segment grows; a longer --chunk-ms costs less"
-        )
+    if note := reencoding_note(recognizer):
+        console.say(f"{note}; a longer --chunk-ms costs less")
     rate, recorder = sample_rate or RAW_RATE, None
     if simulate:
         opened = _simulated(simulate, recognizer.sample_rate, pace)

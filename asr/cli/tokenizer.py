@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from asr.cli import options
 from asr.cli.console import Console
 
 if TYPE_CHECKING:
@@ -19,14 +20,7 @@ _EXAMPLE_CHARACTERS = 80
 @click.argument(
     "inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path)
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Where tokenizer.model (or tokenizer.json) goes.",
-)
+@options.output_folder("Where tokenizer.model (or tokenizer.json) goes.")
 @click.option("--type", metavar="unigram|bpe|char", help="Kind of labels.  [default: unigram]")
 @click.option(
     "--size",
@@ -87,8 +81,8 @@ def _configs(
 
     sections = _sections(recipe) if recipe else {}
     source = f"{recipe}: " if recipe else ""
-    options = {key: value for key, value in given.items() if value is not None}
-    values = {**sections.get("tokenizer", {}), **options}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    values = {**sections.get("tokenizer", {}), **chosen}
     return (
         parse(TokenizerConfig, values, f"{source}tokenizer"),
         parse(NormalizerConfig, sections.get("normalizer", {}), f"{source}normalizer"),

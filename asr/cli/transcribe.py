@@ -11,7 +11,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.load import check_model, note_confidence, open_model
+from asr.cli.load import check_model, note_chunks, note_confidence, open_model
 from asr.cli.output_options import check_nbest, output_options, subtitle_config
 from asr.cli.progress import measure_in_background, progress
 from asr.cli.results import ResultWriter
@@ -148,6 +148,7 @@ def run(
     formats = {writer.printed}.union(*(job.files for job in jobs))
     if formats & WITH_CONFIDENCE:
         note_confidence(writer.console, recognizer, asked)
+    note_chunks(writer.console, recognizer, asked)
     sources = [job.input.source for job in jobs]
 
     def length(source: str | Path) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,7 @@ def fetch(model: PublishedModel) -> Path:
     folder = cached(model)
     if folder is not None:
         return folder
+    _check_reachable(hub, model)
     quiet = hub.utils.are_progress_bars_disabled()
     if not quiet:
         _say(
@@ -91,16 +93,43 @@ def repository_of(folder: Path) -> tuple[str, str] | None:
 
 def _library() -> ModuleType:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # it asks for more than files else
-    return need(LIBRARY, EXTRA)
+    library = need(LIBRARY, EXTRA)
+    for part in ("constants", "errors", "utils"):  # which importing the library need not import
+        need(f"{LIBRARY}.{part}", EXTRA)
+    logging.getLogger(LIBRARY).setLevel(logging.ERROR)  # one line says what is wrong: the error
+    return library
+
+
+def _check_reachable(hub: ModuleType, model: PublishedModel) -> None:
+    """Refuses to fetch without a hub: downloads are tried again for half a minute where none is.
+
+    What a hub answers, with an error too, is left to the download.
+    """
+    endpoint = hub.constants.ENDPOINT
+    if not re.match(r"https?://[^/\s]", endpoint):
+        raise ModelError(
+            f"HF_ENDPOINT is '{shortened(endpoint, 80)}', which is no address of a hub: write it "
+            "as https://huggingface.co, or unset it"
+        )
+    url = hub.hf_hub_url(model.repository, FILES[0], revision=model.revision or BRANCH)
+    try:
+        hub.get_hf_file_metadata(url)
+    except hub.errors.HfHubHTTPError:
+        return
+    except Exception as error:
+        raise _not_fetched(hub, model, FILES[0], error) from error
 
 
 def _fetched(hub: ModuleType, model: PublishedModel, name: str) -> Path:
     """One file of a model, in the cache."""
-    logging.getLogger(LIBRARY).setLevel(logging.ERROR)  # one line says what is wrong: the error
     try:
         return Path(hub.hf_hub_download(model.repository, name, revision=model.revision or BRANCH))
     except Exception as error:  # the library and the one beneath it have no common base
-        raise ModelError(f"{model.repository}: {_problem(hub, model, name, error)}") from error
+        raise _not_fetched(hub, model, name, error) from error
+
+
+def _not_fetched(hub: ModuleType, model: PublishedModel, name: str, error: Exception) -> ModelError:
+    return ModelError(f"{model.repository}: {_problem(hub, model, name, error)}")
 
 
 def _problem(hub: ModuleType, model: PublishedModel, name: str, error: Exception) -> str:
@@ -131,9 +160,10 @@ def _problem(hub: ModuleType, model: PublishedModel, name: str, error: Exception
     if missing and not isinstance(error, errors.LocalEntryNotFoundError):
         return f"has no {name} at the hub: upgrade asr, or {_ELSEWHERE}"
     return (
-        f"{name} cannot be fetched ({shortened(first_line(chain[-1]), 160)}): check the network "
-        "and run the same command again (files that came whole are kept), or "
-        f"{_ELSEWHERE}"
+        f"{name} cannot be fetched from {hub.constants.ENDPOINT} "
+        f"({shortened(first_line(chain[-1]), 160)}): check the network"
+        f"{' and HF_ENDPOINT' if 'HF_ENDPOINT' in os.environ else ''} and run the same command "
+        f"again (files that came whole are kept), or {_ELSEWHERE}"
     )
 
 

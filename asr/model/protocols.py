@@ -149,6 +149,11 @@ class Decoder(nn.Module, ABC):
     max_labels: int | None = None
     """The most labels that it can be fed, the start sequence counted; None: as many as you like."""
 
+    @property
+    def label_vectors(self) -> Tensor | None:
+        """The vectors (V, E) of labels, where the same ones are fed and predict; else None."""
+        return None
+
     @abstractmethod
     def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """Teacher forcing.

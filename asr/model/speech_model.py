@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch.nn.functional as F
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
@@ -14,6 +14,7 @@ from asr.frontend import FRONTENDS, FrontendConfig, GlobalNorm, frontend_config
 from asr.model.padding import encode_rows
 from asr.model.protocols import FULL_CONTEXT, ASRModel, ChunkContext
 from asr.model.registry import DECODERS, ENCODERS, decoder_config, encoder_config
+from asr.model.tied_ctc import TiedCTC
 
 
 def _decoder_or_none(values: Any) -> TypedConfig | None:
@@ -26,7 +27,8 @@ class ModelConfig(Config):
     `decoder: null` is a pure CTC model, `ctc: false` a pure attention model.
 
     Attributes:
-        ctc: whether there is a CTC head.
+        ctc: whether there is a CTC head; `tied`: one that uses the decoder's vectors of labels
+            (`TiedCTC`; decoder `whisper`).
         intermediate_ctc: encoder layers, counted from 1, that get a CTC loss of their own in
             training.
     """
@@ -40,7 +42,7 @@ class ModelConfig(Config):
     decoder: Annotated[SerializeAsAny[TypedConfig] | None, BeforeValidator(_decoder_or_none)] = (
         Field(default_factory=lambda: decoder_config({"type": "transformer"}))
     )
-    ctc: bool = True
+    ctc: bool | Literal["tied"] = True
     intermediate_ctc: tuple[int, ...] = ()
 
     @model_validator(mode="after")
@@ -67,10 +69,25 @@ class SpeechModel(ASRModel):
         dim, hop_seconds = self.frontend.dim, self.frontend.hop_seconds
         self.norm = GlobalNorm(dim) if self.frontend.global_norm else nn.Identity()
         self.encoder = ENCODERS.build(config.encoder, dim, hop_seconds)
-        self.ctc = nn.Linear(self.encoder.dim, vocabulary) if config.ctc else None
         self.decoder = None
         if config.decoder is not None:
             self.decoder = DECODERS.build(config.decoder, vocabulary, self.encoder.dim)
+        self.ctc: nn.Linear | TiedCTC | None = None
+        if config.ctc == "tied":
+            self.ctc = TiedCTC(self.encoder.dim, self._label_vectors.shape[1], vocabulary)
+        elif config.ctc:
+            self.ctc = nn.Linear(self.encoder.dim, vocabulary)
+
+    @property
+    def _label_vectors(self) -> Tensor:
+        """The decoder's vectors (V, E) of labels."""
+        vectors = None if self.decoder is None else self.decoder.label_vectors
+        if vectors is None:
+            raise ModelError(
+                "model.ctc is tied, but this decoder has no vectors of labels that also predict "
+                "them; take the decoder whisper, or ctc: true"
+            )
+        return vectors
 
     def set_statistics(self, mean: Tensor, inverse_std: Tensor) -> None:
         """Takes over statistics of the corpus, (F,) each, for a front end that asks for them."""
@@ -98,4 +115,8 @@ class SpeechModel(ASRModel):
         """Memory (B, M, D) to log posteriors (B, M, V): see `ASRModel.ctc_log_probs`."""
         if self.ctc is None:
             raise ModelError("this model was trained without CTC; use a CTC weight of 0")
-        return F.log_softmax(self.ctc(memory).float(), dim=-1)
+        if isinstance(self.ctc, TiedCTC):
+            logits = self.ctc(memory, self._label_vectors)
+        else:
+            logits = self.ctc(memory)
+        return F.log_softmax(logits.float(), dim=-1)

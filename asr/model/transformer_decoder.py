@@ -141,13 +141,11 @@ class TransformerDecoder(Decoder):
         for layer, keys_values in zip(self.layers, state.memory, strict=True):
             rows, node = layer.prime(rows, past, keys_values, state.mask)
             nodes.append(node.unflatten(0, (utterances, -1)))
+        back = (places + shift).clamp(max=size - 1)[:, since:, None]
+        rows = rows.gather(1, back.expand(-1, -1, rows.shape[-1]))
         log_probs = log_softmax(self.to_logits(self.norm(rows)))
-        log_probs = log_probs.gather(
-            1, (places + shift).clamp(max=size - 1)[..., None].expand_as(log_probs)
-        )
-        return log_probs[:, since:], replace(
-            state, labels=LabelCache.of(torch.stack(nodes), real.unflatten(0, (utterances, -1)))
-        )
+        cache = LabelCache.of(torch.stack(nodes), real.unflatten(0, (utterances, -1)))
+        return log_probs, replace(state, labels=cache)
 
     def reorder(self, state: DecoderState, parents: Tensor) -> DecoderState:
         """See `Decoder.reorder`."""

@@ -1,8 +1,10 @@
-"""No more text than the sound can hold, for models without CTC.
+"""No more text than the sound can hold, and not much less, for models without CTC.
 
-An attention decoder that has lost its place writes on until nothing more fits. How many letters an
-utterance can hold follows from its sound (`asr.transcribe.files.speech`). A hypothesis with more is
-not cut but denied as a whole: neither it nor anything that continues it can win. Where no other is
+An attention decoder that has lost its place writes on until nothing more fits, or ends after the
+first words of a long utterance: as log probabilities only add up, "to" and the end can be likelier
+than a whole paragraph. How many letters an utterance has at most and at least follows from its
+sound (`asr.transcribe.files.speech`). A hypothesis with more is not cut but denied as a whole:
+neither it nor anything that continues it can win. One with fewer cannot end yet. Where no other is
 left, the search has no hypothesis.
 """
 
@@ -26,24 +28,35 @@ class SpeechLimit:
     """How many letters an utterance may have.
 
     Attributes:
-        most: (B,) of each utterance of a search.
+        fewest, most: (B,) of each utterance of a search.
         letters: (V,) how many letters each label writes.
+        spoken: (V,) how many it may stand for, as digits and abbreviations are spoken like more.
+            All on the device of the search.
     """
 
+    fewest: Tensor
     most: Tensor
     letters: Tensor
+    spoken: Tensor
 
 
 @dataclass(frozen=True)
 class SpeechLimitState:
-    """The state of a scorer, and how many letters each row may still write, (N,)."""
+    """The state of a scorer, and how many letters each row must and may still write, (N,)."""
 
     inner: Any
+    missing: Tensor
     left: Tensor
+
+    def after(self, inner: Any, spoken: Tensor, letters: Tensor) -> SpeechLimitState:
+        """With the scorer's next state, and so many letters (N,) more."""
+        return SpeechLimitState(inner, self.missing - spoken, self.left - letters)
 
 
 class SpeechLimitedScorer:
-    """A scorer that gives -inf to hypotheses with too many letters; all else is the scorer's own.
+    """A scorer that gives -inf to hypotheses with too many letters, and to ends after too few.
+
+    All else is the scorer's own.
 
     Args:
         scorer: the scorer.
@@ -63,8 +76,14 @@ class SpeechLimitedScorer:
         Raises:
             ModelError: there is not one limit for each.
         """
+        limit = self.limit
+        if len(memory) != len(limit.most):
+            raise ModelError(
+                f"a search of {len(memory)} utterances has limits for {len(limit.most)}: "
+                "there must be one for each"
+            )
         inner = self.scorer.start(memory, memory_lengths)
-        return SpeechLimitState(inner, self._most(memory))
+        return SpeechLimitState(inner, limit.fewest, limit.most)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
@@ -73,8 +92,12 @@ class SpeechLimitedScorer:
         scores, inner = start_with_prefix(self.scorer, memory, memory_lengths, tokens, counts)
         places = torch.arange(tokens.shape[1], device=tokens.device)
         padding = places >= per_row(counts, tokens)[:, None]
-        letters = self._letters(tokens).masked_fill(padding, 0.0).sum(1)
-        return scores, SpeechLimitState(inner, per_row(self._most(memory), tokens) - letters)
+        limit = self.limit
+        spoken, letters = (
+            each[tokens].masked_fill(padding, 0.0).sum(1) for each in (limit.spoken, limit.letters)
+        )
+        fewest, most = (per_row(bound, tokens) for bound in (limit.fewest, limit.most))
+        return scores, SpeechLimitState(inner, fewest, most).after(inner, spoken, letters)
 
     def score(self, state: SpeechLimitState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf behind too many letters."""
@@ -84,19 +107,10 @@ class SpeechLimitedScorer:
     def advance(self, state: SpeechLimitState, parents: Tensor, tokens: Tensor) -> SpeechLimitState:
         """The scorer's own, with the letters of the labels."""
         inner = self.scorer.advance(state.inner, parents, tokens)
-        return SpeechLimitState(inner, state.left[parents] - self._letters(tokens))
+        rows = SpeechLimitState(None, state.missing[parents], state.left[parents])
+        return rows.after(inner, self.limit.spoken[tokens], self.limit.letters[tokens])
 
     def finish(self, state: SpeechLimitState) -> Tensor:
-        """The scorer's own, and -inf behind too many letters."""
-        return self.scorer.finish(state.inner).masked_fill(state.left < 0, -math.inf)
-
-    def _letters(self, tokens: Tensor) -> Tensor:
-        return self.limit.letters.to(tokens.device)[tokens]
-
-    def _most(self, memory: Tensor) -> Tensor:
-        if len(memory) != len(self.limit.most):
-            raise ModelError(
-                f"a search of {len(memory)} utterances has limits for {len(self.limit.most)}: "
-                "there must be one for each"
-            )
-        return self.limit.most.to(memory.device)
+        """The scorer's own, and -inf behind too many letters or too few."""
+        denied = (state.left < 0) | (state.missing > 0)
+        return self.scorer.finish(state.inner).masked_fill(denied, -math.inf)

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 #: Words whose labels are kept.
@@ -78,20 +78,19 @@ class BytePairs:
 @cache
 def _words() -> re.Pattern[str]:
     """Cuts text before spaces, and where letters, numbers and other characters meet."""
-    letters, numbers = _class("L"), _class("N")
+    letters, numbers = _classes("LN")
     return re.compile(
         rf"'(?:[stmd]|re|ve|ll)| ?[{letters}]+| ?[{numbers}]+| ?[^\s{letters}{numbers}]+"
         r"|\s+(?!\S)|\s+"
     )
 
 
-def _class(category: str) -> str:
-    """The characters of a Unicode category, as ranges for a regular expression."""
-    ranges: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code)).startswith(category):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
+def _classes(categories: str) -> list[str]:
+    """The characters of each Unicode category, as ranges for a regular expression."""
+    ranges: dict[str, list[str]] = {category: [] for category in categories}
+    characters = map(chr, range(sys.maxunicode + 1))
+    for category, group in groupby(characters, lambda each: unicodedata.category(each)[0]):
+        if category in ranges:
+            run = list(group)
+            ranges[category].append(f"{run[0]}-{run[-1]}")
+    return ["".join(ranges[category]) for category in categories]

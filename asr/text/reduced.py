@@ -19,8 +19,9 @@ _STAMP = re.compile(r"<\|\d+\.\d\d\|>")
 def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokenizer:
     """The tokenizer with `labels`, single bytes, and what their merges are made of.
 
-    Special labels stay, except time stamps and languages: the result is for one language, which it
-    does not name. Labels have new numbers, in the same order.
+    Special labels stay, except time stamps and all languages but that of the tokenizer: without the
+    start sequence that it was trained with, a decoder predicts hardly anything. Labels have new
+    numbers, in the same order.
 
     Raises:
         ModelError: one of `labels` is not a piece of text of this tokenizer, or the tokenizer's
@@ -47,7 +48,9 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
         kept.add(piece)
         waiting.extend(made_of[piece])
     spared = [
-        name for name in special if not (_STAMP.fullmatch(name) or _is_language(name, tokenizer))
+        name
+        for name in special
+        if not (_STAMP.fullmatch(name) or _is_other_language(name, tokenizer))
     ]
     old = sorted([vocabulary[piece] for piece in kept] + [special[name] for name in spared])
     new = {label: number for number, label in enumerate(old)}
@@ -66,10 +69,12 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
         len(old),
         [new[label] for label in tokenizer.suppress if label in new],
         [new[label] for label in tokenizer.suppress_first if label in new],
+        language=tokenizer.language,
+        tasks=tokenizer.tasks,
         source=tokenizer.source,
     )
 
 
-def _is_language(name: str, tokenizer: WhisperTokenizer) -> bool:
+def _is_other_language(name: str, tokenizer: WhisperTokenizer) -> bool:
     fields = tokenizer.prompt_fields
-    return fields is not None and name[2:-2] in fields.languages
+    return fields is not None and name[2:-2] in {*fields.languages} - {tokenizer.language}

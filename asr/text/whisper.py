@@ -30,6 +30,8 @@ _FORMAT = {"type": "whisper", "version": 1}
 END, START = "<|endoftext|>", "<|startoftranscript|>"
 NO_TIMESTAMPS = "<|notimestamps|>"
 PROMPT = "<|startofprev|>"
+#: The label for no speech, by its older and its newer name.
+NO_SPEECH = ("<|nocaptions|>", "<|nospeech|>")
 TIMESTAMP_SECONDS = 0.02
 #: Symbols that stand for no speech; written alone, Whisper is not to write them.
 _SYMBOLS = (
@@ -101,7 +103,10 @@ class WhisperTokenizer:
         self.prompt_fields = self._prompt_fields() if language is not None else None
         """See `Tokenizer.prompt_fields`: language and task, for models of several languages."""
         self.labels = self._labels()
-        """Which labels are special. There is no blank, and bytes can write everything."""
+        """Which labels are special. Bytes can write everything.
+
+        The label for "no speech", which no text holds, is CTC's blank in models that get CTC.
+        """
 
     @property
     def size(self) -> int:
@@ -217,7 +222,7 @@ class WhisperTokenizer:
         no_text = {label for label in range(self._size) if label not in self._texts} - {end}
         never = no_text.union(self.suppress) - {end}
         return Labels(
-            blank=None,
+            blank=next((self._special[name] for name in NO_SPEECH if name in self._special), None),
             unknown=None,
             end=end,
             start=start,

@@ -81,9 +81,9 @@ class TranscribeOptions(Options):
     task: Literal["transcribe", "translate"] | None = None
     """"translate": the text is English, whatever is spoken, by models that can. None:
     transcribe."""
-    prompt: str | None = Field(None, pattern=r"\S")
+    prompt: str | None = None
     """Text that each segment is to follow, for names and style, by Whisper models: what the sound
-    does not decide is written as in the prompt."""
+    does not decide is written as in the prompt. None: no prompt; an empty one is refused."""
     timestamps: bool | None = None
     """True: Whisper models write times into their text, and segments are cut there and have these
     times. None or False: segments are cut at pauses."""
@@ -110,6 +110,13 @@ class TranscribeOptions(Options):
     @classmethod
     def _plain_hotwords(cls, value: Any) -> str | tuple[str, ...] | dict[str, float] | None:
         return plain_hotwords(value)
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_has_text(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("the prompt is empty: give it text, or leave it out")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> TranscribeOptions:

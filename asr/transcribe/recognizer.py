@@ -15,7 +15,7 @@ import torch
 
 from asr.audio import Audio, AudioLimits
 from asr.errors import AsrError, ConfigError, ModelError
-from asr.folders import model_folder
+from asr.folders import SHIPPED, model_folder
 from asr.lm import LanguageModel, LoadedLM
 from asr.model import ChunkContext
 from asr.model.folder import LoadedModel, load_model_folder
@@ -247,7 +247,16 @@ class Recognizer:
         """Finds speech by the CTC of the shipped model; a model with CTC of its own needs none."""
         if self.model.ctc is not None:
             return None
-        shipped = load_model_folder(model_folder(None))
+        try:
+            folder = model_folder(None)
+        except ModelError:
+            raise ModelError(
+                f"model '{self.name}' has no CTC and may make up text where nobody speaks, so the "
+                "model that ships with asr looks for speech first, and this installation ships "
+                f"none ({SHIPPED}): install asr with it, or go without: set search.heard_only to "
+                "false in config.yaml of the model folder ('asr import' makes one of other formats)"
+            ) from None
+        shipped = load_model_folder(folder)
         model = shipped.model.to(self.device).eval()
         blank = shipped.tokenizer.labels.ctc_blank
         return SpeechDetector(model, blank, self.tokenizer)

@@ -35,7 +35,7 @@ def main() -> None:
         "--manifests", type=Path, nargs="*", default=[HERE / "data" / "cased.jsonl"]
     )
     parser.add_argument(
-        "--size", type=int, default=12_000, help="pieces that are kept for their count"
+        "--size", type=int, default=8_000, help="pieces that are kept for their count"
     )
     parser.add_argument("--manifest-weight", type=int, default=20)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "data" / "pieces")

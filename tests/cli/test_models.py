@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -106,12 +109,16 @@ def test_integers_are_mentioned(run: Run, tmp_path: Path) -> None:
     assert "weights in int8, float32 here" in card
 
 
-@pytest.mark.parametrize("what", ["existing", "ours", "missing", "damaged", "foreign"])
+@pytest.mark.parametrize("what", ["existing", "link", "ours", "missing", "damaged", "foreign"])
 def test_what_is_not_imported(run: Run, tiny_model: Path, tmp_path: Path, what: str) -> None:
     output, source, message = tmp_path / "out" / "ours", tmp_path / "small", ""
     if what == "existing":
         output.mkdir(parents=True)
         message = f"asr: {output}: exists already; name another folder with -o\n"
+    elif what == "link":
+        output = tmp_path / "link"
+        output.symlink_to(tmp_path / "out" / "nowhere")
+        message = f"asr: {output}: a link to what does not exist; name another folder with -o\n"
     elif what == "ours":
         source = tiny_model
         message = f"asr: {tiny_model}: is a model folder already; there is nothing to import\n"
@@ -130,7 +137,15 @@ def test_what_is_not_imported(run: Run, tiny_model: Path, tmp_path: Path, what: 
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not output.exists() or what == "existing"
-    assert not output.parent.exists() or list(output.parent.iterdir()) in ([], [output])
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) in ([], [output])
+    assert what != "link" or output.is_symlink()
+
+
+@pytest.mark.parametrize("command", ["import", "tokenizer", "finetune"])
+def test_an_output_without_a_name(run: Run, command: str) -> None:
+    result = run(command, "source", "-o", "")
+    assert result.exit_code == 2
+    assert "'--output': it is empty; name a path" in result.stderr
 
 
 def test_an_interrupted_import_leaves_nothing(
@@ -146,6 +161,34 @@ def test_an_interrupted_import_leaves_nothing(
     result = run("import", source, "-o", tmp_path / "out" / "ours")
     assert result.exit_code == 130
     assert list((tmp_path / "out").iterdir()) == []
+
+
+class Swallowing:
+    """Lets an interrupt come while a module is imported, and swallows it, as libraries do."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == self.module:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("command", ["import", "transcribe"])
+def test_an_interrupt_while_libraries_are_imported(
+    run: Run, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    source = write_folder(tmp_path / "small", "ctranslate2")
+    if command == "import":
+        module, call = "asr.model.imported", (command, source, "-o", tmp_path / "ours")
+    else:
+        module, call = "asr.transcribe.recognizer", (command, "-m", source, recordings / "one.wav")
+    monkeypatch.setattr(module, import_module(module))  # the package has it again afterwards
+    monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(sys, "meta_path", [Swallowing(module), *sys.meta_path])
+    result = run(*call)
+    assert (result.exit_code, result.stderr) == (130, "asr: interrupted\n")
 
 
 def test_the_imported_model_transcribes_the_same(

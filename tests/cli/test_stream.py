@@ -349,3 +349,16 @@ def test_a_model_that_cannot_stream_says_what_that_costs(
     assert "cannot stream: each second of sound is encoded up to about 6 times" in result.stderr
     pcm = (sound * 32768).astype("<i2").tobytes()
     assert len(run(*call, "-", input=pcm).stdout.splitlines()) == len(expected)
+
+
+def test_chunks_of_recordings_too(run: Run, sound: np.ndarray, tmp_path: Path) -> None:
+    folder = saved(tmp_path, encoder={"type": "test-whole-only"})
+    soundfile.write(tmp_path / "talk.wav", sound, RATE)
+    line = {"audio_filepath": str(tmp_path / "talk.wav"), "text": "hello"}
+    (tmp_path / "test.jsonl").write_text(json.dumps(line) + "\n")
+    for command, source in (("transcribe", "talk.wav"), ("evaluate", "test.jsonl")):
+        call = (command, "-m", folder, "--device", "cpu", tmp_path / source)
+        note = run(*call, "--chunk-ms", 640).stderr
+        assert "cannot stream: each second of sound is encoded up to about 6 times" in note
+        assert "without --chunk-ms each segment is encoded once" in note
+        assert run(*call, "--chunk-ms", 640, "-q").stderr == run(*call).stderr == ""

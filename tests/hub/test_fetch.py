@@ -80,6 +80,15 @@ def test_without_a_pin_the_branch_is_resolved_once(hub: LoopbackHub, tmp_path: P
     assert (again, hub.asked) == ((folder, ""), [])
 
 
+def test_the_cache_is_known_before_anything_is_looked_for(tmp_path: Path) -> None:
+    """In a process of its own, where nothing has imported parts of the library yet."""
+    pytest.importorskip("huggingface_hub")
+    code = "from asr.hub.fetch import cache_folder; print(cache_folder())"
+    environment = LoopbackHub({}).environment(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout.decode().strip()) == (0, str(tmp_path / "hub"))
+
+
 def test_an_interrupted_fetch_is_not_taken_for_a_model(hub: LoopbackHub, tmp_path: Path) -> None:
     without = {name: content for name, content in CONTENT.items() if name != FILES[-1]}
     hub.repositories = {UNPINNED: without}
@@ -127,14 +136,27 @@ def test_ctrl_c_while_a_model_is_fetched(hub: LoopbackHub, tmp_path: Path) -> No
             {"HF_HUB_OFFLINE": "1"},
             "and HF_HUB_OFFLINE forbids to fetch it: unset that, or fetch it on another computer",
         ),
+        (
+            "whisper-base",
+            {"HF_ENDPOINT": "nonsense"},
+            "ModelError HF_ENDPOINT is 'nonsense', which is no address of a hub: write it as "
+            "https://huggingface.co, or unset it",
+        ),
+        (
+            "whisper-base",
+            {"HF_ENDPOINT": "http://127.0.0.1:1"},  # nobody listens
+            "ModelError openai/whisper-base: config.json cannot be fetched from http://127.0.0.1:1 "
+            "(",
+        ),
     ],
 )
 def test_what_cannot_be_fetched(
     name: str, environment: dict[str, str], message: str, hub: LoopbackHub, tmp_path: Path
 ) -> None:
-    problem, _ = fetching(hub, tmp_path, name, **environment)
+    problem, told = fetching(hub, tmp_path, name, **environment)
     assert message in problem
     assert "\n" not in problem
+    assert ("fetching" in told) == (not environment)  # only where there is a hub to ask
 
 
 @pytest.mark.parametrize(
@@ -147,8 +169,9 @@ def test_what_cannot_be_fetched(
         (PermissionError(errno.EACCES, "Permission denied"), "cannot be written to; name another"),
         (
             ConnectionError("Connection refused"),
-            r"config.json cannot be fetched \(Connection refused\): check the network and run the "
-            r"same command again \(files that came whole are kept\), or fetch it on another",
+            r"config.json cannot be fetched from https://huggingface.co \(Connection refused\): "
+            r"check the network and run the same command again "
+            r"\(files that came whole are kept\), or fetch it on another",
         ),
     ],
 )
@@ -156,10 +179,14 @@ def test_a_fetch_that_fails(
     error: OSError, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = pytest.importorskip("huggingface_hub")
+    constants = pytest.importorskip("huggingface_hub.constants")
 
     def fail(*args: Any, **more: Any) -> str:
         raise RuntimeError("cannot download") from error
 
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://huggingface.co")
+    monkeypatch.setattr(hub, "get_hf_file_metadata", lambda url: None)
     monkeypatch.setattr(hub, "hf_hub_download", fail)
     monkeypatch.setattr(module, "cached", lambda model: None)
     model = published("whisper-tiny.en")

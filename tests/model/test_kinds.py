@@ -10,7 +10,7 @@ import yaml
 
 from asr.cli.summary import folder_summary
 from asr.errors import ModelError
-from asr.folders import MODEL_KINDS, ModelKind, check_model_folder
+from asr.folders import MODEL_KINDS, ModelKind, check_model_folder, foreign_kind
 from asr.model.folder import LoadedModel, load_model_folder, load_speech_model, read_folder_config
 
 
@@ -45,6 +45,17 @@ def test_a_folder_may_name_its_kind(foreign: Path) -> None:
     (foreign / "foreign.json").unlink()
     (foreign / "config.yaml").write_text("kind: test-foreign\n")
     assert load_model_folder(foreign).folder == foreign
+
+
+def test_what_stands_beside_config_yaml_does_not_change_the_kind(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    for name in ("config.json", "model.bin"):
+        (folder / name).write_text("{}")
+    assert foreign_kind(folder) is None
+    assert load_model_folder(folder).config.kind == "asr"
 
 
 def test_a_folder_that_names_no_kind_is_of_ours(tiny_model: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The best hypothesis is the best of those that have few enough letters."""
+"""The best hypothesis is the best of those that have enough letters, and not too many."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ LETTERS = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
 WIDE = SearchConfig(beam=400, nbest=400, max_labels=3)
 
 
-def limited(decoder: TableDecoder | LoopingDecoder, most: list[float]) -> list[WeightedScorer]:
+def limited(
+    decoder: TableDecoder | LoopingDecoder, most: list[float], fewest: list[float] | None = None
+) -> list[WeightedScorer]:
     attention = AttentionScorer(decoder, LABELS)
-    scorer = SpeechLimitedScorer(attention, SpeechLimit(torch.tensor(most), LETTERS))
+    least = torch.tensor(fewest) if fewest else torch.zeros(len(most))
+    scorer = SpeechLimitedScorer(
+        attention, SpeechLimit(least, torch.tensor(most), LETTERS, LETTERS)
+    )
     return [WeightedScorer("attention", scorer, 1.0)]
 
 
@@ -40,6 +45,42 @@ def test_a_hypothesis_has_no_more_letters_than_its_utterance(most: float) -> Non
     assert len(allowed) < len(every[0])  # the limit does something
     assert results[0] == allowed
     assert results[1] == every[1]
+
+
+@pytest.mark.parametrize("fewest", [1.0, 6.5])
+def test_a_hypothesis_has_no_fewer_letters_than_its_utterance(fewest: float) -> None:
+    decoder = TableDecoder(3, VOCABULARY)
+    memory, lengths = memory_of(2, [9, 6])
+    attention = WeightedScorer("attention", AttentionScorer(decoder, LABELS), 1.0)
+    every = search([attention], memory, lengths, LABELS, WIDE)
+    scorers = limited(decoder, [100.0, 100.0], [fewest, 0.0])
+    results = search(scorers, memory, lengths, LABELS, WIDE)
+    allowed = [best for best in every[0] if written(best.tokens) >= fewest]
+    assert len(allowed) < len(every[0])  # the limit does something
+    assert results[0] == allowed
+    assert results[1] == every[1]
+
+
+def test_a_text_that_ends_early_does_not_win_by_being_short() -> None:
+    """As log probabilities only add up, the first word alone is likelier than the whole."""
+    decoder = TableDecoder(3, VOCABULARY)
+    memory, lengths = memory_of(2, [9])
+    [[free, *_]] = search(limited(decoder, [100.0]), memory, lengths, LABELS, WIDE)
+    fewest = written(free.tokens) + 1.0
+    [[longer, *_]] = search(limited(decoder, [100.0], [fewest]), memory, lengths, LABELS, WIDE)
+    assert longer.score < free.score
+    assert written(longer.tokens) >= fewest
+
+
+def test_letters_of_a_prefix_count_for_the_fewest() -> None:
+    decoder = TableDecoder(3, VOCABULARY)
+    memory, lengths = memory_of(2, [9])
+    prefix = (4, 8)
+    [result] = continue_search(
+        limited(decoder, [100.0], [7.0]), memory, lengths, LABELS, WIDE, [[prefix]]
+    )
+    assert min(written(best.tokens) for best in result.hypotheses) >= 7.0
+    assert prefix in {best.tokens[:2] for best in result.hypotheses}
 
 
 def test_letters_of_a_prefix_count() -> None:

@@ -26,12 +26,11 @@ def test_a_piece_stays_with_all_that_it_is_made_of() -> None:
     assert {"▁hell", "▁hel", "▁h", "el"} <= pieces
     assert "lo" not in pieces
     special = [piece for piece in pieces if piece.startswith("<|")]
-    assert len(special) == len(SPECIAL) - 3  # no languages
+    assert len(special) == len(SPECIAL) - 2  # of three languages one
     assert small.size == 256 + 4 + len(special)
 
 
 def test_texts_are_written_as_before_or_in_smaller_pieces() -> None:
-    pytest.importorskip("tokenizers")
     small = reduced(tokenizer(), [HELL])
     assert [small.piece(label) for label in small.encode("hello")] == ["▁hell", "o"]
     for text in ("hello", "Grüße, 世界!", "a  b"):
@@ -45,9 +44,10 @@ def test_texts_are_written_as_before_or_in_smaller_pieces() -> None:
 def test_special_labels_keep_their_meaning(tmp_path: Path) -> None:
     small = reduced(tokenizer(), [HELL])
     labels = small.labels
-    assert small.prompt_fields is None
+    assert small.prompt_fields is not None
+    assert [*small.prompt_fields.languages] == ["fr"]
     assert [small.piece(label) for label in labels.start] == [
-        "<|startoftranscript|>", "<|notimestamps|>"
+        "<|startoftranscript|>", "<|fr|>", "<|transcribe|>", "<|notimestamps|>"
     ]  # fmt: skip
     assert small.piece(labels.end) == "<|endoftext|>"
     assert [small.piece(label) for label in small.suppress] == [tokenizer().piece(40)]

@@ -71,7 +71,7 @@ def tokenizer(language: str | None = None, **more: Any) -> WhisperTokenizer:
 
 def test_special_labels() -> None:
     labels = tokenizer(suppress=(5, START), suppress_first=(32, END)).labels
-    assert labels.blank is None
+    assert labels.blank == FIRST_SPECIAL + SPECIAL.index("<|nospeech|>")
     assert labels.unknown is None
     assert labels.end == END
     assert labels.start == (START, NO_STAMPS)

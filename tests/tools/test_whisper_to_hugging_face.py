@@ -19,6 +19,9 @@ def test_weights_and_labels_are_the_same(
     tool: Callable[[str], ModuleType], format: str, tmp_path: Path
 ) -> None:
     source, folder = write_folder(tmp_path / "source", format), tmp_path / "new" / "source"
+    said = source / ("config.json" if format == "ctranslate2" else "generation_config.json")
+    heads = {"alignment_heads": [[1, 0], [0, 1]]}
+    said.write_text(json.dumps(json.loads(said.read_text()) | heads))
     tool("whisper_to_hugging_face").write_hugging_face(source, folder)
     before, after = load_model_folder(source), load_model_folder(folder)
     weights = after.model.state_dict()
@@ -28,6 +31,7 @@ def test_weights_and_labels_are_the_same(
     assert after.tokenizer.labels == before.tokenizer.labels
     assert after.tokenizer.prompt_fields == before.tokenizer.prompt_fields
     assert after.config.model == before.config.model
+    assert after.config.model.decoder.alignment_heads == ((1, 0), (0, 1))  # type: ignore[union-attr]
 
 
 def test_transformers_opens_it(tool: Callable[[str], ModuleType], tmp_path: Path) -> None:

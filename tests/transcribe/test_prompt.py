@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_prompt(several: Recognizer, tiny_model: Path) -> N
     with pytest.raises(ModelError, match=r"the prompt has 20 labels, .* at most 19: shorten it"):
         setting(several, prompt="x" * 19)
     for empty in ("", " \n"):
-        with pytest.raises(ConfigError, match="prompt"):
+        with pytest.raises(ConfigError, match="the prompt is empty: give it text, or leave it"):
             TranscribeOptions(prompt=empty)
     other, advice = load_model(tiny_model, "cpu"), r"was not trained with prompts: .*\(--hotwords"
     with pytest.raises(ModelError, match=advice):

@@ -20,6 +20,8 @@ from asr.model.whisper.config import WhisperDecoderConfig, WhisperEncoderConfig,
 
 C = TypeVar("C", bound=WhisperSizes)
 _MOST_PROBLEMS = 5
+#: The width of each head of every Whisper model, and that of the narrowest model.
+HEAD, NARROWEST = 64, 384
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,15 @@ def _sizes(path: Path, cls: type[C], half: str, weights: Mapping[str, Tensor], h
         "positions": weights[f"{half}.positions"].shape[0],
     }
     try:
-        return parse(cls, values, f"{path}: {half}")
+        sizes = parse(cls, values, f"{path}: {half}")
     except ConfigError as error:
         raise ModelError(str(error)) from None
+    if sizes.dim >= NARROWEST and sizes.dim != HEAD * heads:  # any number fits the shapes
+        raise ModelError(
+            f"{path}: the {half} is {sizes.dim} wide and is said to have {heads} heads; Whisper's "
+            f"heads are {HEAD} wide, which makes {sizes.dim / HEAD:g}: copy its configuration again"
+        )
+    return sizes
 
 
 def _shapes(

@@ -63,8 +63,9 @@ class WhisperDecoderConfig(WhisperSizes):
 
     Attributes:
         alignment_heads: (layer, head), counted from 0, that the checkpoint is published with for
-            other programs to align labels by. Word times here take all heads of the last half of
-            the layers: on natural speech some lists are a label early (docs/whisper.md).
+            other programs to align labels by. They are kept so that the model can go back to such
+            programs (tools/whisper_to_hugging_face.py). Word times here take all heads of the last
+            half of the layers: on natural speech some lists are a label early (docs/whisper.md).
     """
 
     positions: int = Field(default=448, ge=1)

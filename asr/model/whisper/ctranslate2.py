@@ -115,7 +115,9 @@ class _Reader:
 
     def damaged(self, problem: str) -> ModelError:
         """The error for a file that cannot be what it should be."""
-        return ModelError(f"{self.path}: damaged, or not a CTranslate2 model: {problem}")
+        return ModelError(
+            f"{self.path}: damaged, or not a CTranslate2 model: {problem}; copy it again"
+        )
 
 
 def _variables(reader: _Reader) -> dict[str, Tensor]:

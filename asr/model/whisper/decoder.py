@@ -56,6 +56,11 @@ class WhisperDecoder(Decoder):
         self.norm = nn.LayerNorm(config.dim)
         nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
 
+    @property
+    def label_vectors(self) -> Tensor:
+        """See `Decoder.label_vectors`."""
+        return self.embedding.weight
+
     def forward(self, tokens: Tensor, memory: Tensor, memory_lengths: Tensor) -> Tensor:
         """See `Decoder.forward`.
 

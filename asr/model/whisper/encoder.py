@@ -140,6 +140,7 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
         """See `ChunkedEncoder.chunk`."""
         size = (features.shape[1] - 1) // FACTOR
         left = state.context.left
+        features = features.to(state.before.dtype)
         inputs = torch.cat((state.before, features), dim=1).transpose(1, 2)
         # before the first feature the parallel form has nothing at all, not a convolution of zeros
         frames = F.gelu(F.conv1d(inputs, self.conv1.weight, self.conv1.bias))

@@ -33,6 +33,8 @@ CONFIG = "config.json"
 MODEL_BIN = "model.bin"
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
+#: How the small text file begins that Git LFS leaves in place of one that was not fetched.
+LFS_POINTER = b"version https://git-lfs"
 PROJECTION, EMBEDDING = "proj_out.weight", "decoder.embed_tokens.weight"
 
 
@@ -43,6 +45,7 @@ def read_ctranslate2(folder: Path) -> WhisperCheckpoint:
         ModelError: it cannot be read, is damaged, or no Whisper model.
     """
     path = folder / MODEL_BIN
+    _check_beginning(path)
     content = read_model_bin(path)
     source = SourceTensors(path, content.tensors)
     weights = from_ctranslate2(source)
@@ -61,8 +64,13 @@ def read_hugging_face(folder: Path) -> WhisperCheckpoint:
         ModelError: a file is missing, cannot be read, is damaged, or no Whisper model.
     """
     config = read_json(folder / CONFIG)
-    if config.get("model_type") != "whisper":
-        kind = shortened(repr(config.get("model_type")), 40)
+    if "model_type" not in config:
+        raise ModelError(
+            f"{folder / CONFIG}: names no 'model_type', as Hugging Face models do, and there is no "
+            f"{MODEL_BIN}, as CTranslate2 models have; copy the model again"
+        )
+    if config["model_type"] != "whisper":
+        kind = shortened(repr(config["model_type"]), 40)
         raise ModelError(f"{folder / CONFIG}: model_type is {kind}, not 'whisper'")
     if config.get("scale_embedding") or config.get("activation_function", "gelu") != "gelu":
         raise ModelError(
@@ -111,6 +119,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{path}: is missing; copy it from the same model") from None
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError):
@@ -126,16 +136,23 @@ def _heads(path: Path, key: str, value: object) -> int:
     return value
 
 
+def hugging_face_weights(folder: Path) -> Path | None:
+    """The weights that a Hugging Face folder is opened with: a file, or the index of several.
+
+    Where there are several, safetensors come first: they are the same weights in other formats.
+    """
+    names = (name + end for name in (SAFETENSORS, PICKLE) for end in ("", INDEX))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
 def _hugging_face_tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     """The tensors of a folder by name, and the file that they come from, or its index."""
-    for name in (SAFETENSORS, PICKLE):
-        if (folder / name).is_file():
-            return folder / name, _read_weights(folder / name)
-        if (folder / f"{name}{INDEX}").is_file():
-            return folder / f"{name}{INDEX}", dict(_sharded(folder / f"{name}{INDEX}"))
-    raise ModelError(
-        f"{folder}: no weights: {SAFETENSORS} or {PICKLE}, or an index of several, is missing"
-    )
+    path = hugging_face_weights(folder)
+    if path is None:
+        raise ModelError(
+            f"{folder}: no weights: {SAFETENSORS} or {PICKLE}, or an index of several, is missing"
+        )
+    return path, dict(_sharded(path)) if path.name.endswith(INDEX) else _read_weights(path)
 
 
 def _sharded(index: Path) -> Iterator[tuple[str, Tensor]]:
@@ -158,6 +175,7 @@ def _sharded(index: Path) -> Iterator[tuple[str, Tensor]]:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of one file of weights."""
+    _check_beginning(path)
     if path.suffix != ".safetensors":
         return _checked_tensors(path, _read_pickle(path))
     try:
@@ -166,7 +184,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise unreadable(path, error) from None
     except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as safetensors: {first_line(error)}") from None
+        raise ModelError(
+            f"{path}: damaged or cut off, or no safetensors file ({first_line(error)}); copy it "
+            "again"
+        ) from None
 
 
 def _read_pickle(path: Path) -> dict[Any, Any]:
@@ -174,16 +195,16 @@ def _read_pickle(path: Path) -> dict[Any, Any]:
 
     The file is mapped, not read: no tensor is larger than the file, whatever its header says.
     """
-    try:
-        with path.open("rb") as file:
-            is_zip = zipfile.is_zipfile(file)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    if not is_zip:
+    begin = _check_beginning(path)
+    if begin.startswith(b"\x80"):
         raise ModelError(
-            f"{path}: damaged, cut off, or in the format of torch before 1.6, which is not "
-            "supported; convert it to safetensors"
+            f"{path}: a pickle in the format of torch before 1.6, which is refused: opening one "
+            "can run any program; convert it to safetensors"
         )
+    if not begin.startswith(b"PK\3\4"):
+        raise ModelError(f"{path}: no file of torch.save, or damaged; copy it again")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"{path}: damaged or cut off: its end is missing; copy it again")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # what a damaged pickle can raise is not known
@@ -193,6 +214,28 @@ def _read_pickle(path: Path) -> dict[Any, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no named weights")
     return content
+
+
+def _check_beginning(path: Path) -> bytes:
+    """The first bytes of a file of weights, which must hold something of its own.
+
+    Raises:
+        ModelError: it cannot be read, is empty, or only a pointer of Git LFS.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(LFS_POINTER))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: is missing; copy it from the same model") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if not begin:
+        raise ModelError(f"{path}: is empty; copy it again")
+    if begin == LFS_POINTER:
+        raise ModelError(
+            f"{path}: only a pointer of Git LFS to the weights; fetch them with: git lfs pull"
+        )
+    return begin
 
 
 def _checked_tensors(path: Path, content: dict[Any, Any]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from asr.model.whisper.checkpoint import WhisperCheckpoint
 from asr.model.whisper.files import (
     CONFIG,
     MODEL_BIN,
+    hugging_face_weights,
     read_ctranslate2,
     read_hugging_face,
     read_json,
@@ -113,6 +114,12 @@ def _read(path: Path) -> tuple[WhisperCheckpoint, GenerationSettings]:
     if path.is_file():
         return read_openai(path), GenerationSettings()
     if (path / MODEL_BIN).is_file():
+        other = hugging_face_weights(path)
+        if other is not None:
+            raise ModelError(
+                f"{path}: holds two models, {MODEL_BIN} of CTranslate2 and {other.name} of Hugging "
+                "Face; move one of them to a folder of its own"
+            )
         settings = _generation_settings(path / CONFIG, "suppress_ids", "suppress_ids_begin")
         return read_ctranslate2(path), settings
     return read_hugging_face(path), _generation_settings(

@@ -220,8 +220,8 @@ def _given_up(segment: _PendingSegment[S], rate: int) -> str:
     """The note for a segment that has speech, but no hypothesis that the search allows."""
     end = segment.start + len(segment.samples) / rate
     return (
-        f"{segment.start:.1f} to {end:.1f} s: left empty, because the model wrote more there than "
-        "can have been said"
+        f"{segment.start:.1f} to {end:.1f} s: left empty, because no text that the "
+        "model writes fits the speech there"
     )
 
 

@@ -6,6 +6,9 @@ Whisper's own program does, and the best monotone path is looked for, with pause
 Three things keep known faults of that method away (words that begin seconds early after silence,
 or are stretched over it): labels are not spoken where it is quiet and pauses are, labels that write
 no letter take no time, and of the frames of a label only those around its peak count.
+
+The heads are all of the last half of the decoder's layers, not those that a Whisper checkpoint is
+published with (`WhisperDecoderConfig.alignment_heads`), of which some are a label early.
 """
 
 from __future__ import annotations

@@ -182,7 +182,9 @@ def test_tensors_of_whole_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "damaged or cut off"),
+        (b"", "is empty; copy it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "only a pointer of Git LFS"),
+        (b"\6\0\0", "damaged or cut off"),
         (struct.pack("<I", 7), "newer than this program understands"),
         (b"PK\3\4" + bytes(100), "damaged, or not a CTranslate2 model"),
         (model_bin({}, spec="TransformerSpec"), "another kind"),
@@ -265,8 +267,36 @@ def test_a_pickle_that_runs_something_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read as weights of torch"):
         read_openai(tmp_path / "harm.pt")
     (tmp_path / "old.pt").write_bytes(pickle.dumps({"dims": {}}))
-    with pytest.raises(ModelError, match="damaged, cut off, or in the format of torch before"):
+    with pytest.raises(ModelError, match=r"a pickle in the format of torch before 1\.6"):
         read_openai(tmp_path / "old.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty; copy it again"),
+        (b"hello", "no file of torch.save, or damaged; copy it again"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "only a pointer of Git LFS"),
+        (b"PK\3\4" + bytes(100), "damaged or cut off: its end is missing; copy it again"),
+    ],
+)
+def test_files_that_are_no_file_of_torch(content: bytes, message: str, tmp_path: Path) -> None:
+    folder = write_hugging_face(tmp_path / "folder", pickle=True)
+    for path in (tmp_path / "tiny.pt", folder / "pytorch_model.bin"):
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=f"tiny.pt: {message}"):
+        read_openai(tmp_path / "tiny.pt")
+    with pytest.raises(ModelError, match=f"pytorch_model.bin: {message}"):
+        read_hugging_face(folder)
+
+
+def test_safetensors_that_are_cut_off(tmp_path: Path) -> None:
+    path = write_hugging_face(tmp_path) / "model.safetensors"
+    content = path.read_bytes()
+    for part, message in ((content[:-10], "damaged or cut off"), (b"", "is empty")):
+        path.write_bytes(part)
+        with pytest.raises(ModelError, match=rf"model\.safetensors: {message}.*copy it again"):
+            read_hugging_face(tmp_path)
 
 
 def test_tensors_larger_than_the_file(tmp_path: Path) -> None:
@@ -320,6 +350,25 @@ def test_configurations_that_do_not_fit(
     (folder / "config.json").write_text(json.dumps(checkpoints.CONFIG | change))
     with pytest.raises(ModelError, match=message):
         read_hugging_face(folder)
+
+
+def test_heads_are_as_wide_as_in_every_whisper(tmp_path: Path) -> None:
+    """Any number of heads that divides the width fits the shapes of the weights."""
+    sizes = {checkpoints.DIM: 384, 2 * checkpoints.DIM: 2 * 384}
+    weights = {
+        name: torch.zeros([sizes.get(size, size) for size in shape])
+        for name, shape in checkpoints.shapes().items()
+    }
+    folder = write_hugging_face(tmp_path, hugging_face_tensors(weights))
+
+    def read(heads: int) -> WhisperCheckpoint:
+        counts = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), heads)
+        (folder / "config.json").write_text(json.dumps(checkpoints.CONFIG | counts))
+        return read_hugging_face(folder)
+
+    assert read(6).decoder.heads == 6
+    with pytest.raises(ModelError, match=r"encoder is 384 wide .* have 8 heads; .* makes 6:"):
+        read(8)
 
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:

@@ -121,6 +121,49 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "c" / "model.bin").write_bytes(b"\x80\x02}q\x00.")
     with pytest.raises(ModelError, match="pickle"):
         load_model_folder(tmp_path / "c")
+    write_folder(tmp_path / "d", "hugging face")
+    write_ctranslate2(tmp_path / "d")
+    with pytest.raises(ModelError, match=r"holds two models, model.bin .* and model.safetensors"):
+        load_model_folder(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("format", "file", "content", "message"),
+    [
+        ("hugging face", "config.json", None, "config.json: is missing; copy it from the same"),
+        ("hugging face", "config.json", b"", "config.json: not JSON, or damaged; copy it again"),
+        ("hugging face", "config.json", b'{"model_t', "config.json: not JSON, or damaged"),
+        ("hugging face", "config.json", b"{}", "config.json: names no 'model_type', as Hugging"),
+        ("hugging face", "model.safetensors", None, "no weights: model.safetensors or pytorch_m"),
+        ("ctranslate2", "config.json", b"{", "config.json: not JSON, or damaged; copy it again"),
+        ("ctranslate2", "model.bin", None, "config.json: names no 'model_type', .* no model.bin"),
+        ("ctranslate2", "model.bin", b"", "model.bin: is empty; copy it again"),
+        ("ctranslate2", "model.bin", b"a" * 999, "model.bin: damaged, or not a CTranslate2 model"),
+        ("openai", "small.pt", b"", "small.pt: is empty; copy it again"),
+        ("openai", "small.pt", b"hello", "small.pt: no file of torch.save, or damaged"),
+    ],
+)
+def test_damaged_checkpoints_are_met_as_what_they_look_like(
+    format: str, file: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    path = write_folder(tmp_path / "model", format)
+    damaged = tmp_path / "model" / file
+    damaged.unlink() if content is None else damaged.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        load_model_folder(path)
+
+
+def test_a_path_beside_the_model_is_met_with_the_right_one(tmp_path: Path) -> None:
+    file = write_folder(tmp_path / "a", "openai")
+    with pytest.raises(ModelError, match=f"is named itself: -m {file}$"):
+        check_model_folder(file.parent)
+    folder = write_folder(tmp_path / "b", "hugging face")
+    with pytest.raises(ModelError, match=f"name the folder that it is in: {folder}$"):
+        check_model_folder(folder / "model.safetensors")
+    for name in ("config.json", "generation_config.json"):
+        (folder / name).unlink()
+    with pytest.raises(ModelError, match=r"config.yaml is missing, or config.json if it is a Hug"):
+        check_model_folder(folder)
 
 
 def test_utterances_are_encoded_with_silence_of_their_own(tmp_path: Path) -> None:

@@ -25,8 +25,6 @@ from tests.model.whisper.test_folder import weights, write_folder
 
 @pytest.mark.parametrize("format", ["ctranslate2", "hugging face", "openai"])
 def test_an_imported_model_is_the_same_model(format: str, tmp_path: Path) -> None:
-    if format == "openai":
-        pytest.importorskip("tokenizers")  # the file does not say what is suppressed
     source = write_folder(tmp_path / "small", format)
     import_model(source, tmp_path / "ours")
     theirs, ours = load_model_folder(source), load_speech_model(tmp_path / "ours")

@@ -1,0 +1,36 @@
+"""A CTC head that spells with the decoder's vectors of labels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: How wide the layer between memory and the vectors of labels is, in widths of the memory.
+WIDTH = 2
+
+
+class TiedCTC(nn.Module):
+    """Turns each frame of memory into a vector, which is compared with those of the labels.
+
+    The vectors of labels are the decoder's (tied weights: Press and Wolf 2017), so that few weights
+    are new, and labels that training shows seldom are known from what they are like. What CTC
+    learns does not move them.
+
+    Args:
+        dim: of the memory.
+        label_dim: of the vectors of labels.
+        vocabulary: number of labels.
+    """
+
+    def __init__(self, dim: int, label_dim: int, vocabulary: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.widen = nn.Linear(dim, WIDTH * dim)
+        self.narrow = nn.Linear(WIDTH * dim, label_dim)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, memory: Tensor, label_vectors: Tensor) -> Tensor:
+        """Memory (B, M, D) and the vectors (V, E) of labels to logits (B, M, V)."""
+        frames = self.narrow(F.gelu(self.widen(self.norm(memory))))
+        return F.linear(frames, label_vectors.detach(), self.bias)
