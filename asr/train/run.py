@@ -166,5 +166,5 @@ def _some_unused(recipe: Recipe) -> bool:
     """Whether some weights may get no gradient from a batch, which DDP must be told to look for."""
     dropped = float(getattr(recipe.model.encoder, "layer_drop", 0.0)) > 0
     idle_decoder = recipe.loss.ctc_weight == 1 and recipe.model.decoder is not None
-    idle_ctc = recipe.loss.ctc_weight == 0 and recipe.model.ctc
+    idle_ctc = recipe.loss.ctc_weight == 0 and bool(recipe.model.ctc)
     return dropped or idle_decoder or idle_ctc

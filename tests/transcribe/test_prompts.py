@@ -45,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():  # random weights must not end at once, and must look at their start
         model.decoder.to_logits.weight.mul_(20)  # type: ignore[operator, union-attr]
         model.decoder.to_logits.bias[END] = -3.0  # type: ignore[index, union-attr]
+        model.decoder.embedding.weight[EN:].mul_(20)  # type: ignore[index, union-attr]
     save_model_folder(
         path,
         model,

@@ -45,6 +45,7 @@ def write_model(folder: Path, **defaults: str) -> Path:
     with torch.no_grad():
         model.decoder.to_logits.weight.mul_(20)  # type: ignore[operator, union-attr]
         model.decoder.to_logits.bias[END] = -3.0  # type: ignore[index, union-attr]
+        model.decoder.embedding.weight[EN:].mul_(20)  # type: ignore[index, union-attr]
     save_model_folder(
         folder,
         model,
