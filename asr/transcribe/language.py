@@ -58,8 +58,9 @@ class LanguageSetting:
             labels = labels.with_timestamps()
         fields = loaded.tokenizer.prompt_fields
         known = fields.labels if fields is not None else {}
-        if LANGUAGE not in known:
-            _check_language(name, loaded.config.normalizer.language, options)
+        languages = list(known.get(LANGUAGE, ()))
+        if len(languages) < 2:
+            _check_language(name, *(languages or [loaded.config.normalizer.language]), options)
         _check_task(name, known.get(TASK), options)
         if fields is None:
             _check_no_fields(name, options)
@@ -68,14 +69,16 @@ class LanguageSetting:
         if options.task is not None and TASK in known:
             values[TASK] = options.task
         language = None if options.language == AUTO else options.language
-        detects = LANGUAGE in known and language is None
+        if len(languages) == 1:
+            [language] = languages
+        detects = bool(languages) and language is None
         if detects and loaded.model.decoder is None:
             raise ModelError(
                 f"model '{name}' has no decoder to detect the language with: name it "
                 "(--language CODE, or language='CODE')"
             )
-        if LANGUAGE in known:
-            values[LANGUAGE] = next(iter(known[LANGUAGE])) if language is None else language
+        if languages:
+            values[LANGUAGE] = language or languages[0]
         try:
             start = fields.start(values)
         except ModelError as error:

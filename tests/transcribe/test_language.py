@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from asr.errors import ModelError
 from asr.evaluate.attention import look
 from asr.output import FORMATS, OutputOptions
 from asr.text import Labels, PromptFields
+from asr.text.reduced import reduced
 from asr.transcribe.language import LanguageSetting, detect_languages
 from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
@@ -118,6 +120,20 @@ def test_segments_are_searched_in_their_language(several: Recognizer) -> None:
     assert results(several, language="auto") == together
     [fixed] = results(several, language="fr", nbest=2)[0].segments
     assert [fixed.language, *(other.language for other in fixed.alternatives)] == ["fr", "fr"]
+
+
+def test_a_model_that_names_one_language_has_no_choice(several: Recognizer) -> None:
+    """Its start sequence names it all the same, and nothing is detected."""
+    loaded = several.loaded
+    tokenizer = reduced(loaded.tokenizer, [])  # keeps one language
+    single = replace(loaded, tokenizer=tokenizer)
+    setting = LanguageSetting.of(single, TranscribeOptions())
+    assert (setting.language, setting.detects) == (tokenizer.language, False)
+    assert setting.labels.start == tokenizer.labels.start
+    with pytest.raises(ModelError, match="knows one language"):
+        LanguageSetting.of(single, TranscribeOptions(language="auto"))
+    with pytest.raises(ModelError, match="does not know the language 'yue'"):
+        LanguageSetting.of(single, TranscribeOptions(language="yue"))
 
 
 def test_the_likeliest_of_the_languages_is_detected(several: Recognizer) -> None:
