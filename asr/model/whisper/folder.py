@@ -128,15 +128,17 @@ def _read(path: Path) -> tuple[WhisperCheckpoint, GenerationSettings]:
 
 
 def _generation_settings(path: Path, suppress: str, suppress_first: str) -> GenerationSettings:
-    """What a JSON file says, under the names that its format has; nothing where there is none."""
+    """The settings in a JSON file, by the names in its format; without the file there are none."""
     if not path.is_file():
         return GenerationSettings()
     values = read_json(path)
     multilingual = values.get("is_multilingual")
+    if not (multilingual is None or isinstance(multilingual, bool)):
+        raise ModelError(f"{path}: is_multilingual must be true or false; copy it again")
     return GenerationSettings(
         _ids(path, suppress, values.get(suppress)),
         _ids(path, suppress_first, values.get(suppress_first)),
-        multilingual if isinstance(multilingual, bool) else None,
+        multilingual,
         _pairs(path, ALIGNMENT_HEADS, values.get(ALIGNMENT_HEADS)),
     )
 
