@@ -244,7 +244,7 @@ class Recognizer:
 
     @cached_property
     def _speech_detector(self) -> SpeechDetector | None:
-        """Finds speech by the CTC of the shipped model; a model with CTC of its own needs none."""
+        """Finds speech by the CTC of the shipped model; None for a model that has CTC itself."""
         if self.model.ctc is not None:
             return None
         try:
