@@ -108,7 +108,7 @@ def word_labels(text: str) -> tuple[int, ...]:
 
 @pytest.fixture
 def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A decoder that writes a word for each 0.2 s; later passes often change words, old ones too."""
+    """A decoder that writes a word for each 0.2 s; passes often disagree, about old words too."""
 
     def decode(self: SegmentDecoder, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         return [[Hypothesis(word_labels(doubtful_text(samples)), -1.0)] for samples in segments]
