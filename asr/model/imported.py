@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import reduce
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def _card(loaded: LoadedModel, dtype: StoredDtype) -> str:
         "",
         "## Use",
         "",
-        f"    asr transcribe -m {config.name} recording.wav",
+        f"    asr transcribe -m {shlex.quote(config.name)} recording.wav",
         "",
         "## Languages",
         "",

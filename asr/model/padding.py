@@ -1,4 +1,4 @@
-"""Batches for encoders that padding is not the same as nothing to."""
+"""Batches for encoders whose results depend on padding."""
 
 from __future__ import annotations
 

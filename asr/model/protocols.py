@@ -238,8 +238,8 @@ class Decoder(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor | None]:
         """`forward`, with attention weights that labels can be aligned by.
 
-        This form takes all heads of the last half of the layers. A decoder that knows which of its
-        heads follow the speech, or has weights and logits in one pass, has its own.
+        This form takes all heads of the last half of the layers. Decoders that use other heads,
+        or compute weights and logits in one pass, override it.
 
         Args:
             tokens, memory, memory_lengths: as in `forward`.

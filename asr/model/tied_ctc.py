@@ -1,4 +1,4 @@
-"""A CTC head that spells with the decoder's vectors of labels."""
+"""A CTC head that uses the decoder's vectors of labels."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: How wide the layer between memory and the vectors of labels is, in widths of the memory.
+#: Width of the hidden layer, in widths of the memory.
 WIDTH = 2
 
 
 class TiedCTC(nn.Module):
-    """Turns each frame of memory into a vector, which is compared with those of the labels.
+    """Maps each frame of memory to a vector; logits are its products with the labels' vectors.
 
-    The vectors of labels are the decoder's (tied weights: Press and Wolf 2017), so that few weights
-    are new, and labels that training shows seldom are known from what they are like. What CTC
-    learns does not move them.
+    These are the decoder's (tied weights: Press and Wolf 2017), so that few weights are new, and
+    rare labels gain by being similar to others. Training CTC does not change them.
 
     Args:
         dim: of the memory.

@@ -34,8 +34,8 @@ class SearchConfig(Config):
     )
     heard_only: bool = Field(
         True,
-        description="labels that CTC does not hear are never written; in a model without CTC loops "
-        "are cut",
+        description="labels that CTC does not support are never written; in a model without CTC "
+        "neither loops nor more text than the speech can hold",
     )
     max_labels: int | None = Field(
         None, ge=1, description="most labels of a hypothesis; None: one for each memory frame"

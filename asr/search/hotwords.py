@@ -30,12 +30,12 @@ MOST_BEHIND = 4.0
 
 @dataclass(frozen=True)
 class HotwordState:
-    """The place of each row in the phrases (N,), and its state of what labels need support of:
-    CTC or attention, None without it.
+    """The place of each row in the phrases (N,), and the state of the scorer that must support
+    labels: `ctc`, else `attention`; None for both where labels need no support.
 
     With attention, `best` (N,) is its log probability of the best label or the end, `share` (N,)
     how much of the worth at a place has been lent, from 0 to 1, and `spare` (N,) how much more may
-    be: what the labels of the phrase were behind the best ones.
+    be: how far the labels of the phrase were behind the best ones.
     """
 
     places: Tensor

@@ -54,7 +54,7 @@ def fitting(
 ) -> SearchConfig:
     """`config` as far as `model` can do it: where one half is missing, the other decides alone.
 
-    Without `lm` no language model is put in, and the decoder's own is not taken out.
+    Without `lm` no language model is added, and the internal one is not subtracted.
     """
     changes: dict[str, float] = {}
     if model.decoder is None:
@@ -103,12 +103,13 @@ def all_scorers(
 ) -> list[WeightedScorer]:
     """Those of `joint_scorers`, and `lm`, `ilm`, `hotwords` and `length` where they have a weight.
 
-    With `config.heard_only` no label is written that CTC does not support, and no hypothesis has
-    more letters than `limit` allows. The decoder's own
-    language is taken out (`ilm`) only where that of `lm` is put in. The scorers are for one search.
+    With `config.heard_only` no label is written that CTC does not support, or, in a model without
+    CTC, that makes a loop; and no hypothesis has fewer or more letters than `limit` allows. The
+    internal language model is subtracted (`ilm`) only where `lm` is added. The scorers are for one
+    search.
 
     Raises:
-        ModelError: something has a weight that is not there.
+        ModelError: something has a weight that the model does not have.
     """
     scorers = joint_scorers(model, labels, config.ctc_weight, prompt)
     has_ctc = config.ctc_weight > 0 or model.ctc is not None
@@ -141,7 +142,7 @@ def all_scorers(
 
 
 def _internal(model: JointModel, labels: Labels, weight: float) -> WeightedScorer:
-    """What takes out the decoder's own language."""
+    """What subtracts the decoder's internal language model."""
     if model.decoder is None:
         raise ModelError("this model was trained without a decoder; use an ILM weight of 0")
     return WeightedScorer("ilm", InternalLMScorer(model.decoder, labels), weight)

@@ -1,4 +1,4 @@
-"""A scorer that others go by too."""
+"""Scorers that other scorers use too: each call is computed once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,31 @@ from asr.search.forced_prefix import start_with_prefix
 from asr.search.protocol import Scorer
 
 
-class SharedScorer:
-    """A scorer that remembers its last answers.
+class LastResults:
+    """The result of the last call of each method, returned again for the same arguments.
 
-    In each step the search asks all its scorers the same, with the same tensors. Scorers that go by
-    this one each keep a state of it; the first that is asked computes, the others are given the
-    same objects, which nobody may change. Make one for each search: it holds on to what it was
-    asked last.
+    In each step the search calls all its scorers with the same tensors. Scorers that use another
+    one each keep a state of it; the first call computes, the others get the same objects, which
+    nobody may change. Only the last arguments and results are kept: make one for each search.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[tuple[Any, ...], Any]] = {}
+
+    def of(self, name: str, compute: Callable[..., Any], *args: Any) -> Any:
+        """`compute(*args)`, or its result where the last call of `name` had the same objects."""
+        before, result = self._last.get(name, ((), None))
+        if not before or any(arg is not last for arg, last in zip(args, before, strict=True)):
+            result = compute(*args)
+            self._last[name] = (args, result)
+        return result
+
+
+class SharedScorer:
+    """A scorer that others use too; see `LastResults`. Make one for each search.
+
+    Args:
+        scorer: the scorer.
     """
 
     def __init__(self, scorer: Scorer) -> None:
@@ -25,21 +43,19 @@ class SharedScorer:
         self.partial = scorer.partial
         self.max_gain = scorer.max_gain
         self.max_labels = scorer.max_labels
-        self._last: dict[str, tuple[tuple[Any, ...], Any]] = {}
+        self._last = LastResults()
 
     def start(self, memory: Tensor, memory_lengths: Tensor) -> Any:
         """See `Scorer.start`."""
-        return self._once("start", self.scorer.start, memory, memory_lengths)
+        return self._last.of("start", self.scorer.start, memory, memory_lengths)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
     ) -> tuple[Tensor, Any]:
         """See `PrefixScorer`."""
-
-        def compute(*args: Tensor) -> tuple[Tensor, Any]:
-            return start_with_prefix(self.scorer, *args)
-
-        return self._once("prefix", compute, memory, memory_lengths, tokens, counts)
+        return self._last.of(
+            "prefix", start_with_prefix, self.scorer, memory, memory_lengths, tokens, counts
+        )
 
     def score(self, state: Any, candidates: Tensor | None) -> Tensor:
         """See `Scorer.score`."""
@@ -47,15 +63,8 @@ class SharedScorer:
 
     def advance(self, state: Any, parents: Tensor, tokens: Tensor) -> Any:
         """See `Scorer.advance`."""
-        return self._once("advance", self.scorer.advance, state, parents, tokens)
+        return self._last.of("advance", self.scorer.advance, state, parents, tokens)
 
     def finish(self, state: Any) -> Tensor:
         """See `Scorer.finish`."""
         return self.scorer.finish(state)
-
-    def _once(self, name: str, compute: Callable[..., Any], *args: Any) -> Any:
-        before, result = self._last.get(name, ((), None))
-        if not before or any(arg is not last for arg, last in zip(args, before, strict=True)):
-            result = compute(*args)
-            self._last[name] = (args, result)
-        return result

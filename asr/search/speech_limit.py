@@ -3,7 +3,7 @@
 An attention decoder that has lost its place writes on until nothing more fits, or ends after the
 first words of a long utterance: as log probabilities only add up, "to" and the end can be likelier
 than a whole paragraph. How many letters an utterance has at most and at least follows from its
-sound (`asr.transcribe.files.speech`). A hypothesis with more is not cut but denied as a whole:
+sound (`asr.transcribe.files.speech`). A hypothesis with more is not cut but dropped as a whole:
 neither it nor anything that continues it can win. One with fewer cannot end yet. Where no other is
 left, the search has no hypothesis.
 """

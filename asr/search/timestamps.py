@@ -1,12 +1,13 @@
-"""Time stamps as Whisper was trained to write them: before and behind each stretch of text.
+"""Time stamps as Whisper was trained to write them: before and behind each part of a text.
 
 The rules are those of Whisper (Radford et al. 2022; `ApplyTimestampRules` of its program):
 
 1. The first label is a time stamp of at most `LATEST_FIRST` seconds.
-2. Behind a stretch of text stands one, and another one before the next stretch, or the end.
-3. Times do not decrease, and a stretch has a length.
-4. Where all time stamps together are likelier than the likeliest label of text, and than the end,
-   one is written: probability is spread over neighbouring times.
+2. A time stamp follows each part of the text; behind it comes the time stamp of the next part, or
+   the end.
+3. Times do not decrease, and the end of a part is later than its start.
+4. A time stamp is written where all of them together are likelier than the likeliest label of text
+   and than the end: probability is spread over neighbouring times.
 """
 
 from __future__ import annotations

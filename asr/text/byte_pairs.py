@@ -30,8 +30,8 @@ class BytePairs:
     def __init__(self, values: Mapping[str, Any], byte_characters: Mapping[str, int]) -> None:
         model, before = values["model"], values["pre_tokenizer"]
         plain = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
-        found = {name: (before or {}).get(name, True) for name in plain}
-        if found != plain or values.get("normalizer") is not None:
+        settings = {name: (before or {}).get(name, True) for name in plain}
+        if settings != plain or values.get("normalizer") is not None:
             raise ValueError("it does not cut text as Whisper's tokenizers do")
         if any(model.get(name) for name in ("continuing_subword_prefix", "end_of_word_suffix")):
             raise ValueError("its pieces have a prefix or a suffix")

@@ -47,12 +47,12 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
             raise ModelError(f"{tokenizer.source}: no merge makes its piece '{piece}'")
         kept.add(piece)
         waiting.extend(made_of[piece])
-    spared = [
+    kept_special = [
         name
         for name in special
         if not (_STAMP.fullmatch(name) or _is_other_language(name, tokenizer))
     ]
-    old = sorted([vocabulary[piece] for piece in kept] + [special[name] for name in spared])
+    old = sorted([vocabulary[piece] for piece in kept] + [special[name] for name in kept_special])
     new = {label: number for number, label in enumerate(old)}
     values["model"]["vocab"] = {
         p: new[vocabulary[p]] for p in sorted(kept, key=vocabulary.__getitem__)
@@ -61,7 +61,7 @@ def reduced(tokenizer: WhisperTokenizer, labels: Iterable[int]) -> WhisperTokeni
     values["added_tokens"] = [
         {**token, "id": new[int(token["id"])]}
         for token in values["added_tokens"]
-        if token["content"] in spared
+        if token["content"] in kept_special
     ]
     values.pop("post_processor", None)
     return WhisperTokenizer(

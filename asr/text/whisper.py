@@ -97,9 +97,12 @@ class WhisperTokenizer:
         self._texts: dict[int, bytes] = texts
         self._special: dict[str, int] = special
         self._names = {label: name for name, label in special.items()}
-        wrong = [label for label in (*self.suppress, *self.suppress_first) if label >= size]
-        if wrong or min(self.suppress + self.suppress_first, default=0) < 0:
-            raise ModelError(f"{source}: suppressed labels are not below {size}: {wrong[:5]}")
+        suppressed = (*self.suppress, *self.suppress_first)
+        if wrong := [label for label in suppressed if not 0 <= label < size]:
+            raise ModelError(
+                f"{source}: the model suppresses labels {wrong[:5]}, which are not among its "
+                f"{size}; copy all its files again"
+            )
         self.prompt_fields = self._prompt_fields() if language is not None else None
         """See `Tokenizer.prompt_fields`: language and task, for models of several languages."""
         self.labels = self._labels()

@@ -43,9 +43,9 @@ class LanguageSetting:
         """What the options mean to a model.
 
         Raises:
-            ModelError: the model does not know the language, a field or its value, cannot tell
-                languages apart, cannot do the task, has no decoder to detect a language with, takes
-                no prompt or not such a long one, or has no time stamps.
+            ModelError: the model does not know the language, a field or its value, cannot detect
+                languages, cannot do the task, takes no prompt or not such a long one, or has no
+                time stamps.
         """
         name, labels = loaded.config.name, loaded.tokenizer.labels
         prompt = prompt_labels(options.prompt, loaded)

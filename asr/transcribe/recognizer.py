@@ -61,10 +61,11 @@ def load_model(
     limits: AudioLimits | None = None,
     dtype: LoadedDtype = "float32",
 ) -> Recognizer:
-    """Opens a model folder for transcribing.
+    """Opens a model for transcribing.
 
     Args:
-        path: the folder, or the name of a published model, which is fetched (`asr models` lists
+        path: a model folder, a Whisper checkpoint in another format (a folder, or a file `NAME.pt`:
+            docs/whisper.md), or the name of a published model, which is fetched (`asr models` lists
             them); None is the model that ships with the package.
         device: "auto" takes the GPU where there is one; "cpu", "cuda" or "cuda:N" insist.
         lm: the folder of a language model; None takes the one that the model folder carries
@@ -75,7 +76,7 @@ def load_model(
             multiply it natively).
 
     Raises:
-        ModelError: a folder is missing, damaged, or not what it should be, a published model cannot
+        ModelError: a model is missing, damaged, or not what it should be, a published model cannot
             be fetched, or the language model is for another tokenizer.
         ConfigError: there is no such device here, or no such `dtype`.
         DependencyError: a published model would have to be fetched, and a library is missing.
@@ -244,7 +245,7 @@ class Recognizer:
 
     @cached_property
     def _speech_detector(self) -> SpeechDetector | None:
-        """Finds speech by the CTC of the shipped model; a model with CTC of its own needs none."""
+        """Finds speech by the CTC of the shipped model; None for a model that has CTC itself."""
         if self.model.ctc is not None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""A scorer that several others go by."""
+"""A scorer that other scorers use too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asr.text.special_labels import LABELS
 from tests.search.models import Counting, TableDecoder, memory_of
 
 
-def test_what_is_asked_twice_is_computed_once() -> None:
+def test_the_same_call_is_computed_once() -> None:
     counting = Counting(AttentionScorer(TableDecoder(1, 9), LABELS))
     shared = SharedScorer(counting)
     memory, lengths = memory_of(1, [4, 6])
@@ -20,7 +20,7 @@ def test_what_is_asked_twice_is_computed_once() -> None:
     after = shared.advance(state, parents, labels)
     assert shared.advance(state, parents, labels) is after
     assert counting.steps == 1
-    equal = shared.advance(state, parents, labels.clone())  # other tensors, another question
+    equal = shared.advance(state, parents, labels.clone())  # equal, but other tensors
     assert equal is not after
     assert torch.equal(shared.score(equal, None), shared.score(after, None))
     tokens, counts = torch.tensor([[3, 4], [5, 6]]), torch.tensor([2, 2])

@@ -209,8 +209,9 @@ def test_damaged_files(damaged: str) -> None:
 def test_a_tokenizer_that_is_not_whispers() -> None:
     with pytest.raises(ModelError, match=r"has no label <\|endoftext\|>"):
         WhisperTokenizer(content(added_tokens=[]), SIZE)
-    with pytest.raises(ModelError, match="suppressed labels are not below"):
-        tokenizer(suppress=(SIZE,))
+    for label in (SIZE, -1):
+        with pytest.raises(ModelError, match=rf"suppresses labels \[{label}\], .* not among its"):
+            tokenizer(suppress=(5, label))
 
 
 def test_the_same_text_as_the_library() -> None:

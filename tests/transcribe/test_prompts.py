@@ -88,8 +88,8 @@ def test_texts_follow_the_prompt(recognizer: Recognizer, sound: np.ndarray) -> N
     assert len(texts) > 1
     detected = recognizer.transcribe(sound, RATE)
     [language] = {segment.language for segment in detected.segments}
-    told = recognizer.transcribe(sound, RATE, language=language, fields={"style": "punctuated"})
-    assert told.segments == detected.segments
+    named = recognizer.transcribe(sound, RATE, language=language, fields={"style": "punctuated"})
+    assert named.segments == detected.segments
 
 
 @pytest.mark.parametrize(

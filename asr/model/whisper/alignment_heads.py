@@ -1,4 +1,4 @@
-"""Which heads of Whisper's decoder follow the speech, for checkpoints that do not say so.
+"""Which heads of Whisper's decoder follow the speech, for checkpoints without such a list.
 
 The lists are those that OpenAI publishes with its models: (layer, head), counted from 0.
 """
@@ -52,8 +52,8 @@ def alignment_heads(
     Args:
         config: of the decoder.
         vocabulary: number of labels.
-        given: what the checkpoint says. Distilled models may carry the list of the model that they
-            were made from, whose layers they do not have: that says nothing of them.
+        given: the list in the checkpoint. Distilled models may carry that of the model that they
+            were made from, with layers that they do not have: then their heads are not known.
     """
     if given and all(config.has_head(layer, head) for layer, head in given):
         return tuple(dict.fromkeys(given))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr.errors import ModelError
-from asr.model.attention import Attention, memory_mask, within
+from asr.model.attention import Attention, memory_mask
 from asr.model.label_cache import LabelCache
 from asr.model.protocols import Decoder
 from asr.model.registry import register_decoder
@@ -77,8 +77,8 @@ class WhisperDecoder(Decoder):
         labels, mask = self._embed_all(tokens), memory_mask(memory_lengths, memory.shape[1])
         weights = []
         for layer in self.layers:
-            weights.append(layer.memory_weights(labels, memory, mask))
-            labels = layer(labels, memory, mask)
+            labels, of_layer = layer.forward_attended(labels, memory, mask)
+            weights.append(of_layer)
         return torch.stack(weights, dim=1)
 
     def forward_attended(
@@ -101,9 +101,8 @@ class WhisperDecoder(Decoder):
         head_dim = first.to_query.out_features // first.heads
         labels = LabelCache.empty(len(self.layers), len(memory), first.heads, memory, head_dim)
         projected = tuple(layer.memory_attention.keys_values(memory) for layer in self.layers)
-        real = within(memory_lengths.clamp(min=1), memory.shape[1])
-        mask = None if real.all() else real[:, None, None]
-        return WhisperDecoderState(labels, None, projected, mask)
+        mask = memory_mask(memory_lengths, memory.shape[1])
+        return WhisperDecoderState(labels, None, projected, None if mask.all() else mask)
 
     def step(
         self, tokens: Tensor, state: WhisperDecoderState
@@ -209,13 +208,6 @@ class WhisperDecoderLayer(nn.Module):
         """Labels (B, U, D) over memory (B, M, D) with mask (B, 1, 1, M)."""
         labels, _ = self._self_attend(labels)
         return self._rest(labels, *self.memory_attention.keys_values(memory), mask)
-
-    def memory_weights(self, labels: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
-        """The weights (B, H, U, M) with which the labels look at the memory."""
-        labels, _ = self._self_attend(labels)
-        keys, _ = self.memory_attention.keys_values(memory)
-        query = self.memory_attention.query(self.memory_norm(labels))
-        return self.memory_attention.weights(query, keys, mask)
 
     def forward_attended(
         self, labels: Tensor, memory: Tensor, mask: Tensor | None

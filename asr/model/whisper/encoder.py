@@ -23,14 +23,14 @@ from asr.model.registry import register_encoder
 from asr.model.self_attending import KeysValues
 from asr.model.whisper.config import WhisperEncoderConfig
 
-#: So many features become one frame.
+#: Features for each frame.
 FACTOR = 2
-#: So many features before its own does a frame see by the convolutions.
+#: Features before its own that a frame sees by the convolutions.
 BEFORE = 2
-#: Features of silence are so much below the loudest of an utterance, 80 dB, but no lower than the
-#: front end's floor (`WhisperLogMel`).
+#: How far features of silence are below the loudest of an utterance (80 dB), and the front end's
+#: floor, the least that they can be (`WhisperLogMel`).
 RANGE, FLOOR = 2.0, -1.5
-#: Of the batches that circular positions are trained on, so many begin at a random one.
+#: The share of batches that begin at a random position, where positions are circular.
 CIRCULAR_SHARE = 0.5
 
 
@@ -163,9 +163,9 @@ class WhisperEncoder(ChunkedEncoder[WhisperEncoderState]):
         )
 
     def _with_tail(self, lengths: Tensor) -> Tensor:
-        """Features (B,) of utterances with the silence behind them; nothing is added to nothing."""
-        longest = lengths.clamp(min=FACTOR * len(self.positions))
-        return torch.where(lengths > 0, (lengths + FACTOR * self.tail).minimum(longest), lengths)
+        """Lengths (B,) in features with the silence behind them; empty utterances stay empty."""
+        most = lengths.clamp(min=FACTOR * len(self.positions))
+        return torch.where(lengths > 0, (lengths + FACTOR * self.tail).minimum(most), lengths)
 
     def _positions(self, frames: int) -> Tensor:
         """The positions (frames, D) of an utterance.

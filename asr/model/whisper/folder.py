@@ -7,6 +7,7 @@ The format follows from the files: a CTranslate2 folder has `model.bin`, a Huggi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ SEARCH = {"beam": 5, "ctc_weight": 0.0, "lm_weight": 0.0, "hotword_weight": 1.0}
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """What a checkpoint says of its labels; None where it says nothing.
+    """A checkpoint's settings for labels; None for those that it does not have.
 
     Attributes:
         suppress: labels that are never written.
@@ -110,7 +111,7 @@ def load_whisper(path: Path | str, dtype: LoadedDtype = "float32") -> LoadedMode
 
 
 def _read(path: Path) -> tuple[WhisperCheckpoint, GenerationSettings]:
-    """The weights of a checkpoint in any format, and what it says of its labels."""
+    """The weights of a checkpoint in any format, and its settings for labels."""
     if path.is_file():
         return read_openai(path), GenerationSettings()
     if (path / MODEL_BIN).is_file():
@@ -128,15 +129,17 @@ def _read(path: Path) -> tuple[WhisperCheckpoint, GenerationSettings]:
 
 
 def _generation_settings(path: Path, suppress: str, suppress_first: str) -> GenerationSettings:
-    """What a JSON file says, under the names that its format has; nothing where there is none."""
+    """The settings in a JSON file, by the names in its format; without the file there are none."""
     if not path.is_file():
         return GenerationSettings()
     values = read_json(path)
     multilingual = values.get("is_multilingual")
+    if not (multilingual is None or isinstance(multilingual, bool)):
+        raise ModelError(f"{path}: is_multilingual must be true or false; copy it again")
     return GenerationSettings(
         _ids(path, suppress, values.get(suppress)),
         _ids(path, suppress_first, values.get(suppress_first)),
-        multilingual if isinstance(multilingual, bool) else None,
+        multilingual,
         _pairs(path, ALIGNMENT_HEADS, values.get(ALIGNMENT_HEADS)),
     )
 
@@ -162,7 +165,7 @@ def _pairs(path: Path, key: str, values: Any) -> tuple[tuple[int, int], ...] | N
 def _tokenizer(
     path: Path, checkpoint: WhisperCheckpoint, settings: GenerationSettings
 ) -> WhisperTokenizer:
-    """The tokenizer of a checkpoint, which suppresses what the checkpoint says, or the original."""
+    """The tokenizer of a checkpoint, with the checkpoint's suppressed labels or the original's."""
     try:
         content = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -178,15 +181,20 @@ def _tokenizer(
     if multilingual is None:
         multilingual = checkpoint.vocabulary >= MULTILINGUAL_LABELS
     language = "en" if multilingual else None
-    size, source = checkpoint.vocabulary, str(path)
-    tasks = _tasks(checkpoint)
-    plain = WhisperTokenizer(content, size, language=language, tasks=tasks, source=source)
+    tokenizer = partial(
+        WhisperTokenizer,
+        content,
+        checkpoint.vocabulary,
+        language=language,
+        tasks=_tasks(checkpoint),
+        source=str(path),
+    )
     suppress, first = settings.suppress, settings.suppress_first
-    if suppress is None:
-        suppress = plain.non_speech()
-    if first is None:
-        first = (*plain.space, plain.labels.end)
-    return WhisperTokenizer(content, size, suppress, first, language, tasks=tasks, source=source)
+    if suppress is None or first is None:
+        plain = tokenizer()
+        suppress = plain.non_speech() if suppress is None else suppress
+        first = (*plain.space, plain.labels.end) if first is None else first
+    return tokenizer(suppress=suppress, suppress_first=first)
 
 
 def _tasks(checkpoint: WhisperCheckpoint) -> tuple[str, ...]:

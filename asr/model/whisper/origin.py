@@ -1,4 +1,4 @@
-"""Where a Whisper checkpoint comes from, as far as its files tell."""
+"""Where a Whisper checkpoint comes from, as far as its files show it."""
 
 from __future__ import annotations
 

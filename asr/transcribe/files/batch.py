@@ -185,7 +185,7 @@ def _segment(
 ) -> Iterator[Segment]:
     """The text of a segment with its times; nothing if its best hypothesis is empty.
 
-    Where the model writes time stamps, each stretch of text between two becomes a segment.
+    Where the model writes time stamps, each part of the text between two becomes a segment.
     """
     # In samples: the sum of two rounded times could lie behind the start of the next segment.
     start = segment.start

@@ -45,13 +45,12 @@ class SegmentDecoder:
     def __call__(self, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
         """The best hypotheses of each segment (N,) of float32 samples, best first.
 
-        The labels of the best one have their `spans` and `label_scores`, by CTC or by the
-        attention of the decoder, where it has one. Segments of
-        different languages are searched one language after the other: a search has one start.
-        The hypothesis of a segment too short for one feature frame, or without speech, is empty.
-        That of a segment whose speech holds less than any hypothesis says is empty, too, with score
-        -inf. Where the accelerator's memory does not hold the batch, its halves are decoded one
-        after the other.
+        The labels of the best one have their `spans` and `label_scores`, by CTC or by the attention
+        of the decoder, where it has one. Segments of different languages are searched one language
+        after the other: a search has one start. The hypothesis of a segment too short for one
+        feature frame, or without speech, is empty. It is empty, with score -inf, where no
+        hypothesis fits the speech (`SpeechLimit`). Where the accelerator's memory does not hold the
+        batch, its halves are decoded one after the other.
 
         Raises:
             ModelError: the memory does not hold a single segment, or the model lacks what
@@ -79,8 +78,8 @@ class SegmentDecoder:
             return self._decode_features(segments, *self._features(segments))
         rate = self.model.sample_rate
         frame = round(self.model.encoder.frame_seconds * rate)
-        found = self.detector(segments, rate, frame)
-        spoken = {row: speech for row, speech in enumerate(found) if speech is not None}
+        detected = self.detector(segments, rate, frame)
+        spoken = {row: speech for row, speech in enumerate(detected) if speech is not None}
         results = [[Hypothesis((), 0.0)] for _ in segments]
         if spoken:
             parts = [segments[row][speech.start : speech.end] for row, speech in spoken.items()]
@@ -88,11 +87,11 @@ class SegmentDecoder:
             for (row, speech), hypotheses in zip(spoken.items(), decoded, strict=True):
                 best = hypotheses[0]
                 if speech.holds(best.scores.get("attention", -math.inf), len(best.tokens)):
-                    results[row] = [self._later(one, speech.start // frame) for one in hypotheses]
+                    results[row] = [self._later(each, speech.start // frame) for each in hypotheses]
         return results
 
     def _later(self, hypothesis: Hypothesis, frames: int) -> Hypothesis:
-        """The same, with its labels, and the times that they stand for, so many frames later."""
+        """`hypothesis` with spans and time stamps so many frames later."""
         spans = tuple((first + frames, last + frames) for first, last in hypothesis.spans)
         tokens, stamps = hypothesis.tokens, self.language.labels.timestamps
         if stamps is not None:
@@ -105,8 +104,8 @@ class SegmentDecoder:
     ) -> list[list[Hypothesis]]:
         """Decodes the parts of segments that are speech; those that fail once more, as windows.
 
-        A part fails where every hypothesis says more than it can hold. Its window is all the
-        silence that the encoder takes: that costs most, and is what Whisper was trained on.
+        A part fails where no hypothesis fits its speech. As a window it has silence behind it up to
+        the most that the encoder takes: that costs most, and is what Whisper was trained on.
         """
         results = self._decode_features(segments, *self._features(segments), speech)
         failed = [row for row, (best, *_) in enumerate(results) if best.score == -math.inf]
@@ -137,9 +136,7 @@ class SegmentDecoder:
         frames: Tensor,
         speech: Sequence[Speech] | None = None,
     ) -> list[list[Hypothesis]]:
-        """The best hypotheses of segments with features (B, T, F), with no more letters than
-        `speech` holds.
-        """
+        """The best hypotheses of segments with features (B, T, F), limited by their `speech`."""
         if features.size(1) == 0:
             return [[Hypothesis((), 0.0)] for _ in features]
         memory, memory_lengths = self.model.encode(features, frames)
@@ -168,7 +165,7 @@ class SegmentDecoder:
         segments: Sequence[np.ndarray],
         limit: SpeechLimit | None,
     ) -> list[list[Hypothesis]]:
-        """The best hypotheses of segments (B, M, D) that have one start."""
+        """The best hypotheses of segments of one start, from their memory (B, M, D)."""
         scorers = all_scorers(
             self.model, labels, self.search, self.lm, self.hotwords, self.language.prompt, limit
         )
@@ -190,7 +187,7 @@ class SegmentDecoder:
         labels: Labels,
         segments: Sequence[np.ndarray],
     ) -> list[list[Hypothesis]]:
-        """`_aligned` without CTC; the words of a translation are not spoken in their order."""
+        """`_aligned` without CTC. Translations are not aligned: their words have another order."""
         if self.timer is None or self.language.task == TRANSLATE:
             return results
         best = aligned_by_attention(
@@ -209,7 +206,7 @@ class SegmentDecoder:
     def _aligned(
         self, results: list[list[Hypothesis]], memory: Tensor, lengths: Tensor, labels: Labels
     ) -> list[list[Hypothesis]]:
-        """The same, with place and scores of each label of the best ones, by CTC."""
+        """`results`, with spans and scores of the labels of the best hypotheses, by CTC."""
         log_probs = self.model.ctc_log_probs(memory).cpu().numpy()
         posteriors = [row[:length] for row, length in zip(log_probs, lengths.tolist(), strict=True)]
         spans = align_many(posteriors, [best.tokens for best, *_ in results], labels.ctc_blank)

@@ -1,8 +1,8 @@
-"""Where a segment has speech, and how much it can say, as a model with CTC sees it.
+"""Where a segment has speech, and how much text it can hold, by a model with CTC.
 
 For models without CTC: an attention decoder writes text for any sound. CTC reads each frame on its
-own, and where its blank is sure, nothing is said. That holds for languages too that the CTC model
-does not know, because what counts is whether a frame has a label, not which.
+own, and where the blank is nearly certain, nobody speaks. That holds for languages too that the CTC
+model was not trained on, because what counts is whether a frame has a label, not which.
 docs/no-invented-text.md has the measurements that the figures come from.
 """
 
@@ -22,9 +22,9 @@ from asr.audio.resample import Resampler
 from asr.model import ASRModel
 from asr.text import Tokenizer
 
-#: The detector is given each segment at this peak, with so many seconds of faint noise before and
-#: behind it: a word that was cut out without any pause is no usual sound for it, nor is one that is
-#: very quiet, and neither is digital silence.
+#: The detector gets each segment at this peak, with so many seconds of faint noise before and
+#: behind it: it was not trained on words that are cut out without any pause, on very quiet ones, or
+#: on digital silence.
 PEAK, PAD_SECONDS, FAINT = 0.5, 0.5, 1e-4
 #: A segment has speech for certain where CTC gives one of its frames a label with this probability,
 #: or so many frames one with more than a half.
@@ -112,8 +112,11 @@ class SpeechDetector:
 
         A segment's speech does not depend on the others. It begins at a multiple of `step` samples.
         """
-        found = zip(self.label_probabilities(segments, rate), segments, strict=True)
-        return [self._speech(labels, rate, step, len(segment)) for labels, segment in found]
+        probabilities = self.label_probabilities(segments, rate)
+        return [
+            self._speech(labels, rate, step, len(segment))
+            for labels, segment in zip(probabilities, segments, strict=True)
+        ]
 
     @torch.inference_mode()
     def label_probabilities(self, segments: Sequence[np.ndarray], rate: int) -> list[np.ndarray]:
@@ -153,7 +156,7 @@ class SpeechDetector:
 
 
 def _usual(sound: np.ndarray, rate: int) -> np.ndarray:
-    """Samples (N,) as the detector knows sound: at a usual level, with faint noise around them."""
+    """Samples (N,) as the detector expects them: at a usual level, with faint noise around them."""
     peak = float(np.abs(sound).max(initial=0.0))
     padded = np.pad(sound * (PEAK / peak) if peak else sound, round(PAD_SECONDS * rate))
     noise = np.random.default_rng(0).standard_normal(len(padded), np.float32)

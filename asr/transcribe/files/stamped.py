@@ -17,8 +17,8 @@ def split_at_timestamps(
         seconds: the length of the sound; times do not lie behind it.
 
     Returns:
-        for each stretch of text: the hypothesis with its labels alone, the time stamps around them
-        included, and its start and end. A stretch without a time behind it goes to the end.
+        for each part of the text: the hypothesis with its labels alone, the time stamps around them
+        included, and its start and end. A part without a time behind it goes to the end.
     """
     begin, start, text = 0, 0.0, False
     for place, label in enumerate(hypothesis.tokens):

@@ -9,7 +9,7 @@
   selection"), in whole words, and not the last word of a pass, which may be cut off.
 - The last word of a pass is not shown.
 - Stable labels never change. Where a later pass, or that of the whole segment, disagrees with
-  them, only what it says behind them is taken (`continued`).
+  them, only its words behind them are taken (`continued`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from asr.types import Hypothesis
 #: The open segment is decoded again when it is longer by this share of its length.
 GROWTH = 0.25
 #: Seconds that are encoded for each second of sound, at most: the passes over an open segment are a
-#: geometric series, and it is encoded once more when it has ended. It is about so much, since the
-#: last pass may see half a second of what becomes the next segment. What front end and encoder add
-#: to each pass (silence) comes on top.
+#: geometric series, and it is encoded once more when it has ended. This is approximate, since the
+#: last pass may see half a second of what becomes the next segment. The silence that front end and
+#: encoder add to each pass is not counted.
 ENCODED_PER_SECOND = (1 + GROWTH) / GROWTH + 1
 #: Labels are stable that all passes of so much sound agree on. It must be more than
 #: `LAST_PART_SECONDS`, in which a segment may be cut.
@@ -172,8 +172,8 @@ class ReencodedSegment:
             self.passes.popleft()
         if len(self.passes) < PASSES or self.passes[0].frames > oldest:
             return
-        shared = len(os.path.commonprefix([list(one.labels) for one in self.passes]))
-        words = min(one.whole_words(shared) for one in self.passes)
+        shared = len(os.path.commonprefix([list(each.labels) for each in self.passes]))
+        words = min(each.whole_words(shared) for each in self.passes)
         if words and last.ends[words - 1] > len(self.stable.tokens):
             self.stable = best.part(0, last.ends[words - 1])
 

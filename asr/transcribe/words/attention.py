@@ -3,9 +3,9 @@
 The weights with which some heads look at the memory while a label is predicted have their peak
 where that label is spoken. They are standardised over the labels and averaged over the heads, as
 Whisper's own program does, and the best monotone path is looked for, with pauses between labels.
-Three things keep known faults of that method away (words that begin seconds early after silence,
-or are stretched over it): labels are not spoken where it is quiet and pauses are, labels that write
-no letter take no time, and of the frames of a label only those around its peak count.
+Three rules avoid known faults of that method (words that begin seconds early after silence, or are
+stretched over it): labels lose in quiet frames, and pauses in all others; labels that write no
+letter take no time; and of the frames of a label only those around its peak count.
 
 The heads are all of the last half of the decoder's layers, not those that a Whisper checkpoint is
 published with (`WhisperDecoderConfig.alignment_heads`), of which some are a label early.
@@ -36,8 +36,8 @@ QUIET_PENALTY = 8.0
 LOUD_PENALTY = 2.0
 #: A label keeps the frames beside its peak that have this share of its height.
 PEAK_SHARE = 0.5
-#: So much of the silence that fills a segment up is looked at: all of it would cost three times as
-#: much, none of it changes what is predicted.
+#: How much of the silence behind a segment the decoder attends to here: all of it would cost three
+#: times as much, and with none its predictions would not be those of the search.
 SILENCE_SECONDS = 2.56
 
 
@@ -116,7 +116,7 @@ def align_attention(
         label beside it. Where the frames have no room for so many labels, they share the frames.
     """
     columns = [np.unique([label for label in row if label >= 0]) for row in spoken]
-    found: list[list[Span]] = [
+    all_spans: list[list[Span]] = [
         evenly_spaced(len(frames), len(column))
         for frames, column in zip(quiet, columns, strict=True)
     ]
@@ -135,13 +135,13 @@ def align_attention(
             emissions[:frames, at, 1 : 2 * labels : 2] = scores
         begins, ends = best_paths(emissions, lengths, counts, np.zeros((len(rows), places), bool))
         for at, row in enumerate(rows):
-            found[row] = [
+            all_spans[row] = [
                 _around_peak(looks[row][label], int(begin), int(end))
                 for label, begin, end in zip(columns[row], begins[at], ends[at], strict=False)
             ]
     return [
         _with_unspoken(of_row, dict(zip(column.tolist(), spans, strict=True)))
-        for of_row, column, spans in zip(spoken, columns, found, strict=True)
+        for of_row, column, spans in zip(spoken, columns, all_spans, strict=True)
     ]
 
 
@@ -170,16 +170,16 @@ def _is_letter(character: str) -> bool:
 
 def _with_unspoken(spoken: Sequence[int], spans: dict[int, Span]) -> list[Span]:
     """The spans of all labels, given those of labels that are spoken."""
-    found: list[Span] = []
+    placed: list[Span] = []
     edge = 0
     for label, other in enumerate(spoken):
         if other > label:
             begin = spans[other][0]
-            found.append((begin, begin))
+            placed.append((begin, begin))
         else:
-            found.append(spans.get(label, (edge, edge)))
-        edge = found[-1][1]
-    return found
+            placed.append(spans.get(label, (edge, edge)))
+        edge = placed[-1][1]
+    return placed
 
 
 def _within(weights: Tensor) -> np.ndarray:

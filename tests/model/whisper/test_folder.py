@@ -112,6 +112,9 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     (path / "config.json").write_text(json.dumps({"suppress_ids": ["a"]}))
     with pytest.raises(ModelError, match=r"config.json: suppress_ids must be a list of label ids"):
         load_model_folder(path)
+    (path / "config.json").write_text(json.dumps({"is_multilingual": "yes"}))
+    with pytest.raises(ModelError, match=r"config.json: is_multilingual must be true or false"):
+        load_model_folder(path)
     other = tmp_path / "b"
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "bert"}')

@@ -188,10 +188,10 @@ def test_a_segment_that_is_given_up_is_empty_and_noted() -> None:
     """Also where text is cut at time stamps; segments beside it are as they are."""
     stamps = Timestamps(first=50, count=50, seconds=0.1, off=49)
 
-    def decode(stretches: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
-        heard = [round(float(samples.mean())) for samples in stretches]
-        given_up, said = Hypothesis((), -math.inf), Hypothesis((50, 3, 60), -1.0)
-        return [[given_up if value == 2 else said] for value in heard]
+    def decode(segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
+        values = [round(float(samples.mean())) for samples in segments]
+        given_up, decoded = Hypothesis((), -math.inf), Hypothesis((50, 3, 60), -1.0)
+        return [[given_up if value == 2 else decoded] for value in values]
 
     settings = replace(work(Decoder()), decode=decode, timestamps=stamps)
     results = transcribe_batched([Fake(2, 1.0), Fake(3, 2.0)], opened, settings)

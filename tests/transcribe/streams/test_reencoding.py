@@ -108,15 +108,15 @@ def word_labels(text: str) -> tuple[int, ...]:
 
 @pytest.fixture
 def doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A decoder that hears a word each 0.2 s, and often changes its mind, old words included."""
+    """A decoder that writes a word for each 0.2 s; passes often disagree, about old words too."""
 
     def decode(self: SegmentDecoder, segments: Sequence[np.ndarray]) -> list[list[Hypothesis]]:
-        return [[Hypothesis(word_labels(said(samples)), -1.0)] for samples in segments]
+        return [[Hypothesis(word_labels(doubtful_text(samples)), -1.0)] for samples in segments]
 
     monkeypatch.setattr(SegmentDecoder, "__call__", decode)
 
 
-def said(samples: np.ndarray) -> str:
+def doubtful_text(samples: np.ndarray) -> str:
     random = np.random.default_rng(len(samples))
     words = ["ab", "a", "bab", "b", "aab"]
     places = range(len(samples) // round(0.2 * RATE))
@@ -362,8 +362,8 @@ class TestContinued:
     ) -> None:
         # As Whisper's labels have it, a space belongs to the word behind it.
         text_of = whisper.tokenizer.decode
-        known, said = (Hypothesis(word_labels(text), -1.0) for text in (stable, best))
-        assert text_of(rules.continued(known, said, text_of).tokens).split() == result.split()
+        known, last = (Hypothesis(word_labels(text), -1.0) for text in (stable, best))
+        assert text_of(rules.continued(known, last, text_of).tokens).split() == result.split()
 
     def test_a_pass_without_text_leaves_what_was_stable(self, whisper: Recognizer) -> None:
         """A segment that was given up has no labels, and a score of minus infinity."""
@@ -381,8 +381,8 @@ class TestContinued:
         known = Hypothesis(word_labels("a b"), -1.0, {}, ((0, 1), (1, 2), (2, 3)), {"x": (1, 2, 3)})
         labels = word_labels("a aa ab")
         spans = tuple((n, n + 1) for n in range(10, 17))
-        said = Hypothesis(labels, -2.0, {}, spans, {"x": tuple(range(10, 17))})
-        result = rules.continued(known, said, whisper.tokenizer.decode)
+        last = Hypothesis(labels, -2.0, {}, spans, {"x": tuple(range(10, 17))})
+        result = rules.continued(known, last, whisper.tokenizer.decode)
         assert len(result.spans) == len(result.tokens) == len(result.label_scores["x"])
         assert result.spans[:3] == known.spans
         assert result.spans[-2:] == spans[-2:]
