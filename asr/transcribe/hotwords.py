@@ -79,13 +79,17 @@ def phrase_tree(hotwords: Hotwords | None, loaded: LoadedModel) -> PhraseTree | 
 def _spellings(phrase: str) -> dict[str, float]:
     """A phrase in the capitals that it may be written with, and what share of its weight each has.
 
-    The capitals that are given are preferred; where there are none, all are alike.
+    Capitals that are given are meant: offered beside them, "quilter" would be lifted as far as
+    "Quilter" in models without CTC. A phrase all in capitals may be a name that was typed so.
     """
     lower = phrase.lower()
-    first_words = {text[:1].upper() + text[1:] for text in (phrase, lower)}
     titled = " ".join(word[:1].upper() + word[1:] for word in lower.split())
-    share = 1.0 if phrase == lower else OTHER_CAPITALS
-    return dict.fromkeys((lower, *first_words, titled, phrase.upper()), share) | {phrase: 1.0}
+    if phrase == lower:
+        first = lower[:1].upper() + lower[1:]
+        return dict.fromkeys((lower, first, titled, lower.upper()), 1.0)
+    if phrase == phrase.upper():
+        return {titled: OTHER_CAPITALS, phrase: 1.0}
+    return {phrase: 1.0}
 
 
 def check_hotwords(hotwords: Hotwords) -> None:

@@ -182,11 +182,13 @@ def test_capitals_of_a_model_that_writes_them(tmp_path: Path):
 
     assert of(["Quilter"], "Mr. Quilter, and") == 7  # as it was given
     for other in ("mr. quilter", "QUILTER!"):
-        assert of(["Quilter"], other) == pytest.approx(7 * OTHER_CAPITALS)
+        assert of(["Quilter"], other) == 0
+    assert of(["QUILTER"], "Quilter") == pytest.approx(7 * OTHER_CAPITALS)
+    assert of(["QUILTER"], "quilter") == 0
     assert of(["Quilter"], "quilters") == of(["Quilter"], "qUILTER") == 0
     for text in ("new york", "New york", "New York", "NEW YORK"):
         assert of(["new york : 2"], text) == 16
     assert of({"New York": 1, "new york": 3}, "New York") == 24  # the greatest weight
-    assert of(["Élise"], "à élise") == pytest.approx(5 * OTHER_CAPITALS)
+    assert of(["élise"], "à Élise") == 5
     with pytest.raises(ConfigError, match=r"'\.\.\.' has no letters"):
         of(["..."], "")
