@@ -140,7 +140,7 @@ def _measured(
     normalizer: ScoringName,
     failed: dict[str, str],
 ) -> Results:
-    """What a model gets wrong; `failed` is told the ids whose audio cannot be used, and why."""
+    """What a model gets wrong; ids whose audio cannot be used go to `failed`, with the reason."""
     from asr.evaluate.corpus import total_seconds
     from asr.evaluate.evaluation import evaluate
     from asr.evaluate.results import Results

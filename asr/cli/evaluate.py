@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--manifest-fields",
     is_flag=True,
     help="Decode each utterance with the language and the prompt fields that the manifest names; "
-    "--language and --field stand over them.",
+    "--language and --field override them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(

@@ -129,7 +129,7 @@ def evaluate(
     Args:
         scoring: the normaliser, by default that of `scoring_for` the model.
         manifest_fields: decode each utterance with the language and the values of other prompt
-            fields that its manifest names; those of the options stand over them.
+            fields that its manifest names; those of the options override them.
         batch_seconds, progress, options, values: as in `Recognizer.transcribe_many`.
 
     Raises:
@@ -195,8 +195,8 @@ def groups_by_fields(
     known = recognizer.tokenizer.prompt_fields
     if known is None:
         raise ModelError(
-            f"model '{recognizer.name}' was trained without prompt fields, so those of the "
-            "manifest mean nothing to it: leave them out (--manifest-fields)"
+            f"model '{recognizer.name}' was trained without prompt fields, and cannot use those "
+            "of the manifest: leave out --manifest-fields (manifest_fields)"
         )
     groups: dict[TranscribeOptions, list[int]] = {}
     for place, utterance in enumerate(utterances):
@@ -242,7 +242,7 @@ def hypothesis_words(
 ) -> tuple[Word, ...]:
     """The words of `hypothesis`, the normalised text of a transcript, with times and confidence.
 
-    None where the transcript has no words, or where it cannot be told which are which.
+    Empty where the transcript has no words, or where they cannot be matched with the text.
     """
     words = [
         replace(word, text=part)
