@@ -16,9 +16,9 @@ from asr.evaluate.corpus import ReferenceUtterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, count_written, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
-from asr.evaluate.scoring import Scoring, build_normalizer, scoring_for
+from asr.evaluate.scoring import Scoring, ScoringName, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
-from asr.text.languages import LANGUAGE
+from asr.text.languages import LANGUAGE, TRANSLATE
 from asr.transcribe.options import TranscribeOptions
 from asr.types import Transcript, Word
 
@@ -127,7 +127,7 @@ def evaluate(
     """Transcribes `utterances` and compares; the scoring normaliser writes both sides.
 
     Args:
-        scoring: the normaliser, by default that of `scoring_for` the model.
+        scoring: the normaliser; None is `scoring_of` this evaluation.
         manifest_fields: decode each utterance with the language and the values of other prompt
             fields that its manifest names; those of the options override them.
         batch_seconds, progress, options, values: as in `Recognizer.transcribe_many`.
@@ -137,7 +137,8 @@ def evaluate(
         ManifestError, ModelError: as `groups_by_fields`, with `manifest_fields`.
         DependencyError: as `build_normalizer`.
     """
-    scoring = scoring or scoring_for(recognizer.config.normalizer)
+    options = TranscribeOptions.of(options, **values)
+    scoring = scoring or scoring_of(recognizer, utterances, options)
     scorer = _Scorer(scoring, recognizer.config.normalizer)
     failed: dict[str, str] = {}
     asked: deque[int] = deque()
@@ -153,7 +154,6 @@ def evaluate(
                 asked.append(place)
                 yield sound
 
-    options = TranscribeOptions.of(options, **values)
     groups: list[tuple[TranscribeOptions, Sequence[int]]] = [(options, range(len(utterances)))]
     if manifest_fields:
         groups = groups_by_fields(recognizer, utterances, options)
@@ -181,6 +181,28 @@ def evaluate(
     seconds = audio_seconds, time.perf_counter() - began
     in_order = tuple(scored[place] for place in sorted(scored))
     return Evaluation(in_order, failed, *seconds, scoring)
+
+
+def scoring_of(
+    recognizer: Recognizer,
+    utterances: Sequence[ReferenceUtterance],
+    options: TranscribeOptions,
+    name: ScoringName = "asr",
+) -> Scoring:
+    """The normaliser for texts of a model that are decoded with some options; see `scoring_for`.
+
+    Where a model knows several languages, the rules are those of the language of the texts: English
+    for translations, else the one that the manifest names for all utterances, else the one that
+    the options name. Where none is named they are those of the model.
+    """
+    model, fields = recognizer.config.normalizer, recognizer.tokenizer.prompt_fields
+    if fields is None or not fields.languages:
+        return scoring_for(model, name)
+    if options.task == TRANSLATE:
+        return scoring_for(model, name, "en")
+    named = {utterance.values([LANGUAGE]).get(LANGUAGE) for utterance in utterances}
+    languages = [*(named if len(named) == 1 else ()), options.language]
+    return scoring_for(model, name, next((c for c in languages if c in fields.languages), None))
 
 
 def groups_by_fields(
