@@ -19,6 +19,7 @@ from asr.evaluate.names import names_in
 from asr.evaluate.scoring import Scoring, ScoringName, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
 from asr.text.languages import LANGUAGE, TRANSLATE
+from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import TranscribeOptions
 from asr.types import Transcript, Word
 
@@ -211,7 +212,8 @@ def groups_by_fields(
     """Options with the prompt fields of utterances, and which utterances have these.
 
     Raises:
-        ModelError: the model has no prompt fields.
+        ModelError: the model has no prompt fields, or does not know a value; the first utterance
+            with it is named.
         ManifestError: as `ReferenceUtterance.values`.
     """
     known = recognizer.tokenizer.prompt_fields
@@ -229,6 +231,11 @@ def groups_by_fields(
             options, language=options.language or language, fields=fields or None
         )
         groups.setdefault(of_one, []).append(place)
+    for of_group, places in groups.items():
+        try:
+            LanguageSetting.of(recognizer.loaded, of_group)
+        except ModelError as error:
+            raise ModelError(f"utterance '{utterances[places[0]].id}': {error}") from None
     return list(groups.items())
 
 
