@@ -19,7 +19,6 @@ from asr.evaluate.names import names_in
 from asr.evaluate.scoring import Scoring, ScoringName, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
 from asr.text.languages import LANGUAGE, TRANSLATE
-from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import TranscribeOptions
 from asr.types import Transcript, Word
 
@@ -216,6 +215,8 @@ def groups_by_fields(
             with it is named.
         ManifestError: as `ReferenceUtterance.values`.
     """
+    from asr.transcribe.language import LanguageSetting  # torch, which comparing does without
+
     known = recognizer.tokenizer.prompt_fields
     if known is None:
         raise ModelError(
