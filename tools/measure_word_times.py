@@ -34,8 +34,8 @@ from joining import levelled, load, matches, posteriors, trimmed
 
 from asr import AsrError, Hypothesis, Recognizer, Word, load_model
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances
+from asr.evaluate.scoring import build_normalizer, scoring_for
 from asr.model import StreamingEncoder
-from asr.text import NormalizerConfig, TextNormalizer
 from asr.transcribe.words.align import align
 from asr.transcribe.words.attention import aligned_by_attention
 from asr.transcribe.words.timing import WordTimer
@@ -85,7 +85,7 @@ def recognised(
 ) -> Iterator[Sequence[Word]]:
     """What the model makes of each row."""
     sources = [one.sound for one in joined]
-    normalize = TextNormalizer(NormalizerConfig())
+    normalize = build_normalizer(scoring_for(model.config.normalizer))
     for _, found in model.transcribe_many(sources, sample_rate=model.sample_rate, chunk_ms=chunk):
         if isinstance(found, AsrError):
             raise found

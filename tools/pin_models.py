@@ -15,6 +15,7 @@ from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
+from asr.dependencies import first_line
 from asr.hub.fetch import BRANCH, FILES
 from asr.hub.published import PUBLISHED
 from asr.hub.revisions import REVISIONS
@@ -67,7 +68,7 @@ def main() -> int:
             commit = commit_of(name, (options.check and model.revision) or BRANCH)
         except Exception as error:  # the library and the one beneath it have no common base
             failed += 1
-            print(f"{name}: {str(error).splitlines()[0]}")
+            print(f"{name}: {first_line(error)}")
             continue
         old = pinned.get(name)
         same = "as pinned" if commit == old else f"pinned was {old}" if old else "was not pinned"

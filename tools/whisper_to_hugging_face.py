@@ -17,6 +17,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from asr.atomic import atomic_folder
+from asr.errors import OutputError
 from asr.model.folder import LoadedModel, load_model_folder
 from asr.model.speech_model import SpeechModel
 from asr.model.whisper.naming import HUGGING_FACE
@@ -33,18 +35,25 @@ def main() -> None:
 
 
 def write_hugging_face(source: Path, folder: Path) -> None:
-    """Writes config, generation settings, tokenizer and weights of `source` into a new folder."""
+    """Writes config, generation settings, tokenizer and weights of `source` into a new folder.
+
+    Raises:
+        OutputError: the folder exists, or cannot be written.
+        ModelError: the source cannot be opened.
+    """
+    if folder.exists():
+        raise OutputError(f"{folder}: exists already; name another folder")
     loaded = load_model_folder(source, "stored")
     assert isinstance(loaded.model, SpeechModel)
     assert isinstance(loaded.tokenizer, WhisperTokenizer)
-    folder.mkdir(parents=True)
-    save_file(tensors(loaded.model), folder / "model.safetensors", {"format": "pt"})
-    for name, values in (
-        ("config.json", config(loaded.model, loaded.tokenizer)),
-        ("generation_config.json", generation_config(loaded)),
-    ):
-        (folder / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    (folder / "tokenizer.json").write_text(loaded.tokenizer.content, encoding="utf-8")
+    with atomic_folder(folder) as fresh:
+        save_file(tensors(loaded.model), fresh / "model.safetensors", {"format": "pt"})
+        for name, values in (
+            ("config.json", config(loaded.model, loaded.tokenizer)),
+            ("generation_config.json", generation_config(loaded)),
+        ):
+            (fresh / name).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        (fresh / "tokenizer.json").write_text(loaded.tokenizer.content, encoding="utf-8")
 
 
 def tensors(model: SpeechModel) -> dict[str, Tensor]:

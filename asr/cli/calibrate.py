@@ -8,7 +8,7 @@ import click
 
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
-from asr.cli.load import check_model
+from asr.cli.load import check_model, local_model
 from asr.cli.progress import progress
 from asr.folders import CONFIG
 from asr.strict_json import strict_json
@@ -47,7 +47,8 @@ def calibrate(
     Exit status: 0 done, 1 there is too little speech, or some audio could not be used (it is
     listed, the map was fitted on the others), 2 the call is wrong, 130 interrupted.
     """
-    check_model(model)
+    folder = local_model(model)
+    check_model(folder)
     from asr.evaluate.corpus import read_utterances, total_seconds
 
     with console.working(f"reading {manifest}"):
@@ -57,13 +58,13 @@ def calibrate(
 
         options.leave_cores_free()
     seconds = total_seconds(utterances)
-    if seconds is not None and (model / "lm" / CONFIG).is_file():
+    if seconds is not None and (folder / "lm" / CONFIG).is_file():
         seconds *= 2  # decoded with it, and without
     with progress(None, seconds, console.quiet) as bar:
         result = calibrate_model(
-            model, utterances, device, batch_seconds=batch_seconds, progress=bar.decoded
+            folder, utterances, device, batch_seconds=batch_seconds, progress=bar.decoded
         )
-    keep_maps(model, result.maps)
+    keep_maps(folder, result.maps)
     for name, error in result.failed.items():
         console.say(f"{name}: left out: {error}")
     status = SOME_FAILED if result.failed else DONE

@@ -140,14 +140,14 @@ def _measured(
     normalizer: ScoringName,
     failed: dict[str, str],
 ) -> Results:
-    """What a model gets wrong; `failed` is told the ids whose audio cannot be used, and why."""
+    """What a model gets wrong; ids whose audio cannot be used go to `failed`, with the reason."""
     from asr.evaluate.corpus import total_seconds
-    from asr.evaluate.evaluation import evaluate
+    from asr.evaluate.evaluation import evaluate, scoring_of
     from asr.evaluate.results import Results
-    from asr.evaluate.scoring import scoring_for
+    from asr.transcribe.options import TranscribeOptions
 
     recognizer = open_model(console, model, device)
-    scoring = scoring_for(recognizer.config.normalizer, normalizer)
+    scoring = scoring_of(recognizer, utterances, TranscribeOptions(), normalizer)
     with progress(None, total_seconds(utterances), console.quiet) as bar:
         evaluation = evaluate(recognizer, utterances, scoring=scoring, progress=bar.decoded)
     failed.update(evaluation.failed)

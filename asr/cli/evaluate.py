@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--manifest-fields",
     is_flag=True,
     help="Decode each utterance with the language and the prompt fields that the manifest names; "
-    "--language and --field stand over them.",
+    "--language and --field override them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
@@ -100,15 +100,15 @@ def evaluate(
     from asr.evaluate.breakdown import breakdown
     from asr.evaluate.corpus import total_seconds
     from asr.evaluate.evaluation import evaluate as measure
+    from asr.evaluate.evaluation import scoring_of
     from asr.evaluate.report.page import evaluation_page
     from asr.evaluate.report.sound import Sounds
     from asr.evaluate.results import Results, result_lines
-    from asr.evaluate.scoring import scoring_for
 
     utterances = _utterances(console, manifest, normalizer, vocabulary)
     recognizer = open_model(console, model, device, lm, no_lm)
     note_chunks(console, recognizer, asked)
-    scoring = scoring_for(recognizer.config.normalizer, normalizer)
+    scoring = scoring_of(recognizer, utterances, asked, normalizer)
     known = _known(scoring, vocabulary)
     with progress(None, total_seconds(utterances), console.quiet) as shown:
         evaluation = measure(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--keep",
     type=click.Path(path_type=Path),
     metavar="CORPUS",
-    help="Hear some of this as well, so that what the model was made for is not lost.",
+    help="Train on some of this as well, so that what the model was made for is not lost.",
 )
 @click.option(
     "--old",

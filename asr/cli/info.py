@@ -27,9 +27,9 @@ from asr.strict_json import strict_json
 def info(console: Console, folder: Path | None, model: str | None, as_json: bool) -> int:
     """Tell what a model is, and what it runs on here.
 
-    FOLDER is a model in any format, or the name of a published one (asr models), a language model
-    (of asr lm), a tokenizer, or the folder that asr train wrote to; without it the model that ships
-    is described. Models are opened, and every file of them is checked.
+    FOLDER is a model in any format, the name of a published one (asr models), which is fetched, a
+    language model (of asr lm), a tokenizer, or the folder that asr train wrote to; without it the
+    model that ships is described. Models are opened, and every file of them is checked.
     """
     if folder is not None and model is not None:
         raise click.UsageError("FOLDER and --model do not go together; give one of them")

@@ -98,7 +98,8 @@ def train(
     extra = [] if max_time is None else [f"training.max_time={max_time}"]
     values = _check(recipe, [*overrides, *extra], init, init_partial)
     named = values.get("output")
-    usual = recipe.parent / (named if isinstance(named, str) else Path("exp") / recipe.stem)
+    usual = Path(named) if isinstance(named, str) else Path("exp") / recipe.stem
+    folder = output or recipe.parent / usual
     with console.working(f"loading libraries to train by {recipe}"):
         # before torch is loaded: what its C++ side warns about is decided here, not by the user
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -109,14 +110,13 @@ def train(
             need(LIBRARIES[0], "train")
             from asr.train.adapt.base import base_folder
 
-            base = base_folder(local_model(str(init)), output or usual, resume)
+            base = base_folder(local_model(str(init)), folder, resume)
         loaded = load_recipe(recipe, [*overrides, *extra], base)
         _check_corpora(loaded, recipe)
         for library in LIBRARIES:
             need(library, "train")
         from asr.train.run import Start, train
 
-    folder = output or loaded.output or usual
     command = _command(recipe, overrides, max_time, init)
     outcome = train(loaded, folder.absolute(), Start(resume, base, init_partial), command)
     if outcome.model is not None:  # None in processes that another one has started

@@ -16,9 +16,9 @@ from asr.evaluate.corpus import ReferenceUtterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, count_written, score, total
 from asr.evaluate.interval import Interval, rate_interval
 from asr.evaluate.names import names_in
-from asr.evaluate.scoring import Scoring, build_normalizer, scoring_for
+from asr.evaluate.scoring import Scoring, ScoringName, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
-from asr.text.languages import LANGUAGE
+from asr.text.languages import LANGUAGE, TRANSLATE
 from asr.transcribe.options import TranscribeOptions
 from asr.types import Transcript, Word
 
@@ -127,9 +127,9 @@ def evaluate(
     """Transcribes `utterances` and compares; the scoring normaliser writes both sides.
 
     Args:
-        scoring: the normaliser, by default that of `scoring_for` the model.
+        scoring: the normaliser; None is `scoring_of` this evaluation.
         manifest_fields: decode each utterance with the language and the values of other prompt
-            fields that its manifest names; those of the options stand over them.
+            fields that its manifest names; those of the options override them.
         batch_seconds, progress, options, values: as in `Recognizer.transcribe_many`.
 
     Raises:
@@ -137,7 +137,8 @@ def evaluate(
         ManifestError, ModelError: as `groups_by_fields`, with `manifest_fields`.
         DependencyError: as `build_normalizer`.
     """
-    scoring = scoring or scoring_for(recognizer.config.normalizer)
+    options = TranscribeOptions.of(options, **values)
+    scoring = scoring or scoring_of(recognizer, utterances, options)
     scorer = _Scorer(scoring, recognizer.config.normalizer)
     failed: dict[str, str] = {}
     asked: deque[int] = deque()
@@ -153,7 +154,6 @@ def evaluate(
                 asked.append(place)
                 yield sound
 
-    options = TranscribeOptions.of(options, **values)
     groups: list[tuple[TranscribeOptions, Sequence[int]]] = [(options, range(len(utterances)))]
     if manifest_fields:
         groups = groups_by_fields(recognizer, utterances, options)
@@ -183,20 +183,45 @@ def evaluate(
     return Evaluation(in_order, failed, *seconds, scoring)
 
 
+def scoring_of(
+    recognizer: Recognizer,
+    utterances: Sequence[ReferenceUtterance],
+    options: TranscribeOptions,
+    name: ScoringName = "asr",
+) -> Scoring:
+    """The normaliser for texts of a model that are decoded with some options; see `scoring_for`.
+
+    Where a model knows several languages, the rules are those of the language of the texts: English
+    for translations, else the one that the manifest names for all utterances, else the one that
+    the options name. Where none is named they are those of the model.
+    """
+    model, fields = recognizer.config.normalizer, recognizer.tokenizer.prompt_fields
+    if fields is None or not fields.languages:
+        return scoring_for(model, name)
+    if options.task == TRANSLATE:
+        return scoring_for(model, name, "en")
+    named = {utterance.values([LANGUAGE]).get(LANGUAGE) for utterance in utterances}
+    languages = [*(named if len(named) == 1 else ()), options.language]
+    return scoring_for(model, name, next((c for c in languages if c in fields.languages), None))
+
+
 def groups_by_fields(
     recognizer: Recognizer, utterances: Sequence[ReferenceUtterance], options: TranscribeOptions
 ) -> list[tuple[TranscribeOptions, Sequence[int]]]:
     """Options with the prompt fields of utterances, and which utterances have these.
 
     Raises:
-        ModelError: the model has no prompt fields.
+        ModelError: the model has no prompt fields, or does not know a value; the first utterance
+            with it is named.
         ManifestError: as `ReferenceUtterance.values`.
     """
+    from asr.transcribe.language import LanguageSetting  # torch, which comparing does without
+
     known = recognizer.tokenizer.prompt_fields
     if known is None:
         raise ModelError(
-            f"model '{recognizer.name}' was trained without prompt fields, so those of the "
-            "manifest mean nothing to it: leave them out (--manifest-fields)"
+            f"model '{recognizer.name}' was trained without prompt fields, and cannot use those "
+            "of the manifest: leave out --manifest-fields (manifest_fields)"
         )
     groups: dict[TranscribeOptions, list[int]] = {}
     for place, utterance in enumerate(utterances):
@@ -207,6 +232,11 @@ def groups_by_fields(
             options, language=options.language or language, fields=fields or None
         )
         groups.setdefault(of_one, []).append(place)
+    for of_group, places in groups.items():
+        try:
+            LanguageSetting.of(recognizer.loaded, of_group)
+        except ModelError as error:
+            raise ModelError(f"utterance '{utterances[places[0]].id}': {error}") from None
     return list(groups.items())
 
 
@@ -242,7 +272,7 @@ def hypothesis_words(
 ) -> tuple[Word, ...]:
     """The words of `hypothesis`, the normalised text of a transcript, with times and confidence.
 
-    None where the transcript has no words, or where it cannot be told which are which.
+    Empty where the transcript has no words, or where they cannot be matched with the text.
     """
     words = [
         replace(word, text=part)

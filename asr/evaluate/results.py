@@ -106,7 +106,8 @@ def read_results(path: Path) -> Results:
     A line needs `id`, `reference` and `hypothesis`; so those of other systems can be read too.
 
     Raises:
-        ManifestError: the file cannot be read, a line is wrong, or lines have other normalisers.
+        ManifestError: the file cannot be read, a line is wrong, or lines differ in their
+            normaliser.
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; write one with: asr evaluate ... -o {path}")

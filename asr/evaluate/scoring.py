@@ -20,6 +20,9 @@ _DISTRIBUTION, _EXTRA = "whisper-normalizer", "scoring"
 #: Languages written without spaces: each character is scored as a word (Radford et al. 2022, C).
 _NO_SPACES = ("zh", "ja", "th", "lo", "my")
 
+#: Languages in which num2words fails from a thousand on; their digits stay as they are.
+_NO_LARGE_NUMBERS = ("am",)
+
 
 class WhisperNormalizerConfig(Config):
     """The normaliser that error rates of Whisper are published with (Radford et al. 2022, C).
@@ -38,19 +41,22 @@ class WhisperNormalizerConfig(Config):
 Scoring: TypeAlias = NormalizerConfig | WhisperNormalizerConfig
 
 
-def scoring_for(model: NormalizerConfig, name: ScoringName = "asr") -> Scoring:
+def scoring_for(
+    model: NormalizerConfig, name: ScoringName = "asr", language: str | None = None
+) -> Scoring:
     """What scores a model, given the normaliser that its own texts are written with.
 
-    The language is the model's. The toolkit's rules are all on: small letters, no punctuation,
-    numbers and symbols in words. What `diacritics` and `apostrophes` take away is taken away here
-    too, since a model that was trained without it cannot write it.
+    The language is the model's, unless another is given. The toolkit's rules are all on: small
+    letters, no punctuation, numbers and symbols in words. What `diacritics` and `apostrophes` take
+    away is taken away here too, since a model that was trained without it cannot write it.
     """
+    language = language or model.language
     if name == "whisper":
         version = installed(_DISTRIBUTION)
-        return WhisperNormalizerConfig(language=model.language, version=version)
+        return WhisperNormalizerConfig(language=language, version=version)
     return NormalizerConfig(
-        language=model.language,
-        numbers=_has_number_words(model.language),
+        language=language,
+        numbers=_has_number_words(language),
         diacritics=model.diacritics,
         apostrophes=model.apostrophes,
     )
@@ -117,4 +123,4 @@ def scoring_name(scoring: Scoring) -> ScoringName:
 def _has_number_words(language: str) -> bool:
     from num2words import CONVERTER_CLASSES
 
-    return language == "en" or language in CONVERTER_CLASSES
+    return language in CONVERTER_CLASSES and language not in _NO_LARGE_NUMBERS

@@ -138,14 +138,14 @@ def _problem(hub: ModuleType, model: PublishedModel, name: str, error: Exception
     chain = _causes(error)
     if any(isinstance(each, OSError) and each.errno == errno.ENOSPC for each in chain):
         return (
-            f"the disk is full that {cache_folder()} is on: make room for "
+            f"the disk with {cache_folder()} is full: make room for "
             f"{model.download_bytes / 1e6:,.0f} MB, or name another folder in HF_HUB_CACHE"
         )
     if any(isinstance(each, PermissionError) for each in chain):
         return f"{cache_folder()} cannot be written to; name another folder in HF_HUB_CACHE"
     if any(isinstance(each, errors.OfflineModeIsEnabled) for each in chain):
         return (
-            f"is not in {cache_folder()}, and HF_HUB_OFFLINE forbids to fetch it: unset that, "
+            f"is not in {cache_folder()}, and HF_HUB_OFFLINE forbids fetching it: unset that, "
             f"or {_ELSEWHERE}"
         )
     if isinstance(error, errors.GatedRepoError):

@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from asr.atomic import atomic_file
+from asr.dependencies import first_line
 from asr.errors import OutputError, TrainingError
 
 FORMAT = 2
@@ -119,7 +120,7 @@ def _reason(error: Exception) -> str:
         return f"it holds {refused[1]}, which is no plain value"
     if detail := _DETAIL.search(message):
         return detail[1]
-    return message.splitlines()[0] if message else type(error).__name__
+    return first_line(error)
 
 
 class SafeCheckpointIO(CheckpointIO):

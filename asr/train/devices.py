@@ -162,7 +162,8 @@ def compile_parts(
 
     Returns:
         whether they are used. If compiling fails, the model stays as it was and `say` gets a
-    message."""
+        message.
+    """
     parts = [one for one in model.modules() if isinstance(one, FeedForward | DecoderLayer)]
     for part in parts:
         part.compile(dynamic=True)

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import Logger
 
+from asr.dependencies import first_line
 from asr.errors import AsrError, ConfigError, DependencyError, TrainingError
 from asr.train.report.log import TrainingLog
 
@@ -57,7 +58,7 @@ def build_callbacks(
             callback = _make(cls, arguments, name, Callback)
         except ModuleNotFoundError as error:
             raise DependencyError(
-                f"training.callbacks: {name}: {_first_line(error)}; install what is missing"
+                f"training.callbacks: {name}: {first_line(error)}; install what is missing"
             ) from error
         for kind, reason in REFUSED.items():
             if isinstance(callback, kind):
@@ -92,7 +93,7 @@ def name_failing_callback(callbacks: Sequence[Callback]) -> Iterator[None]:
             raise
         raise TrainingError(
             f"training.callbacks: {type(callback).__name__} raised {type(error).__name__}: "
-            f"{_first_line(error)}; mend it or take it out (--debug prints where)"
+            f"{first_line(error)}; mend it or take it out (--debug prints where)"
         ) from error
 
 
@@ -147,7 +148,7 @@ def build_loggers(
             loggers.append(_make(cls, usual.get(short, {}) | arguments, short, Logger))  # type: ignore[type-abstract]
         except ModuleNotFoundError as error:
             raise DependencyError(
-                f"log.loggers: {short}: {_first_line(error)}; install it with: "
+                f"log.loggers: {short}: {first_line(error)}; install it with: "
                 f"pip install {install or error.name}"
             ) from None
     return loggers
@@ -180,7 +181,7 @@ def _import(name: str, key: str) -> type[Any]:
             if f"{module}.".startswith(f"{missing}."):
                 hint = "is its folder in PYTHONPATH?"
         raise ConfigError(
-            f"{key}: {name} cannot be imported ({type(error).__name__}: {_first_line(error)}); "
+            f"{key}: {name} cannot be imported ({type(error).__name__}: {first_line(error)}); "
             f"{hint}"
         ) from error
     if cls is None:
@@ -199,10 +200,6 @@ def _make(cls: type[Any], arguments: dict[str, Any], name: str, kind: type[T]) -
     except ModuleNotFoundError:
         raise
     except Exception as error:  # of any kind: it is not our class
-        reason = _first_line(error)
+        reason = first_line(error)
         raise ConfigError(f"{key}: {name}({arguments}) cannot be made: {reason}") from error
     return made
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -47,7 +47,7 @@ def questions(name: str) -> list[dict[str, Any]]:
     """What a model is asked for: the language (`named`, `detected`, `wrong`), style and weight."""
     if name == "without":
         return [{"ctc_weight": weight} for weight in CTC_WEIGHTS]
-    told = [
+    named = [
         {"language": "named", "style": style, "ctc_weight": weight}
         for style in STYLES
         for weight in CTC_WEIGHTS
@@ -56,7 +56,7 @@ def questions(name: str) -> list[dict[str, Any]]:
         {"language": language, "style": "punctuated", "ctc_weight": CTC_WEIGHTS[0]}
         for language in ("detected", "wrong")
     ]
-    return told + others
+    return named + others
 
 
 def trained(name: str) -> float:

@@ -89,6 +89,16 @@ def test_a_published_model_is_imported_with_its_origin(
     assert (by_name["name"], by_name["kind"]) == ("whisper-tiny.en", "whisper")
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_model_in_the_cache_is_not_calibrated(run: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "dev.jsonl"
+    manifest.write_text(json.dumps({"audio_filepath": "a.wav", "text": "hello"}) + "\n")
+    result = run("calibrate", "-m", "whisper-tiny.en", manifest)
+    assert result.exit_code == 2
+    assert f"{COMMIT}: a model in another format has no place for a map" in result.stderr
+    assert not (tmp_path / "whisper-tiny.en").exists()
+
+
 def test_info_shows_the_origin(run: Run, tmp_path: Path) -> None:
     source = write_folder(tmp_path / "small", "hugging face")
     (source / "README.md").write_text("---\nlanguage: fr\nlicense: apache-2.0\n---\n# Small\n")

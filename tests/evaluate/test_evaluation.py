@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import soundfile
 from asr.errors import ManifestError
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
 from asr.evaluate.error_rate import Scored, score
-from asr.evaluate.evaluation import Evaluation, evaluate
+from asr.evaluate.evaluation import Evaluation, evaluate, scoring_of
 from asr.text import NormalizerConfig
+from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.conftest import RATE, with_case
+from tests.text.test_whisper import tokenizer
 
 Write = Callable[..., Path]
 
@@ -96,6 +99,34 @@ def test_lhotse_reads_the_same_utterances(model: Recognizer, manifest: Write) ->
     assert [(one.id, one.text) for one in found] == [(one.id, one.text) for one in plain]
     said = [evaluate(model, utterances).scored for utterances in (found, plain)]
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("named", "options", "language"),
+    [
+        (("fr", "fr"), {}, "fr"),
+        (("fr", "fr"), {"language": "auto"}, "fr"),
+        (("fr", "fr"), {"language": "en"}, "fr"),  # a wrong one, which changes no reference
+        (("fr", "fr"), {"task": "translate"}, "en"),
+        (("fr", "en"), {}, "de"),
+        (("fr", None), {"language": "fr"}, "fr"),
+        ((None, None), {"language": "fr"}, "fr"),
+        ((None, None), {"language": "auto"}, "de"),
+        (("xx", "xx"), {}, "de"),
+        ((), {}, "de"),
+    ],
+)
+def test_texts_are_scored_by_the_rules_of_their_language(
+    named: tuple[str | None, ...], options: Any, language: str
+) -> None:
+    """Where a model knows several; those of the model, "de" here, where nothing names another."""
+    config = SimpleNamespace(normalizer=NormalizerConfig(language="de"))
+    utterances = [ReferenceUtterance("", "", fields={"language": code}) for code in named]
+    for own, expected in ((tokenizer("en"), language), (tokenizer(), "de")):
+        model: Any = SimpleNamespace(config=config, tokenizer=own)
+        for name in ("asr", "whisper"):
+            scoring = scoring_of(model, utterances, TranscribeOptions(**options), name)
+            assert scoring.language == expected
 
 
 def test_fields_are_read_as_training_reads_them(manifest: Write) -> None:

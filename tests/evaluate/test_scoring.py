@@ -39,6 +39,7 @@ def test_a_language_without_number_words_keeps_its_digits() -> None:
     model = NormalizerConfig(language="xx", numbers=False, lowercase=False)
     scoring = scoring_for(model)
     assert build_normalizer(scoring)("Abc 5!") == "abc 5"
+    assert build_normalizer(scoring_for(model, "asr", "am"))("1999") == "1999"
 
 
 def test_the_rules_of_whisper_for_english() -> None:

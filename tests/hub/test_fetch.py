@@ -134,7 +134,7 @@ def test_ctrl_c_while_a_model_is_fetched(hub: LoopbackHub, tmp_path: Path) -> No
         (
             "whisper-base",
             {"HF_HUB_OFFLINE": "1"},
-            "and HF_HUB_OFFLINE forbids to fetch it: unset that, or fetch it on another computer",
+            "and HF_HUB_OFFLINE forbids fetching it: unset that, or fetch it on another computer",
         ),
         (
             "whisper-base",
@@ -164,7 +164,7 @@ def test_what_cannot_be_fetched(
     [
         (
             OSError(errno.ENOSPC, "No space left on device"),
-            r"the disk is full that .* is on: make room for 151 MB, or name another folder in",
+            r"the disk with .* is full: make room for 151 MB, or name another folder in",
         ),
         (PermissionError(errno.EACCES, "Permission denied"), "cannot be written to; name another"),
         (

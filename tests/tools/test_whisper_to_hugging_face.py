@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from asr.errors import OutputError
 from asr.model.folder import load_model_folder
 from tests.model.whisper.test_folder import write_folder
 
@@ -32,6 +33,8 @@ def test_weights_and_labels_are_the_same(
     assert after.tokenizer.prompt_fields == before.tokenizer.prompt_fields
     assert after.config.model == before.config.model
     assert after.config.model.decoder.alignment_heads == ((1, 0), (0, 1))  # type: ignore[union-attr]
+    with pytest.raises(OutputError, match="exists already"):
+        tool("whisper_to_hugging_face").write_hugging_face(source, folder)
 
 
 def test_transformers_opens_it(tool: Callable[[str], ModuleType], tmp_path: Path) -> None:

@@ -182,6 +182,7 @@ def test_slurm_must_start_as_many_processes_on_each_node(
         ("loss.scheduled_sampling={}", "loss.scheduled_sampling"),
         ("training.weight_noise=0.01", "training.weight_noise"),
         ("training.compile=true", "training.compile"),
+        ("training.lora={}", "training.lora"),
     ],
 )
 def test_fsdp_refuses_what_processes_would_call_differently(override: str, key: str) -> None:

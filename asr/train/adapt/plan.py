@@ -120,7 +120,7 @@ def plan(request: Request) -> AdaptationPlan:
     if language is not None:
         folder = with_default_language(labels, language, request.folder / "tokenizer")
     recipe = recipe.model_copy(update={"tokenizer": folder.absolute()})
-    notes = [*_told(base, new, kept, parts, recipe), *written, *chosen.notes]
+    notes = [*_choices(base, new, kept, parts, recipe), *written, *chosen.notes]
     return AdaptationPlan(
         recipe,
         model,
@@ -151,10 +151,10 @@ def _seconds_kept(recipe: Recipe, new: Amount) -> float:
     """Seconds of the old domain that are needed for hardly any of it to be trained on twice."""
     training = recipe.training
     if training.max_steps is not None:
-        heard = training.max_steps * training.accumulate * recipe.data.batch_seconds
+        seconds = training.max_steps * training.accumulate * recipe.data.batch_seconds
     else:
-        heard = (training.epochs or 1) * new.seconds / (1 - KEEP_SHARE)
-    return KEEP_SHARE * heard
+        seconds = (training.epochs or 1) * new.seconds / (1 - KEEP_SHARE)
+    return KEEP_SHARE * seconds
 
 
 def _rehearsing(recipe: Recipe, manifest: Path, repeat: float) -> Recipe:
@@ -263,15 +263,15 @@ def _choose_labels(request: Request, model: Path, recipe: Recipe, cuts: Sequence
     if same == own.size == theirs.size:
         return _Labels(folder, False, False)
     fresh = same < MANY_LABELS * own.size
-    told = f"labels: {own.size}, of which {same} are the model's"
-    return _Labels(folder, True, fresh, (told + "; trained alone first" if fresh else told,))
+    note = f"labels: {own.size}, of which {same} are the model's"
+    return _Labels(folder, True, fresh, (note + "; trained alone first" if fresh else note,))
 
 
 def _amount(corpus: Amount) -> str:
     return f"{number_of(corpus.utterances, 'utterance')}, {corpus.seconds / 60:.1f} minutes"
 
 
-def _told(
+def _choices(
     base: FolderConfig, new: Amount, kept: Sequence[Cut], parts: HeldOut, recipe: Recipe
 ) -> list[str]:
     """What was chosen, for people."""

@@ -21,7 +21,7 @@ class LossConfig(Config):
             takes twice the memory and time: halve `data.batch_seconds` where that is too much.
         consistency_masking: multiplies number and share of the time masks of `spec_augment` for
             views. The usual share of 0.3 becomes the 0.375 of the paper.
-        scheduled_sampling: the decoder hears some of its own labels (`ScheduledSamplingConfig`).
+        scheduled_sampling: the decoder is fed some of its own labels (`ScheduledSamplingConfig`).
         guided_attention: weight of a loss on attention off the diagonal (Tachibana et al. 2018).
         mwer: for fine-tuning: the expected number of word errors is minimised, see `MwerConfig`.
         leave_out_too_long: utterances with more labels than frames are left out of the CTC loss

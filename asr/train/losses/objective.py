@@ -54,8 +54,8 @@ class Objective:
 
         `list_errors` of `list_words` are the word errors that are expected over n-best lists;
         `right` of `labels` are predicted right by the decoder; languages that it is to detect are
-        labels too. `step` is that of training; without
-        it nothing is measured or done that is for training alone.
+        labels too. `step` is that of training; without it nothing is measured or done that is for
+        training alone.
         """
         config, views = self.config, encoded.views
         assert batch.tokens is not None

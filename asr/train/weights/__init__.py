@@ -1,1 +1,1 @@
-"""Weights: where they start from, their averages, and how processes divide them."""
+"""Weights: where they start from, low-rank changes, averages, and how processes divide them."""
