@@ -60,7 +60,8 @@ class LanguageSetting:
         known = fields.labels if fields is not None else {}
         languages = list(known.get(LANGUAGE, ()))
         if len(languages) < 2:
-            _check_language(name, *(languages or [loaded.config.normalizer.language]), options)
+            own = languages[0] if languages else loaded.config.normalizer.language
+            _check_language(name, own, options)
         _check_task(name, known.get(TASK), options)
         if fields is None:
             _check_no_fields(name, options)
