@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def joined(recordings: list[Recording], seconds: float, rate: int) -> list[Recording]:
-    """Recordings in a random order, joined without the quiet around them, of at most so many seconds."""
+    """Recordings in a random order, joined without the quiet around them, of at most `seconds`."""
     result: list[Recording] = []
     order = random.Random(0).sample(range(len(recordings)), len(recordings))  # speakers change
     for sound, text in (recordings[place] for place in order):
