@@ -52,6 +52,7 @@ def _rates(evaluation: Evaluation, model: str) -> str:
             *lines,
             f"CER         {percent(evaluation.characters.rate if evaluation.scored else None)}",
             *_as_written(evaluation),
+            *_marks(evaluation),
             *_scored_with(evaluation),
             "speed       "
             + (f"{evaluation.rtf:.3f} s for each second of sound" if evaluation.rtf else "-"),
@@ -65,6 +66,14 @@ def _as_written(evaluation: Evaluation) -> list[str]:
         return []
     words, characters = (percent(counts.rate) for counts in evaluation.written)
     return [f"as written  WER {words}, CER {characters} (case and punctuation count)"]
+
+
+def _marks(evaluation: Evaluation) -> list[str]:
+    marks = [
+        f"{name.replace('_', ' ')} {percent(counts.f1)} ({counts.in_reference})"
+        for name, counts in evaluation.marks.items()
+    ]
+    return [f"marks       F1 (number in the references): {', '.join(marks)}"] if marks else []
 
 
 def _scored_with(evaluation: Evaluation) -> list[str]:

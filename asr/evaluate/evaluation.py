@@ -15,6 +15,7 @@ from asr.errors import AsrError, AudioError, ModelError
 from asr.evaluate.corpus import ReferenceUtterance, each_sound
 from asr.evaluate.error_rate import Counts, Scored, count_written, score, total
 from asr.evaluate.interval import Interval, rate_interval
+from asr.evaluate.marks import MarkCounts, count_marks
 from asr.evaluate.names import names_in
 from asr.evaluate.scoring import Scoring, ScoringName, build_normalizer, scoring_for
 from asr.text import NormalizerConfig, TextNormalizer
@@ -66,6 +67,17 @@ class Evaluation:
         return None if same else (words, characters)
 
     @property
+    def marks(self) -> dict[str, MarkCounts]:
+        """Punctuation and capitals of the texts as they were written, by name: see `count_marks`.
+
+        Only references with small letters and capitals count, and marks that they have.
+        """
+        texts = [(one.written or one) for one in self.scored]
+        pairs = [(text.reference, text.hypothesis) for text in texts if _has_case(text.reference)]
+        counts = count_marks(pairs)
+        return {name: found for name, found in counts.items() if found.in_reference}
+
+    @property
     def interval(self) -> Interval | None:
         """How sure the word error rate is; see `rate_interval`."""
         speakers = [one.speaker for one in self.scored]
@@ -85,6 +97,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values: rates are fractions, null where there is nothing to divide by."""
         words, interval, written = self.words, self.interval, self.written
+        marks = self.marks
         return {
             "language": self.normalizer.language,
             "normalizer": self.normalizer.model_dump(),
@@ -93,6 +106,11 @@ class Evaluation:
             "interval_over": interval.units if interval else None,
             "cer": self.characters.rate if self.scored else None,
             **({"wer_written": written[0].rate, "cer_written": written[1].rate} if written else {}),
+            **(
+                {"marks": {name: counts.to_dict() for name, counts in marks.items()}}
+                if marks
+                else {}
+            ),
             "substitutions": words.substitutions,
             "deletions": words.deletions,
             "insertions": words.insertions,
@@ -111,6 +129,10 @@ class Evaluation:
             ],
             "failed": [{"id": name, "error": error} for name, error in self.failed.items()],
         }
+
+
+def _has_case(text: str) -> bool:
+    return any(map(str.islower, text)) and any(map(str.isupper, text))
 
 
 def evaluate(

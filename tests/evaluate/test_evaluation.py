@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import soundfile
 
 from asr.errors import ManifestError
 from asr.evaluate.corpus import ReferenceUtterance, read_utterances, total_seconds
-from asr.evaluate.error_rate import Scored, score
+from asr.evaluate.error_rate import Scored, count_written, score
 from asr.evaluate.evaluation import Evaluation, evaluate, scoring_of
 from asr.text import NormalizerConfig
 from asr.transcribe.options import TranscribeOptions
@@ -45,6 +46,22 @@ def manifest(tmp_path: Path, sound: np.ndarray) -> Write:
 
 def line(audio: str, text: str, duration: float = 1.0, **more: Any) -> dict[str, Any]:
     return {"audio_filepath": audio, "duration": duration, "text": text, **more}
+
+
+def test_marks_are_those_of_references_with_case() -> None:
+    def scored(reference: str, hypothesis: str) -> Scored:
+        plain = score("a", reference.lower().strip("."), hypothesis.lower().strip("."))
+        return replace(plain, written=count_written(reference, hypothesis))
+
+    evaluation = Evaluation(
+        (scored("Yes, I do.", "Yes I do."), scored("YES", "Yes."), scored("yes", "Yes.")), {}, 1, 1
+    )
+    marks = evaluation.to_dict()["marks"]
+    assert set(marks) == {"full_stop", "comma", "capital"}  # no reference has a question mark
+    assert marks["full_stop"] == {"precision": 1, "recall": 1, "f1": 1, "in_reference": 1}
+    assert marks["comma"] == {"precision": None, "recall": 0, "f1": 0, "in_reference": 1}
+    assert marks["capital"]["in_reference"] == 2
+    assert "marks" not in Evaluation((score("a", "yes", "yes"),), {}, 1, 1).to_dict()
 
 
 def test_the_models_own_words_have_no_errors(
