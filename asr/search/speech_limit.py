@@ -2,10 +2,11 @@
 
 An attention decoder that has lost its place writes on until nothing more fits, or ends after the
 first words of a long utterance: as log probabilities only add up, "to" and the end can be likelier
-than a whole paragraph. How many letters an utterance has at most and at least follows from its
-sound (`asr.transcribe.files.speech`). A hypothesis with more is not cut but dropped as a whole:
-neither it nor anything that continues it can win. One with fewer cannot end yet. Where no other is
-left, the search has no hypothesis.
+than a whole paragraph. How many letters an utterance can have, and how many are to be expected,
+follows from its sound (`asr.transcribe.files.speech`). A hypothesis with more than it can have is
+not cut but dropped as a whole: neither it nor anything that continues it can win. Where no other is
+left, the search has no hypothesis. One that ends with fewer than are expected loses for each
+letter that is missing, much as the coverage penalty of Wu et al. (2016) does it by attention.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ from asr.model.states import per_row
 from asr.search.forced_prefix import start_with_prefix
 from asr.search.protocol import Scorer
 
+#: What the end of a hypothesis loses, in log probability, for each letter that is missing.
+MISSING_LETTER = 0.1
+
 
 @dataclass(frozen=True)
 class SpeechLimit:
     """How many letters an utterance may have.
 
     Attributes:
-        fewest, most: (B,) of each utterance of a search.
+        expected, most: (B,) how many are expected, and possible, in each utterance of a search.
         letters: (V,) how many letters each label writes.
         spoken: (V,) how many it may stand for, as digits and abbreviations are spoken like more.
             All on the device of the search.
     """
 
-    fewest: Tensor
+    expected: Tensor
     most: Tensor
     letters: Tensor
     spoken: Tensor
@@ -42,7 +46,7 @@ class SpeechLimit:
 
 @dataclass(frozen=True)
 class SpeechLimitState:
-    """The state of a scorer, and how many letters each row must and may still write, (N,)."""
+    """The state of a scorer, and how many letters each row should and may still write, (N,)."""
 
     inner: Any
     missing: Tensor
@@ -54,7 +58,7 @@ class SpeechLimitState:
 
 
 class SpeechLimitedScorer:
-    """A scorer that gives -inf to hypotheses with too many letters, and to ends after too few.
+    """A scorer that gives -inf to hypotheses with too many letters, and less to ends after too few.
 
     All else is the scorer's own.
 
@@ -83,7 +87,7 @@ class SpeechLimitedScorer:
                 "there must be one for each"
             )
         inner = self.scorer.start(memory, memory_lengths)
-        return SpeechLimitState(inner, limit.fewest, limit.most)
+        return SpeechLimitState(inner, limit.expected, limit.most)
 
     def start_with_prefix(
         self, memory: Tensor, memory_lengths: Tensor, tokens: Tensor, counts: Tensor
@@ -96,8 +100,8 @@ class SpeechLimitedScorer:
         spoken, letters = (
             each[tokens].masked_fill(padding, 0.0).sum(1) for each in (limit.spoken, limit.letters)
         )
-        fewest, most = (per_row(bound, tokens) for bound in (limit.fewest, limit.most))
-        return scores, SpeechLimitState(inner, fewest, most).after(inner, spoken, letters)
+        expected, most = (per_row(bound, tokens) for bound in (limit.expected, limit.most))
+        return scores, SpeechLimitState(inner, expected, most).after(inner, spoken, letters)
 
     def score(self, state: SpeechLimitState, candidates: Tensor | None) -> Tensor:
         """The scorer's own, and -inf behind too many letters."""
@@ -111,6 +115,7 @@ class SpeechLimitedScorer:
         return rows.after(inner, self.limit.spoken[tokens], self.limit.letters[tokens])
 
     def finish(self, state: SpeechLimitState) -> Tensor:
-        """The scorer's own, and -inf behind too many letters or too few."""
-        denied = (state.left < 0) | (state.missing > 0)
-        return self.scorer.finish(state.inner).masked_fill(denied, -math.inf)
+        """The scorer's own, less what missing letters cost, and -inf behind too many."""
+        missing = state.missing.clamp(min=0.0)
+        ending = self.scorer.finish(state.inner) - MISSING_LETTER * missing
+        return ending.masked_fill(state.left < 0, -math.inf)

@@ -9,7 +9,7 @@ import torch
 
 from asr.errors import ModelError
 from asr.search import AttentionScorer, SearchConfig, WeightedScorer, continue_search, search
-from asr.search.speech_limit import SpeechLimit, SpeechLimitedScorer
+from asr.search.speech_limit import MISSING_LETTER, SpeechLimit, SpeechLimitedScorer
 from asr.text.special_labels import LABELS
 from tests.search.models import LoopingDecoder, TableDecoder, memory_of
 
@@ -20,10 +20,10 @@ WIDE = SearchConfig(beam=400, nbest=400, max_labels=3)
 
 
 def limited(
-    decoder: TableDecoder | LoopingDecoder, most: list[float], fewest: list[float] | None = None
+    decoder: TableDecoder | LoopingDecoder, most: list[float], expected: list[float] | None = None
 ) -> list[WeightedScorer]:
     attention = AttentionScorer(decoder, LABELS)
-    least = torch.tensor(fewest) if fewest else torch.zeros(len(most))
+    least = torch.tensor(expected) if expected else torch.zeros(len(most))
     scorer = SpeechLimitedScorer(
         attention, SpeechLimit(least, torch.tensor(most), LETTERS, LETTERS)
     )
@@ -47,40 +47,34 @@ def test_a_hypothesis_has_no_more_letters_than_its_utterance(most: float) -> Non
     assert results[1] == every[1]
 
 
-@pytest.mark.parametrize("fewest", [1.0, 6.5])
-def test_a_hypothesis_has_no_fewer_letters_than_its_utterance(fewest: float) -> None:
+@pytest.mark.parametrize("expected", [1.0, 6.5])
+def test_an_end_loses_for_each_letter_that_is_missing(expected: float) -> None:
     decoder = TableDecoder(3, VOCABULARY)
     memory, lengths = memory_of(2, [9, 6])
     attention = WeightedScorer("attention", AttentionScorer(decoder, LABELS), 1.0)
     every = search([attention], memory, lengths, LABELS, WIDE)
-    scorers = limited(decoder, [100.0, 100.0], [fewest, 0.0])
+    scorers = limited(decoder, [100.0, 100.0], [expected, 0.0])
     results = search(scorers, memory, lengths, LABELS, WIDE)
-    allowed = [best for best in every[0] if written(best.tokens) >= fewest]
-    assert len(allowed) < len(every[0])  # the limit does something
-    assert results[0] == allowed
+    lost = {
+        best.tokens: MISSING_LETTER * max(0.0, expected - written(best.tokens)) for best in every[0]
+    }
+    assert max(lost.values()) > 0
+    scores = {best.tokens: best.score for best in every[0]}
+    for best in results[0]:
+        assert best.score == pytest.approx(scores[best.tokens] - lost[best.tokens])
+    ranks = [best.score for best in results[0]]
+    assert ranks == sorted(ranks, reverse=True)
     assert results[1] == every[1]
 
 
-def test_a_text_that_ends_early_does_not_win_by_being_short() -> None:
-    """As log probabilities only add up, the first word alone is likelier than the whole."""
+def test_letters_of_a_prefix_are_not_missing() -> None:
     decoder = TableDecoder(3, VOCABULARY)
     memory, lengths = memory_of(2, [9])
-    [[free, *_]] = search(limited(decoder, [100.0]), memory, lengths, LABELS, WIDE)
-    fewest = written(free.tokens) + 1.0
-    [[longer, *_]] = search(limited(decoder, [100.0], [fewest]), memory, lengths, LABELS, WIDE)
-    assert longer.score < free.score
-    assert written(longer.tokens) >= fewest
-
-
-def test_letters_of_a_prefix_count_for_the_fewest() -> None:
-    decoder = TableDecoder(3, VOCABULARY)
-    memory, lengths = memory_of(2, [9])
-    prefix = (4, 8)
-    [result] = continue_search(
-        limited(decoder, [100.0], [7.0]), memory, lengths, LABELS, WIDE, [[prefix]]
-    )
-    assert min(written(best.tokens) for best in result.hypotheses) >= 7.0
-    assert prefix in {best.tokens[:2] for best in result.hypotheses}
+    prefix = (4, 8)  # six letters
+    expected = limited(decoder, [100.0], [6.0])
+    [result] = continue_search(expected, memory, lengths, LABELS, WIDE, [[prefix]])
+    [free] = continue_search(limited(decoder, [100.0]), memory, lengths, LABELS, WIDE, [[prefix]])
+    assert result.hypotheses == free.hypotheses
 
 
 def test_letters_of_a_prefix_count() -> None:

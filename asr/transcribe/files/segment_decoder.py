@@ -147,10 +147,10 @@ class SegmentDecoder:
                 some, counts = memory[rows], memory_lengths[rows]
             limit = None
             if speech is not None and self.detector is not None:
-                bounds = [(speech[row].fewest, speech[row].letters) for row in rows]
-                fewest, most = torch.tensor(bounds, device=memory.device).T
+                bounds = [(speech[row].expected, speech[row].letters) for row in rows]
+                expected, most = torch.tensor(bounds, device=memory.device).T
                 letters = (self.detector.letters, self.detector.spoken)
-                limit = SpeechLimit(fewest, most, *(each.to(memory.device) for each in letters))
+                limit = SpeechLimit(expected, most, *(each.to(memory.device) for each in letters))
             labels, sounds = self.language.labels_of(language), [segments[row] for row in rows]
             hypotheses = self._searched(some, counts, labels, sounds, limit)
             for row, best in zip(rows, hypotheses, strict=True):

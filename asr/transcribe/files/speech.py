@@ -41,10 +41,10 @@ MARGIN_SECONDS = 0.5
 LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
 LETTERS_PER_SECOND = 75.0
-#: It has at least so many letters for each such second, less a few. Here a capital (it may be
-#: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` too. The least that was
-#: measured is 29.7 for each such second in sentences, and 16 in digits.
-FEWEST_PER_SECOND, FEW = 16.0, 10.0
+#: So many letters are expected for each such second, less a few. Nearly all sentences have more (the
+#: least measured is 29.7), spelled letters and digits 11 and more. Here a capital (it may be
+#: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` too.
+EXPECTED_PER_SECOND, FEW = 28.0, 10.0
 #: A digit is spoken like so many letters.
 DIGIT = 3.0
 #: In the name of a label that writes a part of a character (`Tokenizer.piece`).
@@ -57,14 +57,14 @@ class Speech:
 
     Attributes:
         letters: how many it can hold.
-        fewest: how many it has at least.
+        expected: how many it should have at least.
         certain: whether there is any; if not, only a likely text shows that there is.
     """
 
     start: int
     end: int
     letters: float
-    fewest: float = 0.0
+    expected: float = 0.0
     certain: bool = True
 
     def holds(self, log_prob: float, labels: int) -> bool:
@@ -96,7 +96,7 @@ class SpeechDetector:
 
     @cached_property
     def spoken(self) -> Tensor:
-        """(V,) how many letters each label may stand for; see `FEWEST_PER_SECOND`."""
+        """(V,) how many letters each label may stand for; see `EXPECTED_PER_SECOND`."""
         return self._weights(_spoken)
 
     def _weights(self, weight: Callable[[str], float]) -> Tensor:
@@ -149,9 +149,9 @@ class SpeechDetector:
         if end <= start:  # in the faint noise
             return None
         certain = labels.max() >= SPEECH or (labels > 0.5).sum() >= SPEECH_FRAMES
-        fewest = max(0.0, FEWEST_PER_SECOND * labelled - FEW) if certain else 0.0
+        expected = max(0.0, EXPECTED_PER_SECOND * labelled - FEW) if certain else 0.0
         return Speech(
-            start, end, LETTERS + LETTERS_PER_SECOND * labelled, fewest, certain=bool(certain)
+            start, end, LETTERS + LETTERS_PER_SECOND * labelled, expected, certain=bool(certain)
         )
 
 
