@@ -41,7 +41,7 @@ MARGIN_SECONDS = 0.5
 LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
 LETTERS_PER_SECOND = 75.0
-#: So many letters are expected for each such second, less a few. Nearly all sentences have more (the
+#: So many are expected for each such second, less a few letters. Nearly all sentences have more (the
 #: least measured is 29.7), spelled letters and digits 11 and more. Here a capital (it may be
 #: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` too.
 EXPECTED_PER_SECOND, FEW = 28.0, 10.0
