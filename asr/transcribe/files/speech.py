@@ -41,8 +41,8 @@ MARGIN_SECONDS = 0.5
 LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
 LETTERS_PER_SECOND = 75.0
-#: So many are expected for each such second, less a few letters. Nearly all sentences have more (the
-#: least measured is 29.7), spelled letters and digits 11 and more. Here a capital (it may be
+#: So many letters, less a few, are expected for each such second. Nearly all sentences have more:
+#: the least measured is 29.7. Spelled letters and digits have 11 and more. Here a capital (it may be
 #: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` too.
 EXPECTED_PER_SECOND, FEW = 28.0, 10.0
 #: A digit is spoken like so many letters.
