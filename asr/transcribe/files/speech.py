@@ -42,8 +42,8 @@ LETTERS = 15.0
 #: ... and so many for each second that has labels (the sum of their probabilities over frames).
 LETTERS_PER_SECOND = 75.0
 #: So many letters, less a few, are expected for each such second. Nearly all sentences have more:
-#: the least measured is 29.7. Spelled letters and digits have 11 and more. Here a capital (it may be
-#: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` too.
+#: the least measured is 29.7. Spelled letters and digits have 11 or more. A capital (it may be
+#: spelled) and a character of Chinese, Japanese or Korean count as `DIGIT` here.
 EXPECTED_PER_SECOND, FEW = 28.0, 10.0
 #: A digit is spoken like so many letters.
 DIGIT = 3.0
