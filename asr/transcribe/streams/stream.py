@@ -18,6 +18,7 @@ import operator
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Stream:
         self._resampler = Resampler(self.sample_rate, self._decoder.model.sample_rate)
         self._run = StreamRun.new(self._decoder)
         self._fed_samples = 0
+        self._shown = ""
+        """The partial text of the last update."""
         self._waiting: list[np.ndarray] = []
         """Blocks that are not resampled yet."""
         self._due = 0
@@ -181,9 +184,11 @@ class Stream:
             if final or not self._run.ended:
                 return error
             self._error = error
-            return self._run.state.update(self._run.take_ended())
-        self._closed = "was flushed" if final else None
-        return self._run.state.update(self._run.take_ended())
+        else:
+            self._closed = "was flushed" if final else None
+        update = self._run.state.update(self._run.take_ended())
+        before, self._shown = self._shown, update.partial.text if update.partial else ""
+        return replace(update, changed=True) if self._shown != before else update
 
 
 def feed_many(
