@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from asr.transcribe.recognizer import Recognizer, load_model
     from asr.transcribe.streams.endpoint import EndpointConfig
     from asr.transcribe.streams.stream import Stream, feed_many, flush_many
-    from asr.types import Hypothesis, Segment, StreamUpdate, Transcript, Word
+    from asr.types import Hypothesis, Segment, SpeechEvent, StreamUpdate, Transcript, Word
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ _HOME = {
         "StreamError",
         "TrainingError",
     ),
-    "asr.types": ("Hypothesis", "Segment", "StreamUpdate", "Transcript", "Word"),
+    "asr.types": ("Hypothesis", "Segment", "SpeechEvent", "StreamUpdate", "Transcript", "Word"),
     "asr.audio.microphone": ("Microphone",),
     "asr.output": ("SubtitleConfig", "render"),
     "asr.transcribe.listen.asynchronous": ("stream",),
@@ -74,6 +74,7 @@ __all__ = [
     "OutputError",
     "Recognizer",
     "Segment",
+    "SpeechEvent",
     "Stream",
     "StreamError",
     "StreamUpdate",

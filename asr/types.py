@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,34 @@ class Transcript:
 
 
 @dataclass(frozen=True)
+class SpeechEvent:
+    """Speech begins or ends in a stream, at `time`.
+
+    It is reported when that is certain: an end after the silence that ends a segment. A segment
+    that is cut because it is too long ends speech, which then begins again.
+    """
+
+    type: Literal["begin", "end"]
+    time: float
+
+
+@dataclass(frozen=True)
 class StreamUpdate:
     """What one block of audio added: `final` segments never change; `partial` may.
 
-    `stable` counts the leading characters of `partial.text` that will not change. `lag` is how
-    many seconds transcription lags behind the audio; only `asr.stream` and `asr.listen` know it,
-    which see the sound come.
+    `stable` counts the leading characters of `partial.text` that will not change; they end where a
+    word ends. `changed`: the text of `partial` is not that of the update before (None has the empty
+    text). `speech` are the places where speech begins and ends, in order, those of segments without
+    a text too. `lag` is how many seconds transcription lags behind the audio; only `asr.stream` and
+    `asr.listen` know it, which see the sound come.
     """
 
     final: tuple[Segment, ...] = ()
     partial: Segment | None = None
     stable: int = 0
     lag: float = 0.0
+    changed: bool = False
+    speech: tuple[SpeechEvent, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -66,15 +68,16 @@ def test_raw_pcm(environment: dict[str, str], said: list[str]) -> None:
 
 
 def test_tcp_server(environment: dict[str, str], said: list[str]) -> None:
-    pcm = soundfile.read(SAMPLE, dtype="int16")[0].tobytes()
+    pcm = soundfile.read(SAMPLE, dtype="int16")[0]
+    at_16k, at_8k = pcm.tobytes(), pcm[::2].tobytes()
 
-    async def client(port: int) -> list[str]:
+    async def client(port: int, *sent: bytes) -> list[dict[str, Any]]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(pcm)
+        writer.writelines(sent)
         writer.write_eof()
         text = (await reader.read()).decode()
         writer.close()
-        return text.splitlines()
+        return [json.loads(line) for line in text.splitlines()]
 
     async def main() -> None:
         server = await asyncio.create_subprocess_exec(
@@ -85,8 +88,18 @@ def test_tcp_server(environment: dict[str, str], said: list[str]) -> None:
         try:
             assert server.stdout
             port = int((await server.stdout.readline()).split()[-1])
-            answers = await asyncio.gather(client(port), client(port))
-            assert answers == [said, said]
+            one, other, *wrong = await asyncio.gather(
+                client(port, b"16000\n", at_16k),
+                client(port, b"8000\n", at_8k),
+                client(port, b"3\n"),
+                client(port, b"\0\1\n"),
+            )
+            assert [event["text"] for event in one if event["type"] == "final"] == said
+            assert any(event["type"] == "partial" for event in one)
+            assert [event["end"] for event in other if event["type"] == "final"] == pytest.approx(
+                [event["end"] for event in one if event["type"] == "final"], abs=0.3
+            )
+            assert [[event["type"] for event in events] for events in wrong] == [["error"]] * 2
         finally:
             server.terminate()
             await server.wait()

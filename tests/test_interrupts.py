@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -10,6 +13,7 @@ from types import FrameType
 import pytest
 
 from asr.interrupts import SIGNALS, defer_interrupts, handle_signals, stop_on_signal
+from tests.conftest import REPOSITORY
 
 
 class _Stopped(Exception):
@@ -104,3 +108,34 @@ def test_a_handler_that_python_did_not_install_stays(monkeypatch: pytest.MonkeyP
             signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is before
     assert calls == [signal.SIGTERM]
+
+
+# Ctrl-C while the module {module} is being imported.
+IMPORTING = """
+import importlib.abc, signal, sys
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from {entry} import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["asr.cli.main", "click", "asr.interrupts"])
+def test_an_interrupt_while_the_program_is_imported_gives_no_traceback(module: str) -> None:
+    settings = (REPOSITORY / "pyproject.toml").read_text()
+    entry = re.search(r'^asr = "(.+):main"$', settings, re.MULTILINE)
+    assert entry
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING.format(module=module, entry=entry[1])],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "asr: interrupted\n")

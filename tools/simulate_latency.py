@@ -12,6 +12,8 @@ run. The columns:
   until it is told that it will not change; median and 95th percentile. Words end where the
   reference text, aligned with the full-context posteriors of the same model, says, or of another
   one where it has no CTC (`--aligner`, which also normalises what the model writes).
+- final, from speech: from the end of the sound of a segment until its final, which is what a
+  user waits: the silence that ends the segment, the rest of the chunk, and the next column.
 - final: work and waiting between the chunk that ends a segment and the final; median and 95th
   percentile over all segments, and the median of those of 4 to 6 s.
 - revised: partial words that were replaced later, of all partial words that were shown; beside it
@@ -53,6 +55,10 @@ COLUMNS = (
     ("first text", lambda row: f"{row['first_text_ms']['median']:.0f} ms"),
     ("word shown", lambda row: "{median:.0f} / {p95:.0f} ms".format(**row["word_shown_ms"])),
     ("word certain", lambda row: "{median:.0f} / {p95:.0f} ms".format(**row["word_certain_ms"])),
+    (
+        "final, from speech",
+        lambda row: "{median:.0f} / {p95:.0f} ms".format(**row["final_from_speech_ms"]),
+    ),
     ("final", lambda row: "{median:.0f} / {p95:.0f} ms".format(**row["final_ms"])),
     ("final, 5 s", lambda row: f"{row['final_5s_ms']['median']:.0f} ms"),
     ("revised", lambda row: f"{100 * row['revised']:.1f} %"),
@@ -129,8 +135,9 @@ def measure(
         "word_shown_ms": spread([one.shown for one in right]),
         "word_certain_ms": spread([one.certain for one in right]),
         "words_right": len(right),
-        "final_ms": spread([wait for _, wait, _ in closing]),
-        "final_5s_ms": spread([wait for _, wait, long in closing if 4 <= long <= 6]),
+        "final_from_speech_ms": spread([since_speech for *_, since_speech in closing]),
+        "final_ms": spread([wait for _, wait, *_ in closing]),
+        "final_5s_ms": spread([wait for _, wait, long, _ in closing if 4 <= long <= 6]),
         "segments": len(closing),
         "revised": sum(session.revised for session in sessions) / max(1, shown),
         "grown": sum(session.grown for session in sessions) / max(1, shown),

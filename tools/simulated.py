@@ -41,9 +41,9 @@ class Session:
     work: float = 0.0
     shown: list[Shown] = field(default_factory=list)
     finals: list[Segment] = field(default_factory=list)
-    closing: list[tuple[float, float, float]] = field(default_factory=list)
-    """Of each final: when it came, and how much work and waiting were between its last chunk and
-    it, and how long it is."""
+    closing: list[tuple[float, float, float, float]] = field(default_factory=list)
+    """Of each final: when it came, how much work and waiting were between its last chunk and it,
+    how long it is, and how much time there was between the end of its speech and it."""
     partial_words: int = 0
     grown: int = 0
     revised: int = 0
@@ -67,7 +67,9 @@ def simulate(stream: Stream, sound: np.ndarray, normalize: Callable[[str], str] 
         work = time.process_time() - began
         session.work += work
         clock = max(clock, arrived) + work
-        session.closing += [(clock, clock - arrived, one.end - one.start) for one in update.final]
+        session.closing += [
+            (clock, clock - arrived, one.end - one.start, clock - one.end) for one in update.final
+        ]
         open_words = _count(session, open_words, update)
         session.finals += update.final
         _show(session, clock, update)

@@ -19,8 +19,9 @@ MAX_SAMPLE = 2.0**32
 #: Floats that reach this were made from 16-bit integers without being scaled.
 _UNSCALED_PEAK = 64.0
 
-_FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
-_FLOATS = ("float16", "float32", "float64")
+# By kind and size: numpy composes the name of a type anew each time, slowly.
+_FULL_SCALE = {("i", 2): np.float32(2.0**15), ("i", 4): np.float32(2.0**31)}
+_FLOATS = {("f", 2), ("f", 4), ("f", 8)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +120,13 @@ class BlockReader:
 
 def as_floats(array: np.ndarray) -> np.ndarray:
     """A copy in float32, full scale 1."""
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: refused later
-        floats = array.astype(np.float32)
-    if array.dtype.name in _FULL_SCALE:
-        floats /= np.float32(_FULL_SCALE[array.dtype.name])
+    if array.dtype == np.float64:
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite: refused later
+            return array.astype(np.float32)
+    floats = array.astype(np.float32)
+    full_scale = _FULL_SCALE.get(_type(array))
+    if full_scale is not None:
+        floats /= full_scale
     return floats
 
 
@@ -139,12 +143,16 @@ def as_array(samples: Any) -> np.ndarray:
             f"samples: {type(samples).__name__} that is no array of numbers ({error}); give a "
             "numpy array, or a tensor that is detached and on the CPU"
         ) from error
-    if array.dtype.name not in _FULL_SCALE and array.dtype.name not in _FLOATS:
+    if _type(array) not in _FLOATS and _type(array) not in _FULL_SCALE:
         raise AudioError(
             f"samples: type {array.dtype} has no agreed full scale; "
             "convert to int16, or to float32 with full scale 1"
         )
     return array
+
+
+def _type(array: np.ndarray) -> tuple[str, int]:
+    return array.dtype.kind, array.dtype.itemsize
 
 
 def _checked_rate(sample_rate: Any) -> int:

@@ -160,7 +160,7 @@ def stream(
         console.say(f"listening to {recorder.name}; Ctrl-C ends")
         opened = open_live(recorder, None, rate, channel=channel)
     live = Live(recognizer.stream(opened.rate, options=asked), opened)
-    return Listening(console, live, recorder, timed=pace > 0).run(as_json)
+    return Listening(console, live, recorder, timed=pace > 0, piped=bool(source)).run(as_json)
 
 
 def _check(source: str | None, simulate: str | None, microphone: str | None) -> None:
@@ -212,6 +212,8 @@ class Listening:
     microphone: Microphone | None
     timed: bool
     """Whether sound comes at its own pace, so that hearing can be late."""
+    piped: bool = False
+    """Whether sound comes from standard input, which must not be empty."""
     most_lag: float = 0.0
     overruns: int = 0
     interrupted: bool = False
@@ -237,6 +239,10 @@ class Listening:
             )
         if self.overruns > 1:
             self.console.say(f"{self.overruns} overruns of the microphone")
+        if self.piped and not (problem or self.interrupted or self.live.stream.seconds):
+            problem = AudioError(
+                "standard input: empty: no samples came; check the program that writes them"
+            )
         if problem is not None:
             self.console.problem(problem)
             return SOME_FAILED

@@ -17,7 +17,8 @@ class StreamEvents:
     `{"type": "partial", start, end, text, stable}`: the open segment as it looks now; the first
     `stable` characters of its text will not change. An empty text, which has no times, takes the
     last one back.
-    Both have `lag`: seconds that hearing was behind the sound.
+    `{"type": "speech", "state": "begin" or "end", "time"}`: speech begins or ends at this second.
+    All have `lag`: seconds that hearing was behind the sound.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,9 @@ class StreamEvents:
     def lines(self, update: StreamUpdate) -> Iterator[str]:
         """The lines of one update."""
         lag = round(update.lag, 3)
+        for event in update.speech:
+            time = round(event.time, 3)
+            yield _line({"type": "speech", "state": event.type, "time": time, "lag": lag})
         for segment in update.final:
             self._last = ("", 0)
             yield _line({"type": "final", **segment_values(segment), "lag": lag})

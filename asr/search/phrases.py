@@ -225,9 +225,14 @@ def _character(character: str) -> str:
         return WORD_MARK
     if unicodedata.category(character).startswith("P"):
         return WORD_MARK
-    if unicodedata.name(character, "").startswith(_NO_SPACES):
+    if in_unspaced_script(character):
         return WORD_MARK + character + WORD_MARK
     return character
+
+
+def in_unspaced_script(character: str) -> bool:
+    """Whether a character is of a script that is written without spaces, as Chinese is."""
+    return unicodedata.name(character, "").startswith(_NO_SPACES)
 
 
 def _content(piece: str) -> bytes:

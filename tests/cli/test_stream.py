@@ -101,6 +101,14 @@ def test_s3_an_odd_number_of_bytes_is_told_after_the_text(stream: Run, sound: np
     assert result.stderr.startswith("asr: the sound ended within a sample, 1 bytes")
 
 
+def test_empty_standard_input_is_an_error(stream: Run) -> None:
+    result = stream("-", input=b"")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "asr: standard input: empty: no samples came; check the program that writes them\n"
+    )
+
+
 def test_the_rules_of_endpoints_can_be_said(stream: Run, talk: Path) -> None:
     rules = ("silence_seconds=1.3", "noise_seconds=1.5")
     told = [part for rule in rules for part in ("--endpoint", rule)]
@@ -257,8 +265,8 @@ def test_interrupted_what_was_heard_is_printed(
     process = pcm_process(tiny_model, "--json")
     feed(process, sound)
     assert process.stdout
-    first = json.loads(process.stdout.readline())
-    assert first["type"] == "partial"
+    while json.loads(process.stdout.readline())["type"] != "partial":
+        pass
     process.send_signal(how)  # the pipe is still open
     out, err = process.communicate(timeout=60)
     events = [json.loads(line) for line in out.splitlines()]

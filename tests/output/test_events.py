@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from asr.output import StreamEvents, end_line
-from asr.types import Segment, StreamUpdate
+from asr.types import Segment, SpeechEvent, StreamUpdate
 
 
 def partial(text: str, stable: int = 0) -> StreamUpdate:
@@ -36,6 +36,17 @@ def test_partials_that_say_nothing_new_are_left_out() -> None:
         **{"text": "ab", "stable": 0, "lag": 0.25},
     }
     assert found[2]["tokens"] == [3, 4]
+
+
+def test_speech_comes_before_the_text_of_its_update() -> None:
+    speech = (SpeechEvent("end", 2.0004), SpeechEvent("begin", 2.5))
+    update = StreamUpdate((Segment("ab c", 0.5, 2.0),), speech=speech)
+    lines = [json.loads(line) for line in StreamEvents().lines(update)]
+    assert lines[:2] == [
+        {"type": "speech", "state": "end", "time": 2.0, "lag": 0.0},
+        {"type": "speech", "state": "begin", "time": 2.5, "lag": 0.0},
+    ]
+    assert lines[2]["type"] == "final"
 
 
 def test_the_last_line() -> None:

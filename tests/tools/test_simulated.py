@@ -69,10 +69,12 @@ def test_work_that_takes_longer_than_the_sound_delays_what_follows(
 ) -> None:
     ticks = iter(n / 10 for n in range(1000))  # each block takes 100 ms of work
     monkeypatch.setattr(simulated, "time", SimpleNamespace(process_time=lambda: next(ticks)))
-    session = simulated.simulate(Script({4: ends("a")}, StreamUpdate()), np.zeros(RATE // 5))
-    [(when, wait, _)] = session.closing
+    script = {4: StreamUpdate((Segment("a", 0.0, 0.05),))}
+    session = simulated.simulate(Script(script, StreamUpdate()), np.zeros(RATE // 5))
+    [(when, wait, length, since_speech)] = session.closing
     assert when == pytest.approx(0.02 + 5 * 0.1)
     assert wait == pytest.approx(when - 0.1)
+    assert (length, since_speech) == pytest.approx((0.05, when - 0.05))
     assert session.work == pytest.approx(1.1)
 
 

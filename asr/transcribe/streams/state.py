@@ -16,14 +16,15 @@ import os.path
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from asr.audio.samples import level_db
+from asr.search.phrases import in_unspaced_script
 from asr.transcribe.streams.chunk_encoder import ChunkEncoderState
 from asr.transcribe.streams.endpoint import Cut, EndpointConfig, Endpointer
-from asr.types import Hypothesis, Segment, StreamUpdate
+from asr.types import Hypothesis, Segment, SpeechEvent, StreamUpdate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,6 +58,8 @@ class GrowingSegment(Protocol):
     """The open segment of a stream: what is kept of its frames, and what the searches gave."""
 
     frame_seconds: float
+    start: int
+    """Its first frame, in the stream."""
 
     @property
     def decided(self) -> tuple[int, ...]:
@@ -182,6 +185,10 @@ class StreamState:
     open: GrowingSegment
     partial: Segment | None = None
     stable: int = 0
+    speaking: bool = False
+    """Whether speech has begun and not ended."""
+    speech: tuple[SpeechEvent, ...] = ()
+    """Where it began and ended since the last update."""
 
     @classmethod
     def new(
@@ -226,6 +233,8 @@ class StreamState:
             cut = self.endpointer.push(level, blank)
             if cut:
                 requests += self._cut(cut)
+            if self.endpointer.label_frames and not self.speaking:
+                self._report("begin", self.endpointer.bounds()[0])
         count, label_frames = self.endpointer.frames, self.endpointer.label_frames
         if final and label_frames:
             requests += self._cut(Cut(count, True, *self.endpointer.bounds()))
@@ -239,9 +248,17 @@ class StreamState:
         requests = []
         if cut.speech:
             requests.append(self.open.final_request(cut))
+            self._report("end", cut.last)
             self.partial, self.stable = None, 0
         self.open = self.open.after(cut.frames)
         return requests
+
+    def _report(self, kind: Literal["begin", "end"], frame: int) -> None:
+        """Notes that speech begins or ends at a frame of the open segment."""
+        self.speaking = kind == "begin"
+        taken = self.samples.taken / self.samples.frame_samples  # the last frame may be padded
+        time = min(self.open.start + frame, taken) * self.open.frame_seconds
+        self.speech += (SpeechEvent(kind, time),)
 
     def update_partial(self, request: Request, result: Any, writer: SegmentWriter) -> None:
         """Takes the result of the search of the open segment."""
@@ -249,8 +266,20 @@ class StreamState:
         self.partial = writer.segment(request, [hypothesis])
         decided = writer.text(self.open.decided)
         text = self.partial.text if self.partial else ""
-        self.stable = len(os.path.commonprefix([decided, text]))
+        self.stable = last_border(text, len(os.path.commonprefix([decided, text])))
 
     def update(self, final: Sequence[Segment]) -> StreamUpdate:
         """What a caller gets, with the segments that ended since the last call."""
-        return StreamUpdate(tuple(final), self.partial, self.stable)
+        speech, self.speech = self.speech, ()
+        return StreamUpdate(tuple(final), self.partial, self.stable, speech=speech)
+
+
+def last_border(text: str, count: int) -> int:
+    """How many of the first `count` characters are whole words.
+
+    The last word of the text may grow: it is not counted before something follows it. In scripts
+    that are written without spaces each character is a word.
+    """
+    while count and not (text[count : count + 1].isspace() or in_unspaced_script(text[count - 1])):
+        count -= 1
+    return count

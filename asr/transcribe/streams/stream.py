@@ -18,11 +18,13 @@ import operator
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from asr.audio import BlockReader, Resampler
+from asr.audio.samples import concatenated
 from asr.errors import AsrError, ConfigError, StreamError
 from asr.transcribe.streams.scheduler import StreamRun, advance
 from asr.transcribe.streams.stream_decoder import StreamDecoder
@@ -49,6 +51,12 @@ class Stream:
         self._resampler = Resampler(self.sample_rate, self._decoder.model.sample_rate)
         self._run = StreamRun.new(self._decoder)
         self._fed_samples = 0
+        self._shown = ""
+        """The partial text of the last update."""
+        self._waiting: list[np.ndarray] = []
+        """Blocks that are not resampled yet."""
+        self._due = 0
+        """With fewer samples than this since the start, the next chunk cannot be whole."""
         self._closed: str | None = None
         """Why nothing can be fed any more; completes "this stream"."""
         self._error: Exception | None = None
@@ -89,8 +97,7 @@ class Stream:
             AudioError: these are no samples; nothing of the block is taken.
             StreamError: the stream was flushed or has failed, or another thread is feeding it.
         """
-        [result] = _advance([(self, samples)], final=False)
-        return _value(result)
+        return self._step(samples, final=False)
 
     def flush(self) -> StreamUpdate:
         """Ends the stream: the open segment becomes final. Only `reset` may follow.
@@ -101,8 +108,7 @@ class Stream:
             StreamError: the stream was flushed already or has failed, or another thread is feeding
                 it.
         """
-        [result] = _advance([(self, _NOTHING)], final=True)
-        return _value(result)
+        return self._step(_NOTHING, final=True)
 
     def reset(self) -> None:
         """Drops all state: the stream is as new, and times start at 0.
@@ -127,8 +133,21 @@ class Stream:
         finally:
             self._lock.release()
 
-    def _put(self, samples: Any, final: bool) -> None:
-        """Queues the next samples; a block that raises AudioError changes nothing."""
+    def _step(self, samples: Any, final: bool) -> StreamUpdate:
+        with self._exclusive():
+            if self._put(samples, final):
+                advance([self._run], final)
+            result = self._update(final)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _put(self, samples: Any, final: bool) -> bool:
+        """Takes the next samples; a block that raises AudioError changes nothing.
+
+        Returns:
+            whether there may be something to decode.
+        """
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -138,8 +157,25 @@ class Stream:
             )
         block = self._read(samples)
         self._closed = "was interrupted while it was fed"
-        self._run.state.samples.put(self._resampler.step(block, final))
+        self._waiting.append(block)
         self._fed_samples += len(block)
+        if self._fed_samples < self._due and not final:
+            return False
+        self._queue(final)
+        return True
+
+    def _queue(self, final: bool) -> None:
+        """Queues the waiting blocks at the model's rate.
+
+        They wait until a chunk may be whole, since this costs about the same for a block of one
+        sample as for a block of a whole chunk.
+        """
+        block, self._waiting = concatenated(self._waiting), []
+        queue = self._run.state.samples
+        queue.put(self._resampler.step(block, final))
+        rate = self._decoder.model.sample_rate
+        last = queue.taken + self._run.chunk_samples - 1
+        self._due = last * self.sample_rate // rate
 
     def _update(self, final: bool) -> StreamUpdate | Exception:
         """The result of a call that has come to its end."""
@@ -148,9 +184,11 @@ class Stream:
             if final or not self._run.ended:
                 return error
             self._error = error
-            return self._run.state.update(self._run.take_ended())
-        self._closed = "was flushed" if final else None
-        return self._run.state.update(self._run.take_ended())
+        else:
+            self._closed = "was flushed" if final else None
+        update = self._run.state.update(self._run.take_ended())
+        before, self._shown = self._shown, update.partial.text if update.partial else ""
+        return replace(update, changed=True) if self._shown != before else update
 
 
 def feed_many(
@@ -238,23 +276,21 @@ def _advance(
 ) -> list[StreamUpdate | Exception]:
     """The update, or the exception, of each stream."""
     results: dict[int, StreamUpdate | Exception] = {}
+    ready: list[Stream] = []
     with ExitStack() as locks:
         for place, (stream, samples) in enumerate(feeds):
             try:
                 locks.enter_context(stream._exclusive())
-                stream._put(samples, final)
+                if stream._put(samples, final):
+                    ready.append(stream)
             except Exception as error:  # of one stream; the others are decoded nevertheless
                 results[place] = error
-        active = {place: stream for place, (stream, _) in enumerate(feeds) if place not in results}
-        advance([stream._run for stream in active.values()], final, max_chunks)
-        results |= {place: stream._update(final) for place, stream in active.items()}
+        if ready:
+            advance([stream._run for stream in ready], final, max_chunks)
+        for place, (stream, _) in enumerate(feeds):
+            if place not in results:
+                results[place] = stream._update(final)
     return [results[place] for place in range(len(feeds))]
-
-
-def _value(result: StreamUpdate | Exception) -> StreamUpdate:
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def _known(result: StreamUpdate | Exception) -> StreamUpdate | AsrError:

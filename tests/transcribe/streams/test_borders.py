@@ -91,6 +91,42 @@ def test_segments_begin_and_end_where_they_sound(tones: Recognizer) -> None:
     assert bounds == pytest.approx([0.2, 0.7, 2.7, 4.0], abs=0.11)
 
 
+def test_speech_begins_and_ends_where_it_sounds(tones: Recognizer) -> None:
+    sound = sound_of([("a", 0.5, 2.0), ("b", 0.5, 0.3), ("c", 0.5, 2.0)], 1e-4)
+    for size in (1000, len(sound)):
+        stream = tones.stream(RATE, chunk_ms=160)
+        updates = [stream.feed(sound[at : at + size]) for at in range(0, len(sound), size)]
+        updates.append(stream.flush())
+        events = [event for update in updates for event in update.speech]
+        assert [event.type for event in events] == ["begin", "end", "begin", "end"]
+        times = [event.time for event in events]
+        assert times == pytest.approx([0.2, 0.7, 2.7, 4.0], abs=0.11)
+        finals = [segment for update in updates for segment in update.final]
+        assert times[1::2] == [segment.end for segment in finals]
+
+
+def test_speech_that_goes_on_at_the_end_of_the_stream_ends_there(tones: Recognizer) -> None:
+    sound = sound_of([("a", 0.5, 0.0)], 1e-4)
+    stream = tones.stream(RATE, chunk_ms=160)
+    begun = stream.feed(sound).speech
+    assert [event.type for event in begun] == ["begin"]
+    [end] = stream.flush().speech
+    assert end.type == "end"
+    assert begun[0].time < end.time <= len(sound) / RATE
+
+
+def test_an_update_says_whether_its_partial_text_changed(tones: Recognizer) -> None:
+    sound = sound_of([*((word, 0.3, 0.3) for word in "abcd"), ("a", 0.3, 2.0)], 1e-4)
+    stream = tones.stream(RATE, chunk_ms=160)
+    before, changes = "", 0
+    for start in range(0, len(sound), 1000):
+        update = stream.feed(sound[start : start + 1000])
+        text = update.partial.text if update.partial else ""
+        assert update.changed == (text != before)
+        before, changes = text, changes + update.changed
+    assert 4 <= changes < len(sound) / 2000
+
+
 def test_partial_text_grows_word_by_word(tones: Recognizer) -> None:
     # The last word is shown when it is old enough not to grow.
     sound = sound_of([*((word, 0.3, 0.3) for word in "abcdabc"), ("d", 0.3, 0.6)], 1e-4)
@@ -98,12 +134,14 @@ def test_partial_text_grows_word_by_word(tones: Recognizer) -> None:
     shown: list[tuple[str, int]] = []
     for start in range(0, len(sound), 1000):
         update = stream.feed(sound[start : start + 1000])
-        if update.partial and (not shown or shown[-1] != (update.partial.text, update.stable)):
-            shown.append((update.partial.text, update.stable))
+        decided = len(stream._run.state.open.decided)
+        if update.partial and (not shown or shown[-1] != (update.partial.text, decided)):
+            shown.append((update.partial.text, decided))
+        assert update.stable == 0  # it is all one word, which may grow
     texts = [text for text, _ in shown]
     assert all(later.startswith(text) for text, later in itertools.pairwise(texts))
     assert texts[-1] in ("abcdabc", "abcdabcd")  # the segment may end before its last word is old
-    assert [stable for _, stable in shown] == sorted(stable for _, stable in shown)
+    assert [decided for _, decided in shown] == sorted(decided for _, decided in shown)
     assert shown[-1][1] >= 6
 
 

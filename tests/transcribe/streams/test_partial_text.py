@@ -13,7 +13,7 @@ from asr.transcribe.streams import open_segment as rules
 from asr.transcribe.streams.chunk_encoder import ChunkEncoderState
 from asr.transcribe.streams.endpoint import EndpointConfig
 from asr.transcribe.streams.open_segment import OpenSegment, SearchRequest
-from asr.transcribe.streams.state import StreamState
+from asr.transcribe.streams.state import StreamState, last_border
 from asr.types import Hypothesis, Segment
 
 RATE, FRAME = 1000, 40
@@ -79,7 +79,8 @@ def test_new_words_wait_and_old_ones_are_decided(state: StreamState) -> None:
     search(state, 28, places, ("abc", -1.0))
     assert shown(state) == ("a b", "a")  # a is 0.92 s old, b 0.64 s
     search(state, 44, places, ("abc", -1.0))
-    assert shown(state) == ("a b c", "a b c")  # even the last word cannot grow when it is 0.8 s old
+    assert state.open.decided == (1, 2, 3)
+    assert shown(state) == ("a b c", "a b")  # the last word may grow
 
 
 def test_what_rivals_say_otherwise_is_searched_on_until_it_is_old(state: StreamState) -> None:
@@ -93,7 +94,24 @@ def test_what_rivals_say_otherwise_is_searched_on_until_it_is_old(state: StreamS
     assert state.open.prefixes == ((1, 2, 3), (1, 4, 3))
     search(state, 48 + lag, places, *several[:2])
     assert state.open.prefixes == ((1, 2, 3),)
-    assert shown(state) == ("a b c", "a b c")
+    assert shown(state) == ("a b c", "a b")
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "stable"),
+    [
+        ("", 0, 0),
+        ("mister qui", 10, 6),
+        ("mister quilter is", 10, 6),
+        ("mister quilter is", 14, 14),
+        ("mister quilter is", 13, 6),
+        ("mister", 3, 0),
+        ("今天天气", 3, 3),
+        ("今天 ok", 5, 2),
+    ],
+)
+def test_the_stable_part_ends_where_a_word_ends(text: str, count: int, stable: int) -> None:
+    assert last_border(text, count) == stable
 
 
 def test_what_was_shown_is_held_against_a_little_better_hypothesis(state: StreamState) -> None:
@@ -128,4 +146,5 @@ def test_without_ctc_successive_searches_must_agree(state: StreamState) -> None:
     search_without(60, ((1, 2), -1.0), ((1, 3), -9.0))
     assert shown(state) == ("a b", "a")
     search_without(80, ((1, 2), -1.0))
-    assert shown(state) == ("a b", "a b")
+    assert state.open.decided == (1, 2)
+    assert shown(state) == ("a b", "a")
