@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from asr.audio.decoder import BLOCK_FRAMES
 from asr.audio.limits import MIN_RATE, AudioLimits
-from asr.audio.mix import Downmix, carrying_channels
+from asr.audio.mix import Downmix, mix_plan
 from asr.audio.resample import Resampler
 from asr.errors import AudioError
 
@@ -18,6 +19,8 @@ from asr.errors import AudioError
 MAX_SAMPLE = 2.0**32
 #: Floats that reach this were made from 16-bit integers without being scaled.
 _UNSCALED_PEAK = 64.0
+#: Recordings that stay below this (-50 dB) lie near the level that counts as silence.
+_QUIET_PEAK = 10 ** (-50 / 20)
 
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 _FLOATS = ("float16", "float32", "float64")
@@ -72,8 +75,8 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
     for start in range(0, len(floats), BLOCK_FRAMES):
         level.check(floats[start : start + BLOCK_FRAMES], source_rate)
     channels = floats.shape[1]
-    carrying = 1 if channels == 1 else carrying_channels([floats] if len(floats) else [], channels)
-    mix = Downmix(channels, carrying)
+    plan = mix_plan([floats] if len(floats) and channels > 1 else [], channels)
+    mix = Downmix(channels, plan)
     mono = Resampler(source_rate, rate).step(mix(floats), final=True)
     return Audio(mono, rate, notes=(*level.notes(), *mix.notes()))
 
@@ -184,7 +187,13 @@ class LevelCheck:
         self._frames += len(block)
 
     def notes(self) -> list[str]:
-        """Says when the samples look like integers that nobody scaled."""
+        """Says when the samples look like integers that nobody scaled, or are hardly there."""
+        if 0 < self._peak < _QUIET_PEAK:
+            return [
+                f"very quiet: the loudest sample is at {20 * math.log10(self._peak):.0f} dB of "
+                "full scale, so speech may count as silence; amplify the recording, or give a "
+                "lower limit (--endpoint silence_db=-110)"
+            ]
         if self._peak < _UNSCALED_PEAK:
             return []
         return [
