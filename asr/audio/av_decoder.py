@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
 
-from asr.audio.byte_source import ByteSource
 from asr.audio.decoder import BLOCK_FRAMES, Block, CannotDecodeError
 from asr.audio.failed_packets import FailedPackets, first_places, reason
 from asr.audio.format_change import FormatConverter
 from asr.audio.limits import MIN_RATE, AudioLimits
+from asr.errors import AudioError
 
 #: The containers that may be opened. Not among them: what is no sound (pictures, subtitles), and
 #: playlists, which would make the library open other files and addresses than the one it was given;
@@ -36,6 +36,18 @@ _SAMPLE_TYPES = ("u8", "s16", "s32", "flt", "dbl")
 LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, OverflowError, IndexError)
 
 
+class DecoderSource(Protocol):
+    """A binary file that PyAV can read, with an error for what is wrong with it."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Moves to a place and returns it."""
+        ...
+
+    def problem(self, text: str) -> AudioError:
+        """The error that says `text` about this file."""
+        ...
+
+
 class AvDecoder:
     """A decoder (see `asr.audio.decoder.AudioDecoder`) over the first audio track of a container.
 
@@ -44,9 +56,10 @@ class AvDecoder:
     rate or channels change, the rest is converted to what the first frame has.
     """
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: DecoderSource, block_frames: int = BLOCK_FRAMES) -> None:
         source.seek(0)
         self._source = source
+        self._block_frames = block_frames
         self.notes: list[str] = []
         self.complete = True
         self._good = 0
@@ -137,11 +150,11 @@ class AvDecoder:
         for piece in self._pieces():
             waiting.append(piece)
             count += len(piece)
-            if count >= BLOCK_FRAMES:
+            if count >= self._block_frames:
                 joined = np.concatenate(waiting)
-                whole = count - count % BLOCK_FRAMES
-                for start in range(0, whole, BLOCK_FRAMES):
-                    yield joined[start : start + BLOCK_FRAMES]
+                whole = count - count % self._block_frames
+                for start in range(0, whole, self._block_frames):
+                    yield joined[start : start + self._block_frames]
                 waiting, count = [joined[whole:]], count - whole
         if count:
             yield np.concatenate(waiting)

@@ -12,6 +12,8 @@ from pathlib import Path
 import soundfile
 
 from asr.audio.byte_source import open_bytes
+from asr.audio.child_decoder import container_seconds
+from asr.audio.formats import LIBSNDFILE_KINDS
 from asr.audio.limits import AudioLimits
 from asr.audio.mpeg import mpeg_length_is_stated
 from asr.errors import AudioError
@@ -55,18 +57,12 @@ def claimed_seconds(
     """
     if not os.path.isfile(path):  # a named pipe gives its sound only once
         return None
-    import av
-
-    from asr.audio.av_decoder import CONTAINERS, LIBRARY_ERRORS
-
     try:
-        with (
-            open(path, "rb") as file,
-            av.open(
-                file, "r", metadata_errors="ignore", options={"format_whitelist": CONTAINERS}
-            ) as container,
-        ):
-            seconds = (container.duration or 0) / av.time_base
-    except LIBRARY_ERRORS:
+        with open_bytes(Path(path), limits or AudioLimits()) as source:
+            if source.kind.key in LIBSNDFILE_KINDS:
+                seconds = exact_seconds(path) or 0.0
+            else:
+                seconds = container_seconds(source) if source.kind.key else 0.0
+    except AudioError:
         return None
     return seconds if 0 < seconds <= (limits or AudioLimits()).max_seconds else None

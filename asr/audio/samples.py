@@ -21,6 +21,8 @@ MAX_SAMPLE = 2.0**32
 _UNSCALED_PEAK = 64.0
 #: Recordings that stay below this (-50 dB) lie near the level that counts as silence.
 _QUIET_PEAK = 10 ** (-50 / 20)
+#: Seconds. Shorter recordings hold no word that could be missed.
+_LONG_ENOUGH = 0.3
 
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 _FLOATS = ("float16", "float32", "float64")
@@ -166,6 +168,7 @@ class LevelCheck:
     def __init__(self, label: str) -> None:
         self._label = label
         self._frames = 0
+        self._seconds = 0.0
         self._peak = 0.0
 
     def check(self, block: np.ndarray, rate: int) -> None:
@@ -185,10 +188,11 @@ class LevelCheck:
             )
         self._peak = max(self._peak, peak)
         self._frames += len(block)
+        self._seconds += len(block) / rate
 
     def notes(self) -> list[str]:
         """Says when the samples look like integers that nobody scaled, or are hardly there."""
-        if 0 < self._peak < _QUIET_PEAK:
+        if 0 < self._peak < _QUIET_PEAK and self._seconds >= _LONG_ENOUGH:
             return [
                 f"very quiet: the loudest sample is at {20 * math.log10(self._peak):.0f} dB of "
                 "full scale, so speech may count as silence; amplify the recording, or give a "
