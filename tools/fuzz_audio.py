@@ -195,6 +195,16 @@ def batches(kinds: list[str], first: int, files: int) -> Iterator[list[tuple[str
         yield batch
 
 
+def report(result: Result, keep: Path | None) -> None:
+    """Prints the deaths and faults of some files, and writes the files to the folder `keep`."""
+    for line in (*result.died, *(f"FAULT {fault}" for fault in result.faults)):
+        print(line, flush=True)
+        if keep is not None:
+            kind, number = line.removeprefix("FAULT ").split(":")[0].split()
+            keep.mkdir(parents=True, exist_ok=True)
+            (keep / f"{kind}-{number}").write_bytes(damaged_file(kind, int(number)))
+
+
 def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -210,13 +220,8 @@ def main() -> None:
             run_batch, batches(arguments.kinds, arguments.first, arguments.files)
         ):
             total.add(result)
+            report(result, arguments.keep)
             print(f"{sum(total.outcomes.values()):,} files", end="\r", file=sys.stderr)
-    for line in (*total.died, *(f"FAULT {fault}" for fault in total.faults)):
-        print(line)
-        if arguments.keep is not None:
-            kind, number = line.removeprefix("FAULT ").split(":")[0].split()
-            arguments.keep.mkdir(parents=True, exist_ok=True)
-            (arguments.keep / f"{kind}-{number}").write_bytes(damaged_file(kind, int(number)))
     outcomes = ", ".join(f"{count:,} {what}" for what, count in total.outcomes.items())
     print(
         f"{len(arguments.kinds)} formats in {time.monotonic() - start:.0f} s: {outcomes}; decoding "
