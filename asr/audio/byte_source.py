@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from asr.audio.limits import AudioLimits
-from asr.audio.sniff import HEAD_BYTES, ContentType, sniff
+from asr.audio.sniff import HEAD_BYTES, ContentType, id3_bytes, sniff
 from asr.errors import AudioError
 
 _CHUNK = 1 << 16
@@ -34,6 +34,9 @@ class ByteSource:
     `failure` and looks like the end of the file, because the libraries call from C, where an
     exception cannot pass.
 
+    An ID3 tag in front of another format than MP3 (tag editors put it before RIFF) is not part of
+    the file as seen here: places count from behind it.
+
     Attributes:
         label: the name of the input, as it was given.
         display_name: the name for messages.
@@ -46,8 +49,15 @@ class ByteSource:
         self.label = label
         self.display_name = printable_name(label)
         self.failure: OSError | None = None
+        self._start = 0
         self.size = file.seek(0, os.SEEK_END)
-        self.kind: ContentType = sniff(self.bytes_at(0, HEAD_BYTES))
+        head = self.bytes_at(0, HEAD_BYTES)
+        self.kind: ContentType = sniff(head)
+        behind = id3_bytes(head)
+        if self.kind.key == "mp3" and 0 < behind < self.size:
+            kind = sniff(self.bytes_at(behind, HEAD_BYTES))
+            if kind.key not in ("", "unknown", "mp3"):
+                self.kind, self._start, self.size = kind, behind, self.size - behind
 
     def __enter__(self) -> ByteSource:
         return self
@@ -82,14 +92,19 @@ class ByteSource:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Moves to `offset`; a place before the start is the start."""
+        if whence == os.SEEK_SET:
+            offset += self._start
         try:
-            return self._file.seek(offset, whence)
+            place = self._file.seek(offset, whence)
         except (OSError, ValueError):  # a damaged index may point anywhere
-            return self._file.seek(0)
+            place = 0
+        if place < self._start or place == 0:
+            place = self._file.seek(self._start)
+        return place - self._start
 
     def tell(self) -> int:
         """The current place in bytes."""
-        return self._file.tell()
+        return self._file.tell() - self._start
 
     def bytes_at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset` on."""
@@ -99,7 +114,7 @@ class ByteSource:
     def size_now(self) -> int:
         """The size of the file at this moment: it may have grown or shrunk."""
         try:
-            return os.fstat(self._file.fileno()).st_size
+            return os.fstat(self._file.fileno()).st_size - self._start
         except OSError as error:
             self.failure = error
             return 0

@@ -8,6 +8,7 @@ number of bytes ("Xing" or "Info"); without it only a last frame that is not who
 from __future__ import annotations
 
 from asr.audio.byte_source import ByteSource
+from asr.audio.sniff import id3_bytes
 
 _KBITS = {  # by (MPEG-1?, layer): index 1..14
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -21,13 +22,15 @@ _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 
 
 #: How much of the end is searched for frames: more than ten of the longest.
 _TAIL_BYTES = 1 << 14
+#: More than a tag at the end, or the first frame itself, which some encoders do not count.
+_TAG_BYTES = 1 << 11
 #: That many headers, each where the one before says, are no accident.
 _SURE = 3
 
 
 def mpeg_audio_cut(source: ByteSource) -> bool:
     """Whether bytes are missing at the end of this MPEG audio file."""
-    start = _tag_bytes(source)
+    start = id3_bytes(source.bytes_at(0, 10))
     stated = _stated_bytes(source.bytes_at(start, 256))
     if stated is not None:
         return start + stated > source.size
@@ -35,15 +38,14 @@ def mpeg_audio_cut(source: ByteSource) -> bool:
     return _last_frame_is_cut(source.bytes_at(tail_start, _TAIL_BYTES))
 
 
-def _tag_bytes(source: ByteSource) -> int:
-    """The length of the ID3v2 tag at the start (its size is written in 7-bit bytes)."""
-    head = source.bytes_at(0, 10)
-    if head[:3] != b"ID3" or len(head) < 10:
-        return 0
-    size = 0
-    for byte in head[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size + (10 if head[5] & 0x10 else 0)
+def mpeg_length_is_stated(source: ByteSource) -> bool:
+    """Whether the first frame states the bytes of sound, and all of the file is meant by it.
+
+    Otherwise (no such frame, or several recordings in one file) its length is a guess.
+    """
+    start = id3_bytes(source.bytes_at(0, 10))
+    stated = _stated_bytes(source.bytes_at(start, 256))
+    return stated is not None and abs(source.size - start - stated) < _TAG_BYTES
 
 
 def _stated_bytes(frame: bytes) -> int | None:

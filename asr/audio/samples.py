@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from asr.audio.decoder import BLOCK_FRAMES
 from asr.audio.limits import MIN_RATE, AudioLimits
-from asr.audio.mix import Downmix, carrying_channels
+from asr.audio.mix import Downmix, mix_plan
 from asr.audio.resample import Resampler
 from asr.errors import AudioError
 
@@ -18,6 +19,10 @@ from asr.errors import AudioError
 MAX_SAMPLE = 2.0**32
 #: Floats that reach this were made from 16-bit integers without being scaled.
 _UNSCALED_PEAK = 64.0
+#: Recordings that stay below this (-50 dB) lie near the level that counts as silence.
+_QUIET_PEAK = 10 ** (-50 / 20)
+#: Seconds. Shorter recordings hold no word that could be missed.
+_LONG_ENOUGH = 0.3
 
 # By kind and size: numpy composes the name of a type anew each time, slowly.
 _FULL_SCALE = {("i", 2): np.float32(2.0**15), ("i", 4): np.float32(2.0**31)}
@@ -73,8 +78,8 @@ def from_samples(samples: Any, sample_rate: int, rate: int) -> Audio:
     for start in range(0, len(floats), BLOCK_FRAMES):
         level.check(floats[start : start + BLOCK_FRAMES], source_rate)
     channels = floats.shape[1]
-    carrying = 1 if channels == 1 else carrying_channels([floats] if len(floats) else [], channels)
-    mix = Downmix(channels, carrying)
+    plan = mix_plan([floats] if len(floats) and channels > 1 else [], channels)
+    mix = Downmix(channels, plan)
     mono = Resampler(source_rate, rate).step(mix(floats), final=True)
     return Audio(mono, rate, notes=(*level.notes(), *mix.notes()))
 
@@ -171,6 +176,7 @@ class LevelCheck:
     def __init__(self, label: str) -> None:
         self._label = label
         self._frames = 0
+        self._seconds = 0.0
         self._peak = 0.0
 
     def check(self, block: np.ndarray, rate: int) -> None:
@@ -190,9 +196,16 @@ class LevelCheck:
             )
         self._peak = max(self._peak, peak)
         self._frames += len(block)
+        self._seconds += len(block) / rate
 
     def notes(self) -> list[str]:
-        """Says when the samples look like integers that nobody scaled."""
+        """Says when the samples look like integers that nobody scaled, or are hardly there."""
+        if 0 < self._peak < _QUIET_PEAK and self._seconds >= _LONG_ENOUGH:
+            return [
+                f"very quiet: the loudest sample is at {20 * math.log10(self._peak):.0f} dB of "
+                "full scale, so speech may count as silence; amplify the recording, or give a "
+                "lower limit (--endpoint silence_db=-110)"
+            ]
         if self._peak < _UNSCALED_PEAK:
             return []
         return [

@@ -101,6 +101,16 @@ def sniff(head: bytes) -> ContentType:
     return _text_kind(head) if _is_text(head) else UNKNOWN
 
 
+def id3_bytes(head: bytes) -> int:
+    """The length of the ID3v2 tag that `head` begins with (its size is in 7-bit bytes), or 0."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
 def _text_kind(head: bytes) -> ContentType:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head")):

@@ -14,14 +14,16 @@ from asr.audio.container_end import inspect_end
 from asr.audio.decoder import AudioDecoder, Block
 from asr.audio.formats import open_decoder
 from asr.audio.limits import MIN_RATE, AudioLimits
-from asr.audio.mix import Downmix, carrying_channels
+from asr.audio.mix import Downmix, MixPlan, mix_plan
 from asr.audio.resample import Resampler
 from asr.audio.samples import Audio, LevelCheck, concatenated
 from asr.interrupts import defer_interrupts, uninterrupted
 
 _ENDINGS = (
-    ".3gp .aac .aif .aifc .aiff .amr .au .avi .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 "
-    ".mpeg .mpg .oga .ogg .opus .rf64 .sph .w64 .wav .webm .wma .wv"
+    ".3g2 .3gp .aac .ac3 .aif .aifc .aiff .amr .ape .asf .au .avi .awb .caf .dts .eac3 .f4v "
+    ".flac .flv .m2ts .m4a .m4b .m4v .mka .mkv .mov .mp1 .mp2 .mp3 .mp4 .mpeg .mpg .mpga .mts "
+    ".nist .oga .ogg .ogv .ogx .opus .ra .rf64 .rm .rmvb .snd .sph .spx .tak .ts .tta .voc .vob "
+    ".w64 .wav .wave .weba .webm .wma .wmv .wv"
 )
 #: What a folder is searched for. Only that: a file that is named is decoded by its content.
 AUDIO_ENDINGS = tuple(_ENDINGS.split())
@@ -60,7 +62,7 @@ class AudioStream:
         self.notes: list[str] = []
         self._level = LevelCheck(source.display_name)
         try:
-            self._mix = Downmix(self.channels, self._carrying_channels())
+            self._mix = Downmix(self.channels, self._mix_plan())
         except BaseException:
             _close(self._decoder)
             raise
@@ -116,13 +118,13 @@ class AudioStream:
                 )
             yield block
 
-    def _carrying_channels(self) -> int:
+    def _mix_plan(self) -> MixPlan:
         if self.channels == 1:
-            return 1
-        count = carrying_channels(self._limited(self._decoder), self.channels)
+            return MixPlan(1)
+        plan = mix_plan(self._limited(self._decoder), self.channels)
         _close(self._decoder)
         self._decoder = self._open_checked()
-        return count
+        return plan
 
     def _converted(self) -> Generator[np.ndarray, None, None]:
         resampler = Resampler(self.source_rate, self.rate)

@@ -83,23 +83,24 @@ def table_utterances(path: Path, texts: bool) -> Iterator[Utterance | ManifestEr
 
 
 def _rows(lines: list[tuple[int, str]], path: Path) -> Iterator[_Row | ManifestError]:
-    """The rows below the header, by its names; of a quote that is not closed it ends with that."""
+    """The rows below the header, by its names; of a quote that is not closed it ends with that.
+
+    Strictly read, as a quote that is not closed would otherwise end at the next one, with the rows
+    between them in one text.
+    """
     separator = delimiter_of(lines[0][1])
-    rows = csv.reader((line + "\n" for _, line in lines), delimiter=separator)
-    names = [name.strip() for name in next(rows)]
-    begins = rows.line_num
-    for row in _read(rows, path):
-        if isinstance(row, ManifestError):
-            yield row
+    rows = csv.reader((line + "\n" for _, line in lines), delimiter=separator, strict=True)
+    names: list[str] | None = None
+    begins = 0
+    for row in _read(rows):
+        if isinstance(row, csv.Error):
+            yield _unreadable(row, path, lines[begins][0])
             return
         where = f"{path}, line {lines[rows.line_num - 1][0]}"
-        if rows.line_num == len(lines) and _open_quote(lines[begins:], separator):
-            yield ManifestError(
-                f"{path}, line {lines[begins][0]}: a double quote is not closed, so that all "
-                f"lines below belong to it; close it, or write two where it is part of a text"
-            )
-            return
         begins = rows.line_num
+        if names is None:
+            names = [name.strip() for name in row]
+            continue
         if len(row) != len(names):
             yield ManifestError(
                 f"{where}: {len(row)} columns, the header has {len(names)}; put fields that "
@@ -112,22 +113,24 @@ def _rows(lines: list[tuple[int, str]], path: Path) -> Iterator[_Row | ManifestE
         yield where, values
 
 
-def _read(rows: Iterator[list[str]], path: Path) -> Iterator[list[str] | ManifestError]:
+def _read(rows: Iterator[list[str]]) -> Iterator[list[str] | csv.Error]:
     try:
         yield from rows
-    except csv.Error as error:  # mostly a quote that nothing closes: all below is one field
-        yield ManifestError(
+    except csv.Error as error:
+        yield error
+
+
+def _unreadable(error: csv.Error, path: Path, line: int) -> ManifestError:
+    """What is wrong with the row that begins in `line`."""
+    if "field larger" in str(error):
+        return ManifestError(
             f"{path}: cannot be read as a table: {error}; look for a double quote that is not "
             f"closed, or write lines of JSON"
         )
-
-
-def _open_quote(lines: list[tuple[int, str]], separator: str) -> bool:
-    try:
-        list(csv.reader((line for _, line in lines), delimiter=separator, strict=True))
-    except csv.Error as error:
-        return "unexpected end" in str(error)
-    return False
+    return ManifestError(
+        f"{path}, line {line}: a double quote is not closed, so that lines below belong to it; "
+        f"close it, or write two where it is part of a text"
+    )
 
 
 def delimiter_of(header: str) -> str:

@@ -100,6 +100,7 @@ class TextNormalizer:
         self.config = config or NormalizerConfig()
         self._plain = _PLAIN if self.config.apostrophes == "keep" else _PLAIN_NO_APOSTROPHE
         self._english = self.config.language == "en"
+        self._turkic = self.config.language in ("tr", "az")
         self._expands = self.config.abbreviations and self._english
         self._rules = self._chosen_rules()
 
@@ -115,6 +116,8 @@ class TextNormalizer:
 
     def _only_needs_small_letters(self, text: str) -> bool:
         if not (self.config.lowercase and text.isascii() and self._is_plain(text.lower())):
+            return False
+        if self._turkic and "I" in text:
             return False
         return not (self._expands and BARE_WITH_CAPITAL.search(text))
 
@@ -138,7 +141,10 @@ class TextNormalizer:
         if config.symbols and self._english:
             rules.append(_speak_symbols)
         if config.lowercase:
-            rules.append(_lower if normal_forms else str.lower)
+            if self._turkic:
+                rules.append(_lower_turkic)
+            else:
+                rules.append(_lower if normal_forms else str.lower)
         if config.punctuation:
             rules.append(_remove_punctuation)
         if config.apostrophes == "remove":
@@ -169,6 +175,11 @@ def _drop_stray_marks(text: str) -> str:
 def _lower(text: str) -> str:
     lower = text.lower()
     return lower if lower.isascii() else unicodedata.normalize("NFC", lower)
+
+
+def _lower_turkic(text: str) -> str:
+    """In Turkish and Azerbaijani i and ı are different letters: I is the capital of ı."""
+    return _lower(text.replace("I\u0307", "i").replace("İ", "i").replace("I", "ı"))
 
 
 def _is_letter(character: str) -> bool:

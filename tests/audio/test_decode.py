@@ -171,7 +171,7 @@ def test_the_size_of_blocks_changes_nothing(kind: str, monkeypatch: pytest.Monke
     whole = load_audio(io.BytesIO(data), RATE)
     for frames in (997, 4096):
         monkeypatch.setattr("asr.audio.sndfile_decoder.BLOCK_FRAMES", frames)
-        monkeypatch.setattr("asr.audio.av_decoder.BLOCK_FRAMES", frames)
+        monkeypatch.setattr("asr.audio.child_decoder.BLOCK_FRAMES", frames)
         with open_audio(io.BytesIO(data), RATE) as stream:
             blocks = list(stream)
         assert len(blocks) > 10

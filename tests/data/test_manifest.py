@@ -188,6 +188,11 @@ def test_an_offset_past_the_end_and_a_file_that_is_not_there(tmp_path):
         ("audio_filepath,duration,text\na.wav,1,hi\nb.wav,1\n", "line 3: 2 columns"),
         ("audio_filepath,duration\na.wav,1\n", "line 2: field 'text' is missing"),
         ('audio_filepath,text\na.wav,hi\nb.wav,"oh\nc.wav,no\n', "line 3: a double quote is not"),
+        (  # as in Common Voice; the rows between the quotes were one text
+            'audio_filepath\ttext\na.wav\thi\nb.wav\t"oh no\nc.wav\tno\nd.wav\t"Nobody came\n',
+            "line 3: a double quote is not closed",
+        ),
+        ('audio_filepath,"te"xt\na.wav,hi\n', "line 1: a double quote is not closed"),
         (
             f'audio_filepath,text\na.wav,"{"hi " * 50_000}',
             "m.csv: cannot be read as a table: field",

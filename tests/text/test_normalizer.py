@@ -212,3 +212,21 @@ def test_training_corpora_hold_only_letters_and_apostrophes(corpora: Path) -> No
         for character in set(normalize(text)) - set("abcdefghijklmnopqrstuvwxyz' ")
     }
     assert left == {}
+
+
+@pytest.mark.parametrize("language", ["tr", "az"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("IŞIK yandı", "ışık yandı"),
+        ("İstanbul", "istanbul"),
+        ("I\u0307zmir", "izmir"),
+        ("Izmir", "ızmir"),
+        ("DIŞARI", "dışarı"),
+        ("ALTI", "altı"),
+    ],
+)
+def test_turkish_has_two_letters_i(language: str, text: str, expected: str) -> None:
+    normalized = TextNormalizer(NormalizerConfig(language=language, numbers=False))(text)
+    assert normalized == expected
+    assert TextNormalizer()("ALTI") == "alti"
