@@ -69,14 +69,15 @@ class SpeechModel(ASRModel):
         dim, hop_seconds = self.frontend.dim, self.frontend.hop_seconds
         self.norm = GlobalNorm(dim) if self.frontend.global_norm else nn.Identity()
         self.encoder = ENCODERS.build(config.encoder, dim, hop_seconds)
+        # in this order: what is drawn from a seed stays the same
+        self.ctc: nn.Linear | TiedCTC | None = None
+        if config.ctc is True:
+            self.ctc = nn.Linear(self.encoder.dim, vocabulary)
         self.decoder = None
         if config.decoder is not None:
             self.decoder = DECODERS.build(config.decoder, vocabulary, self.encoder.dim)
-        self.ctc: nn.Linear | TiedCTC | None = None
         if config.ctc == "tied":
             self.ctc = TiedCTC(self.encoder.dim, self._label_vectors.shape[1], vocabulary)
-        elif config.ctc:
-            self.ctc = nn.Linear(self.encoder.dim, vocabulary)
 
     @property
     def _label_vectors(self) -> Tensor:
