@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asr.errors import ConfigError, ModelError
 from asr.hub.published import nearest, published
+from asr.urls import url_of
 
 if TYPE_CHECKING:
     from asr.config import Config
@@ -162,7 +163,7 @@ def check_lm_folder(folder: Path) -> None:
         raise ModelError(
             f"{folder}: no language model folder: {CONFIG} is missing{hint}"
             if folder.exists()
-            else f"{folder}: no such language model folder"
+            else f"{url_of(folder) or folder}: no such language model folder"
         )
     except OSError as error:
         raise unreadable(folder, error) from None
@@ -241,6 +242,12 @@ def unreadable(path: Path, error: OSError) -> ModelError:
 
 def _why_no_model(folder: Path) -> str:
     if not folder.exists():
+        if url := url_of(folder):
+            tail = "/".join(url.rstrip("/").split("/")[-2:])
+            name = f"-m {tail}" if published(tail) else "one that 'asr models' lists"
+            return (
+                f"{url}: models are not opened by URL; name a folder, or a published model: {name}"
+            )
         near = nearest(str(folder))
         hint = f"; did you mean the published model {near}?" if near else ";"
         return f"{folder}: no such model folder{hint} 'asr models' lists what there is by name"
