@@ -31,7 +31,12 @@ class Input:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return "standard input" if self.source == STDIN else str(self.source)
+        return label_of(self.source)
+
+
+def label_of(source: object) -> str:
+    """What messages call an input."""
+    return "standard input" if source == STDIN else str(source)
 
 
 def find_inputs(
