@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,24 @@ def foreign_kind(folder: Path) -> ModelKind | None:
     if (folder / CONFIG).is_file():
         return None
     return next((kind for kind in MODEL_KINDS.values() if kind.recognises(folder)), None)
+
+
+def use_lines(folder: Path) -> list[str]:
+    """The lines of a card that say how to use the model that is being written to `folder`.
+
+    A folder below the working directory is named from there, so that the command can be copied.
+    """
+    here = Path.cwd()
+    place = folder.resolve()
+    place = place.relative_to(here) if place.is_relative_to(here) else place
+    return [
+        "## Use",
+        "",
+        f"    asr transcribe -m {shlex.quote(str(place))} recording.wav",
+        "",
+        "This is where the model was written. If it has been moved, name the folder of this card.",
+        "",
+    ]
 
 
 def check_lm_folder(folder: Path) -> None:
