@@ -9,12 +9,21 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from traceback import walk_tb
 from types import ModuleType
 
 from asr.errors import DependencyError
 
 #: The pair that is tested; `pyproject.toml` pins the same in the extra `train`.
 PAIR = "torch==2.11.0 torchaudio==2.11.0"
+#: Libraries that load one of the system: what their error then names, and what to do.
+SYSTEM_LIBRARIES = {
+    "sounddevice": (
+        "PortAudio",
+        "It records with the PortAudio library, which is missing; install it: "
+        "apt install libportaudio2, dnf install portaudio, or brew install portaudio",
+    )
+}
 
 
 def need(module: str, extra: str) -> ModuleType:
@@ -40,20 +49,44 @@ def need(module: str, extra: str) -> ModuleType:
                 f"{_with_version(library)} has no module {error.name}; install a version that "
                 f"fits with: pip install --upgrade 'asr[{extra}]'"
             )
+        elif missing == "torchaudio":
+            cure = (
+                f"{_with_version(library)} does not load: it imports torchaudio, which is not "
+                "installed; install it with: pip install 'asr[train]'"
+            )
         else:
             cure = (
                 f"{_with_version(library)} does not load: it imports the module {missing}, "
                 f"which is not installed; install that too, usually with: pip install {missing}"
             )
         raise DependencyError(cure) from error
-    except (ImportError, OSError, RuntimeError) as error:
-        if library == "torchaudio" or torchaudio_problem() is not None:
-            cure = _torchaudio_advice(extra)
-        else:
-            cure = f"Install a version that fits with: pip install --upgrade 'asr[{extra}]'"
-        raise DependencyError(
-            f"{_with_version(library)} does not load: {first_line(error)}. {cure}"
-        ) from error
+    except Exception as error:  # libraries built for others raise anything
+        cause = f"{_with_version(library)} does not load: {first_line(error)}"
+        raise DependencyError(f"{cause}. {_cure(library, extra, error)}") from error
+
+
+def _cure(library: str, extra: str, error: BaseException) -> str:
+    """What to do about an installed library that raises `error` when it is imported."""
+    if library in SYSTEM_LIBRARIES:
+        name, cure = SYSTEM_LIBRARIES[library]
+        if name in str(error):
+            return cure
+    if library == "torchaudio" or _raised_in("torchaudio", error):
+        return _torchaudio_advice()
+    return f"Install a version that fits with: pip install --upgrade 'asr[{extra}]'"
+
+
+def _raised_in(library: str, error: BaseException) -> bool:
+    """Whether the import of `library` is where an error, or one that led to it, comes from."""
+    chain: BaseException | None = error
+    while chain is not None:
+        frames = walk_tb(chain.__traceback__)
+        if any(
+            str(frame.f_globals.get("__name__")).split(".")[0] == library for frame, _ in frames
+        ):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
 
 
 def torchaudio_problem() -> str | None:
@@ -80,11 +113,11 @@ def _with_version(library: str) -> str:
     return library if version_here is None else f"{library} {version_here}"
 
 
-def _torchaudio_advice(extra: str) -> str:
+def _torchaudio_advice() -> str:
     return (
         f"torchaudio {installed('torchaudio')} and torch {installed('torch')} are not a pair: "
         "torchaudio works only beside the torch build that it was made for. "
-        f"Install a pair that fits with: pip install 'asr[{extra}]' (that is {PAIR})"
+        f"Install a pair that fits with: pip install 'asr[train]' (that is {PAIR})"
     )
 
 

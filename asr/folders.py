@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from asr.errors import ConfigError, ModelError
 from asr.hub.published import nearest, published
+from asr.urls import url_of
 
 if TYPE_CHECKING:
     from asr.config import Config
@@ -148,6 +150,24 @@ def foreign_kind(folder: Path) -> ModelKind | None:
     return next((kind for kind in MODEL_KINDS.values() if kind.recognises(folder)), None)
 
 
+def use_lines(folder: Path) -> list[str]:
+    """The lines of a card that say how to use the model that is being written to `folder`.
+
+    A folder below the working directory is named from there, so that the command can be copied.
+    """
+    here = Path.cwd()
+    place = folder.resolve()
+    place = place.relative_to(here) if place.is_relative_to(here) else place
+    return [
+        "## Use",
+        "",
+        f"    asr transcribe -m {shlex.quote(str(place))} recording.wav",
+        "",
+        "This is where the model was written. If it has been moved, name the folder of this card.",
+        "",
+    ]
+
+
 def check_lm_folder(folder: Path) -> None:
     """Refuses what is no folder of a language model; nothing in it is opened.
 
@@ -162,7 +182,7 @@ def check_lm_folder(folder: Path) -> None:
         raise ModelError(
             f"{folder}: no language model folder: {CONFIG} is missing{hint}"
             if folder.exists()
-            else f"{folder}: no such language model folder"
+            else f"{url_of(folder) or folder}: no such language model folder"
         )
     except OSError as error:
         raise unreadable(folder, error) from None
@@ -241,6 +261,12 @@ def unreadable(path: Path, error: OSError) -> ModelError:
 
 def _why_no_model(folder: Path) -> str:
     if not folder.exists():
+        if url := url_of(folder):
+            tail = "/".join(url.rstrip("/").split("/")[-2:])
+            name = f"-m {tail}" if published(tail) else "one that 'asr models' lists"
+            return (
+                f"{url}: models are not opened by URL; name a folder, or a published model: {name}"
+            )
         near = nearest(str(folder))
         hint = f"; did you mean the published model {near}?" if near else ";"
         return f"{folder}: no such model folder{hint} 'asr models' lists what there is by name"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import asr
-from asr.dependencies import installed, torchaudio_problem
+from asr.dependencies import installed, need
 from asr.errors import AsrError, DependencyError
 
 Status = Literal["ok", "note", "wrong"]
@@ -43,19 +43,33 @@ LIBRARIES = {
     "jellyfish": ("jellyfish", "kinds of errors"),
     "jinja2": ("jinja2", "reports of errors"),
 }
-#: extra: (what it is for, its distributions)
+#: extra: (what it is for, module by distribution)
 EXTRAS = {
     "train": (
         "training, adapting, and corpora that are no JSON lines",
-        ("torchaudio", "lightning", "lhotse", "urllib3", "filelock", "tensorboard", "matplotlib"),
+        {
+            "torchaudio": "torchaudio",
+            "lightning": "lightning",
+            "lhotse": "lhotse",
+            "urllib3": "urllib3",
+            "filelock": "filelock",
+            "tensorboard": "tensorboard",
+            "matplotlib": "matplotlib",
+        },
     ),
-    "mic": ("the microphone (asr stream)", ("sounddevice",)),
+    "mic": ("the microphone (asr stream)", {"sounddevice": "sounddevice"}),
     "hub": (
         "published models by name",
-        ("huggingface_hub",),
+        {"huggingface_hub": "huggingface_hub"},
     ),
-    "scoring": ("error rates as Whisper's are counted (asr evaluate)", ("whisper-normalizer",)),
-    "rooms": ("simulated rooms (tools/simulate_rooms.py)", ("pyroomacoustics",)),
+    "scoring": (
+        "error rates as Whisper's are counted (asr evaluate)",
+        {"whisper-normalizer": "whisper_normalizer.english"},
+    ),
+    "rooms": (
+        "simulated rooms (tools/simulate_rooms.py)",
+        {"pyroomacoustics": "pyroomacoustics"},
+    ),
 }
 #: What is written and read again: name, and format and subtype of libsndfile.
 WRITABLE = {
@@ -129,20 +143,27 @@ def _library(name: str, module: str, purpose: str | None) -> HealthCheck:
 
 
 def _extras() -> Iterator[HealthCheck]:
-    for extra, (purpose, names) in EXTRAS.items():
-        missing = [name for name in names if installed(name) is None]
-        there = ", ".join(f"{name} {installed(name)}" for name in names if name not in missing)
+    """Loads each library of each extra: one that is installed may still not load."""
+    for extra, (purpose, modules) in EXTRAS.items():
+        missing = [name for name in modules if installed(name) is None]
+        there = [name for name in modules if name not in missing]
+        broken = []
+        for name in there:
+            try:
+                need(modules[name], extra)
+            except DependencyError as error:
+                broken.append((name, str(error)))
         if missing:
-            message = (
-                f"for {purpose}: {', '.join(missing)} not installed; pip install 'asr[{extra}]'"
-            )
-            yield HealthCheck("extras", extra, "note", message)
+            cure = f"{', '.join(missing)} not installed; pip install 'asr[{extra}]'"
+            yield HealthCheck("extras", extra, "note", f"for {purpose}: {cure}")
+        elif broken:
+            names = ", ".join(name for name, _ in broken)
+            yield HealthCheck("extras", extra, "note", f"for {purpose}: {names} does not load")
         else:
-            yield HealthCheck("extras", extra, "ok", f"for {purpose}: {there}")
-    if problem := torchaudio_problem():
-        yield HealthCheck(
-            "extras", "torchaudio", "note", f"{problem}. Transcribing does without it"
-        )
+            versions = ", ".join(f"{name} {installed(name)}" for name in there)
+            yield HealthCheck("extras", extra, "ok", f"for {purpose}: {versions}")
+        for name, problem in broken:
+            yield HealthCheck("extras", name, "note", f"{problem}. Transcribing does without it")
 
 
 def _devices() -> Iterator[HealthCheck]:

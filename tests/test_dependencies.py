@@ -7,6 +7,7 @@ import pytest
 
 from asr.dependencies import PAIR, installed, need, torchaudio_problem
 from asr.errors import DependencyError
+from asr.health import EXTRAS
 
 
 @pytest.fixture
@@ -59,6 +60,62 @@ def test_another_library_that_fails_is_no_matter_of_torchaudio(library) -> None:
         "breaks does not load: undefined symbol: x. "
         "Install a version that fits with: pip install --upgrade 'asr[rooms]'"
     )
+
+
+EXTRA_OF = [
+    (module.split(".")[0], extra)
+    for extra, (_, modules) in EXTRAS.items()
+    for module in modules.values()
+    if module != "torchaudio"
+]
+
+
+@pytest.mark.parametrize(("name", "extra"), EXTRA_OF)
+@pytest.mark.parametrize("error", ["OSError", "AttributeError"])
+def test_each_library_has_its_own_cause_and_cure(
+    library, name: str, extra: str, error: str
+) -> None:
+    """Also where torchaudio does not load either: that is no matter of theirs."""
+    library("torchaudio", "raise ImportError('undefined symbol: _ZN3c10')")
+    library(name, f"raise {error}('libthis.so.1: cannot open')")
+    with pytest.raises(DependencyError) as caught:
+        need(name, extra)
+    message = str(caught.value)
+    assert message.startswith(name)
+    assert "does not load: libthis.so.1: cannot open. " in message
+    assert message.endswith(f"pip install --upgrade 'asr[{extra}]'")
+    assert "torchaudio" not in message
+
+
+def test_portaudio_is_installed_with_the_system(library) -> None:
+    library("torchaudio", "raise ImportError('undefined symbol: _ZN3c10')")
+    library("sounddevice", "raise OSError('PortAudio library not found')")
+    with pytest.raises(DependencyError) as caught:
+        need("sounddevice", "mic")
+    message = str(caught.value)
+    assert "does not load: PortAudio library not found. " in message
+    assert "apt install libportaudio2" in message
+    assert "pip" not in message
+
+
+@pytest.mark.parametrize(
+    "how", ["import torchaudio", "try: import torchaudio\nexcept ImportError: raise OSError('x')"]
+)
+def test_a_library_that_fails_in_torchaudio_says_so(library, how: str) -> None:
+    library("torchaudio", "raise ImportError('undefined symbol: _ZN3c10')")
+    library("imports_it", how)
+    with pytest.raises(DependencyError, match=r"are not a pair: .*torchaudio==") as caught:
+        need("imports_it", "rooms")
+    assert "pip install 'asr[train]'" in str(caught.value)
+
+
+def test_a_library_that_misses_torchaudio_names_the_extra_that_has_the_pair(
+    library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library("imports_it", "import torchaudio")
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    with pytest.raises(DependencyError, match=r"imports torchaudio, .*pip install 'asr\[train\]'"):
+        need("imports_it", "rooms")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from asr.audio.limits import AudioLimits
 from asr.audio.sniff import HEAD_BYTES, ContentType, id3_bytes, sniff
 from asr.errors import AudioError
+from asr.urls import download_first, url_of
 
 _CHUNK = 1 << 16
 _LONGEST_PATH = 4096
@@ -177,6 +178,8 @@ def _open_path(path: str | bytes | os.PathLike[Any], limits: AudioLimits) -> Byt
     try:
         file = open(path, "rb", buffering=_CHUNK)  # noqa: SIM115 - the Source closes it
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and (url := url_of(label)):
+            raise AudioError(download_first(url)) from error
         raise problem(label, _why_not_opened(label, error)) from error
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):  # a named pipe, a device

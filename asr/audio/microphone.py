@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asr.dependencies import first_line, need
-from asr.errors import AudioError, ConfigError, DependencyError
+from asr.errors import AudioError, ConfigError
 
 #: A device that gives nothing for so long is gone: unplugged, or taken by another program.
 GONE_SECONDS = 3.0
@@ -145,15 +145,7 @@ class Microphone:
 
 
 def _sounddevice() -> ModuleType:
-    try:
-        return need("sounddevice", "mic")
-    except DependencyError as error:
-        if "PortAudio" not in str(error):
-            raise
-        raise DependencyError(
-            "the PortAudio library is missing, which sounddevice records with; install it: "
-            "apt install libportaudio2, dnf install portaudio, or brew install portaudio"
-        ) from error
+    return need("sounddevice", "mic")
 
 
 def _usual(sounddevice: ModuleType) -> int:

@@ -86,6 +86,15 @@ _NAMES = {
     "without_lm": "without",
     "labels": "the first",
     "cpu_threads": "CPU threads",
+    # A model may have been trained in several runs; its folder has the facts of the last one.
+    "facts.utterances": "utterances of the last run",
+    "facts.hours": "hours of sound of the last run",
+    "facts.steps": "steps of the last run",
+    "dev.loss": "loss that the last run minimised",
+    "dev.ctc": "loss of CTC, in nats a label",
+    "dev.attention": "loss of the decoder, in nats a label",
+    "dev.intermediate": "loss of CTC in middle layers, in nats a label",
+    "dev.accuracy": "labels right, each given the ones before",
 }
 _WRITTEN: dict[str, Callable[[Any], str]] = {
     "bytes": lambda value: f"{value / 1e6:.1f} MB",
@@ -135,7 +144,7 @@ def _written(facts: Mapping[str, Any]) -> str:
 def _rows(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """A name and what is told of it, for each line; what belongs to a name is set in below it."""
     for key, value in values.items():
-        name = _NAMES.get(key, key.replace("_", " "))
+        name = _NAMES.get(f"{above}.{key}", _NAMES.get(key, key.replace("_", " ")))
         if name == "" or value == {} or (value is None and key in _ONLY_IF_THERE):
             continue
         if key == "search":

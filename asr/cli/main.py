@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ import click
 
 import asr
 from asr.cli.console import DONE, INTERRUPTED, SOME_FAILED, WRONG_CALL, Console, status_of
+from asr.cli.foreign_options import advice_for
 from asr.errors import AsrError
 from asr.interrupts import ignore_interrupts, interruptible
 
@@ -89,6 +91,11 @@ class Program(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Finds the command that the first argument names, or says which one is near."""
         name = args[0]
+        if name not in COMMANDS and _is_path(name):
+            command = "train" if name.endswith((".yaml", ".yml")) else "transcribe"
+            raise click.UsageError(
+                f"'{name}' is no command; did you mean 'asr {command} {shlex.quote(name)}'?", ctx
+            )
         if name not in COMMANDS and not name.startswith("-"):
             near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
             known = f"the commands are {', '.join(COMMANDS)}"
@@ -121,6 +128,11 @@ class Program(click.Group):
                 console,
             )
         sys.exit(status)
+
+
+def _is_path(name: str) -> bool:
+    """Whether what stands in place of a command is a recording, a recipe or a URL."""
+    return name == "-" or "." in name or "/" in name or os.path.exists(name)
 
 
 def _status(run: Any, console: Console) -> int:
@@ -156,6 +168,8 @@ def _status(run: Any, console: Console) -> int:
 
 def _say_usage(error: click.UsageError, console: Console) -> None:
     message = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption) and (advice := advice_for(error)):
+        message = f"no such option '{error.option_name}'; {advice}"
     if "\n" in message:  # no arguments at all: click's message is the whole help
         click.echo(message, err=True)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -40,6 +41,11 @@ formats = click.option(
     metavar=",".join((*FORMATS, "all")),
     help="What to write; without -o, the one to print.",
 )
+one_line = click.option(
+    "--one-line",
+    is_flag=True,
+    help="Print the text of each input as one line, when it is done; not a line for each segment.",
+)
 subtitles = click.option(
     "--subtitles",
     type=KeyNumber("line_chars=42"),
@@ -72,7 +78,7 @@ log_format = click.option(
 
 def output_options(command: F) -> F:
     """Adds all options of this file, in the order of the help."""
-    for option in (options.quiet, log_format, highlight_words, subtitles, nbest, formats):
+    for option in (options.quiet, log_format, highlight_words, subtitles, nbest, one_line, formats):
         command = option(command)
     return command
 
@@ -92,6 +98,16 @@ def subtitle_config(
     if config.highlight_words and "vtt" not in formats:
         raise click.UsageError("--highlight-words is for vtt: add -f vtt, or leave it out")
     return config
+
+
+def check_one_line(one_line: bool, output: Path | None, formats: tuple[str, ...]) -> None:
+    """Refuses --one-line where no text is printed.
+
+    Raises:
+        click.UsageError: so it is.
+    """
+    if one_line and (output is not None or formats != ("txt",)):
+        raise click.UsageError("--one-line is for text that is printed: leave out -o and -f")
 
 
 def check_nbest(formats: tuple[str, ...], nbest: int | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from asr.atomic import write_atomic
 from asr.cli.console import Console, printable
 from asr.errors import AsrError
 from asr.output import FORMATS, OutputOptions
-from asr.transcribe.files.jobs import TranscribeJob
-from asr.types import Transcript
+from asr.output.times import one_line
+from asr.transcribe.files.jobs import TranscribeJob, label_of
+from asr.types import Segment, Transcript
 
 if TYPE_CHECKING:
     from asr.transcribe.files.source import AudioSource
@@ -25,8 +27,8 @@ class ResultWriter:
     console: Console
     printed: str
     """The format that is printed where a job has no files."""
-    named: bool
-    """Printed text begins with the name of its input."""
+    names: dict[str, str]
+    """What printed text of an input begins with, by its label; empty: nothing."""
     options: OutputOptions
     refused: int = 0
     """What was named as input and is none."""
@@ -34,8 +36,12 @@ class ResultWriter:
     failed: int = 0
     sound: float = 0.0
     """Seconds of sound of the inputs that are done."""
+    one_line: bool = False
+    """Text is printed as one line an input, when it is done; else a line a segment, at once."""
     begun: float = field(default_factory=time.monotonic)
     _starts: dict[str, float] = field(default_factory=dict)
+    _lines: int = 0
+    """Segments of the next input to be delivered whose text is printed already."""
 
     def sources(self, jobs: Iterable[TranscribeJob]) -> Iterator[AudioSource]:
         """The inputs of `jobs`; each is told to have started when it is asked for."""
@@ -52,6 +58,7 @@ class ResultWriter:
             OutputError: a file cannot be written; going on would lose every result after it.
         """
         label = job.input.label
+        printed, self._lines = self._lines, 0
         seconds = time.monotonic() - self._starts.get(label, self.begun)
         if isinstance(result, AsrError):
             self.failed += 1
@@ -63,8 +70,10 @@ class ResultWriter:
                 self.console.note(f"{printable(label)}: {note}")
         for name, path in job.files.items():
             write_atomic(path, FORMATS[name](result, self.options))
+        if job.files and not self.console.as_json:
+            self.console.note(f"wrote {', '.join(printable(str(at)) for at in job.files.values())}")
         if not job.files:
-            self._print(job, result)
+            self._print(job, result, printed)
         self.count += 1
         self.sound += result.duration
         self._tell_done(job, result, seconds)
@@ -95,13 +104,42 @@ class ResultWriter:
             files=[str(path) for path in job.files.values()],
         )
 
-    def _print(self, job: TranscribeJob, transcript: Transcript) -> None:
+    def print_segments(self, source: AudioSource, segments: Sequence[Segment]) -> None:
+        """Prints what is new of the next input to be delivered, while it is being decoded.
+
+        Raises:
+            OutputError: as `Console.print`.
+        """
+        if self.printed == "txt" and not self.one_line:
+            self._print_lines(label_of(source), segments[self._lines :])
+            self._lines = len(segments)
+
+    def _print(self, job: TranscribeJob, transcript: Transcript, printed: int) -> None:
+        label = job.input.label
         if self.printed != "txt":
-            text = FORMATS[self.printed](transcript, self.options)
+            self.console.print(FORMATS[self.printed](transcript, self.options))
+        elif self.one_line or not transcript.segments:
+            self.console.print(f"{self._name(label)}{transcript.text}".rstrip(" ") + "\n")
         else:
-            name = f"{printable(job.input.label)}: " if self.named else ""
-            text = f"{name}{transcript.text}".rstrip(" ") + "\n"
-        self.console.print(text)
+            self._print_lines(label, transcript.segments[printed:])
+
+    def _print_lines(self, label: str, segments: Sequence[Segment]) -> None:
+        lines = (f"{self._name(label)}{one_line(segment.text)}\n" for segment in segments)
+        if text := "".join(lines):
+            self.console.print(text)
+
+    def _name(self, label: str) -> str:
+        return f"{printable(self.names[label])}: " if self.names else ""
+
+
+def short_names(labels: Sequence[str]) -> dict[str, str]:
+    """What to call inputs in a list: without folders where the file names of all differ.
+
+    Args:
+        labels: paths as they were given.
+    """
+    names = {label: os.path.basename(label) or label for label in labels}
+    return names if len(set(names.values())) == len(names) else {label: label for label in labels}
 
 
 def _speed(seconds: float, sound: float) -> dict[str, float | None]:

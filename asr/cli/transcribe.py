@@ -12,9 +12,9 @@ import click
 from asr.cli import options
 from asr.cli.console import DONE, SOME_FAILED, Console
 from asr.cli.load import check_model, note_chunks, note_confidence, open_model
-from asr.cli.output_options import check_nbest, output_options, subtitle_config
+from asr.cli.output_options import check_nbest, check_one_line, output_options, subtitle_config
 from asr.cli.progress import measure_in_background, progress
-from asr.cli.results import ResultWriter
+from asr.cli.results import ResultWriter, short_names
 from asr.errors import AsrError
 from asr.output import WITH_CONFIDENCE, OutputOptions
 from asr.transcribe.files.jobs import (
@@ -66,6 +66,7 @@ def transcribe(
     paths: tuple[str, ...],
     output: Path | None,
     formats: tuple[str, ...],
+    one_line: bool,
     subtitles: dict[str, float],
     highlight_words: bool,
     recursive: bool,
@@ -81,8 +82,9 @@ def transcribe(
     """Write what recordings say.
 
     PATH is an audio or video file, a folder of them, a quoted pattern ("talks/**/*.mp3"), or - for
-    standard input. The text is printed, one line an input, with the name first where there are
-    several; -o writes a file for each input instead, as soon as it is done.
+    standard input. The text is printed while it is decoded, a line for each segment, with the name
+    of the input first where there are several; -o writes a file for each input instead, as soon as
+    it is done.
 
     Exit status: 0 all done, 1 some inputs failed and the others are done, 2 the call is wrong,
     130 interrupted.
@@ -90,6 +92,7 @@ def transcribe(
     if output is None and (skip_existing or len(formats) > 1):
         wanted = "--skip-existing" if skip_existing else "more than one format"
         raise click.UsageError(f"{wanted} needs a folder to write to: add -o DIR")
+    check_one_line(one_line, output, formats)
     if paths.count(STDIN) > 1:
         raise click.UsageError("standard input (-) can be read only once")
     check_nbest(formats, choices["nbest"])
@@ -112,7 +115,8 @@ def transcribe(
         console.problem(problem)
     if len(todo) < len(jobs):
         console.note(f"{len(jobs) - len(todo)} of {len(jobs)} inputs are done already")
-    writer = ResultWriter(console, printed=formats[0], named=len(found) > 1, options=written)
+    names = short_names([job.input.label for job in jobs]) if len(found) > 1 else {}
+    writer = ResultWriter(console, formats[0], names, written, one_line=one_line)
     writer.refused = len(problems)
     if present := _present(todo, writer):
         limits = AudioLimits.for_hours(max_hours)
@@ -161,6 +165,7 @@ def run(
             writer.sources(jobs),
             batch_seconds=batch_seconds,
             progress=shown.decoded,
+            on_segments=None if jobs[0].files else writer.print_segments,
             options=asked,
         )
         try:

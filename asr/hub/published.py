@@ -10,6 +10,8 @@ from asr.hub.revisions import REVISIONS
 #: Labels of Whisper models that know English only; others know as many languages as here.
 ENGLISH = 51864
 LANGUAGES = {51865: 99, 51866: 100}
+#: What OpenAI's program calls them by other names.
+_SHORT_NAMES = {"turbo": "large-v3-turbo", "large": "large-v3"}
 #: Where the error rates come from.
 WHISPER_PAPER = "Radford et al. 2022, table D.1.1, greedy"
 LEADERBOARD = "Open ASR Leaderboard"
@@ -126,7 +128,7 @@ def published(name: str) -> PublishedModel | None:
 
 def nearest(name: str) -> str | None:
     """The name that may have been meant by one that there is not, as by `tiny.en`."""
-    short = f"whisper-{'large-v3-turbo' if name == 'turbo' else name}"
+    short = f"whisper-{_SHORT_NAMES.get(name, name)}"
     if published(short) is not None:
         return short
     names = [model.repository if "/" in name else model.name for model in PUBLISHED]

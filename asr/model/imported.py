@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import reduce
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from asr.errors import ModelError
-from asr.folders import DEFAULT_KIND
+from asr.folders import DEFAULT_KIND, use_lines
 from asr.model.folder import (
     FolderConfig,
     LoadedModel,
@@ -58,7 +57,7 @@ def import_model(source: Path, folder: Path) -> FolderConfig:
         name=config.name,
         normalizer=config.normalizer,
         origin=config.origin,
-        card=_card(loaded, dtype),
+        card=_card(loaded, dtype, folder),
         search=config.search,
         facts=config.facts,
         dtype=dtype,
@@ -72,7 +71,7 @@ def _stored_dtype(model: nn.Module) -> StoredDtype:
     return next(name for name, dtype in DTYPES.items() if dtype == widest)
 
 
-def _card(loaded: LoadedModel, dtype: StoredDtype) -> str:
+def _card(loaded: LoadedModel, dtype: StoredDtype, folder: Path) -> str:
     """The card as Markdown."""
     config, fields = loaded.config, loaded.tokenizer.prompt_fields
     count = sum(weights.numel() for weights in loaded.model.parameters())
@@ -85,10 +84,7 @@ def _card(loaded: LoadedModel, dtype: StoredDtype) -> str:
         f"{encoder.type}, decoder {decoder.type if decoder else 'none'}. It was not trained with "
         "this toolkit.",
         "",
-        "## Use",
-        "",
-        f"    asr transcribe -m {shlex.quote(config.name)} recording.wav",
-        "",
+        *use_lines(folder),
         "## Languages",
         "",
         "English."

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from asr.errors import ConfigError
 from asr.output.ctm import as_ctm
 from asr.output.events import StreamEvents, end_line
+from asr.output.html import as_html
 from asr.output.json import as_json, as_json_line
 from asr.output.options import OutputOptions, SubtitleConfig
 from asr.output.srt import as_srt
@@ -26,9 +27,10 @@ FORMATS: dict[str, Callable[[Transcript, OutputOptions], str]] = {
     "tsv": as_tsv,
     "ctm": as_ctm,
     "TextGrid": as_textgrid,
+    "html": as_html,
 }
 #: Those that tell the confidence of words.
-WITH_CONFIDENCE = frozenset({"json", "jsonl", "ctm"})
+WITH_CONFIDENCE = frozenset({"json", "jsonl", "ctm", "html"})
 
 
 def render(

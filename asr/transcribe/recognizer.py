@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -44,7 +44,7 @@ from asr.transcribe.streams.reencoding_decoder import ReencodingDecoder
 from asr.transcribe.streams.stream import Stream
 from asr.transcribe.streams.stream_decoder import ChunkDecoder, StreamDecoder
 from asr.transcribe.words.timing import WordTimer
-from asr.types import Transcript
+from asr.types import Segment, Transcript
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -166,6 +166,7 @@ class Recognizer:
         sample_rate: int | None = None,
         batch_seconds: float | None = None,
         progress: Callable[[float], None] | None = None,
+        on_segments: Callable[[AudioSource, Sequence[Segment]], None] | None = None,
         options: TranscribeOptions | None = None,
         **values: Unpack[OptionValues],
     ) -> Iterator[tuple[AudioSource, Transcript | AsrError]]:
@@ -175,6 +176,9 @@ class Recognizer:
             sources: as `transcribe` takes one; read one by one, so a generator is welcome.
             batch_seconds: seconds of sound decoded together; None suits the device.
             progress: called with the seconds of sound that were just decoded.
+            on_segments: called, while a long recording is being decoded, with it and its segments
+                so far, for the next recording that is to come out of the iterator. The last
+                segments come with its transcript only.
             sample_rate, options, values: as in `transcribe`.
 
         Returns:
@@ -202,7 +206,7 @@ class Recognizer:
 
         if options.chunk_ms is not None:
             decoder = self._stream_decoder(options, options.chunk_ms)
-            return transcribe_chunked(sources, opened, decoder, seconds, progress)
+            return transcribe_chunked(sources, opened, decoder, seconds, progress, on_segments)
         language = LanguageSetting.of(self.loaded, options)
         search = self._search_config(options)
         rules = segment_rules(self.model.encoder, options.endpoint, self.endpoint)
@@ -215,7 +219,7 @@ class Recognizer:
             progress=progress,
             timestamps=language.labels.timestamps if options.timestamps else None,
         )
-        return transcribe_batched(sources, opened, settings)
+        return transcribe_batched(sources, opened, settings, on_segments)
 
     def stream(
         self,

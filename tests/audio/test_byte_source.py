@@ -149,6 +149,12 @@ def test_names_of_any_characters(name: str | bytes, kind: str, tmp_path: Path) -
     message.encode()  # can be printed
 
 
+@pytest.mark.parametrize("url", ["https://a.org/b.mp3", Path("https://a.org/b.mp3")])
+def test_a_url_is_named_whole_and_says_what_to_do(url: str | Path) -> None:
+    with pytest.raises(AudioError, match=r"^https://a.org/b.mp3: a URL, .* download it first"):
+        load_audio(url, RATE)
+
+
 def test_paths_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from asr import health
+from asr.errors import DependencyError
 from tests.cli.conftest import PROGRAM, Run, start
 from tests.conftest import REPOSITORY
 
@@ -71,6 +72,22 @@ def test_missing_extras_are_notes_with_what_to_do(
     assert found["train"][0] == found["mic"][0] == found["microphone"][0] == "note"
     assert found["train"][1].endswith("lhotse not installed; pip install 'asr[train]'")
     assert "pip install 'asr[mic]'" in found["microphone"][1]
+
+
+def test_an_installed_extra_that_does_not_load_is_not_called_ok(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(module: str, extra: str) -> None:
+        if module == "sounddevice":
+            raise DependencyError("sounddevice 0.5 does not load: PortAudio library not found")
+
+    monkeypatch.setattr(health, "installed", lambda name: "1")
+    monkeypatch.setattr(health, "need", broken)
+    found = {check.name: check for check in health._extras()}
+    assert (found["mic"].status, found["sounddevice"].status) == ("note", "note")
+    assert found["mic"].message.endswith("sounddevice does not load")
+    assert "PortAudio" in found["sounddevice"].message
+    assert {found[extra].status for extra in set(health.EXTRAS) - {"mic"}} == {"ok"}
 
 
 @pytest.mark.parametrize(("name", "status"), [("soxr", "wrong"), ("num2words", "note")])

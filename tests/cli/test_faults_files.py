@@ -31,7 +31,7 @@ def test_a1_no_permission_to_read(transcribe: Run, recordings: Path) -> None:
 
 def test_a2_a_folder_with_no_audio_in_it(transcribe: Run, recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    fails(transcribe, recordings, tmp_path / "empty", "no audio in this folder", ".wav", ".opus")
+    fails(transcribe, recordings, tmp_path / "empty", "no audio in this folder: it is empty")
 
 
 def test_a3_an_empty_file(transcribe: Run, recordings: Path) -> None:
@@ -70,7 +70,7 @@ def test_a15_odd_names_work_as_inputs_and_outputs(
     text = text_of(transcribe, recordings / "one.wav")
     (recordings / "one.wav").rename(recordings / name)
     monkeypatch.chdir(recordings)
-    result = transcribe("-o", tmp_path / "out", "-f", "txt,jsonl", "--", name)
+    result = transcribe("-q", "-o", tmp_path / "out", "-f", "txt,jsonl", "--", name)
     assert (result.exit_code, result.stderr) == (0, "")
     names = sorted(os.listdir(tmp_path / "out"), key=len)
     assert names[0] == Path(name).stem + ".txt"
@@ -108,7 +108,7 @@ def test_a22_a_file_that_vanishes(
     result = transcribe(recordings)
     assert result.exit_code == 1
     assert "two.flac: no such file" in result.stderr
-    assert result.stdout.startswith(f"{recordings / 'one.wav'}: ")
+    assert result.stdout.startswith("one.wav: ")
     assert result.stdout.count("\n") == 1
 
 

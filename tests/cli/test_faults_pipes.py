@@ -16,13 +16,15 @@ from tests.conftest import SAMPLES
 
 @pytest.mark.parametrize("name", ["quilter.wav", "verloc.flac", "boarding-house.opus", "tax.mp3"])
 def test_a14_standard_input(transcribe: Run, name: str) -> None:
-    result = transcribe("-", input=(SAMPLES / name).read_bytes())
+    result = transcribe("-", "--one-line", input=(SAMPLES / name).read_bytes())
     assert result.exit_code == 0, result.stderr
     assert result.stdout.strip() == text_of(transcribe, SAMPLES / name)
 
 
 def test_a14_a_pipe_that_cannot_seek_and_is_slow(tiny_model: Path, transcribe: Run) -> None:
-    process = start(PROGRAM, "transcribe", "-m", tiny_model, "-", stdin=subprocess.PIPE)
+    process = start(
+        PROGRAM, "transcribe", "--one-line", "-m", tiny_model, "-", stdin=subprocess.PIPE
+    )
     assert process.stdin
     data = (SAMPLES / "tax.mp3").read_bytes()
     for place in range(0, len(data), 10_000):
@@ -61,7 +63,7 @@ def test_a_closed_stdout_is_told_where_it_is_needed(
     closed = "import sys; sys.stdout = None\n" + PROGRAM
     said = "asr: standard output: it is closed; send it to a file, or use -o"
     assert ended(start(closed, *call)) == (1, "", [said, "asr: stopped: 0 of 2 inputs are done"])
-    assert ended(start(closed, *call, "-o", tmp_path / "out")) == (0, "", [])
+    assert ended(start(closed, *call, "-q", "-o", tmp_path / "out")) == (0, "", [])
     assert len(os.listdir(tmp_path / "out")) == 2
 
 

@@ -9,7 +9,9 @@ import pytest
 
 import asr
 from asr.cli import main as module
+from asr.cli.foreign_options import FOREIGN_OPTIONS
 from asr.cli.main import COMMANDS
+from asr.cli.transcribe import transcribe
 from asr.errors import ConfigError, ManifestError, ModelError, TrainingError
 from tests.cli.conftest import PROGRAM, Run, start
 
@@ -158,7 +160,21 @@ def test_no_command_shows_the_help(run: Run) -> None:
         (["transcribe"], "missing argument 'PATH...'"),
         (["transcribe", "--baem", "3", "a.wav"], "--beam"),
         (["transcribe", "--beam", "0", "a.wav"], "0 is not in the range"),
-        (["--quiet"], "no such option"),
+        (["--quiet"], "no such option '--quiet'; options follow the command: asr transcribe"),
+        (["talk.mp3"], "'talk.mp3' is no command; did you mean 'asr transcribe talk.mp3'?"),
+        (["a talk.mp3", "-q"], "did you mean 'asr transcribe 'a talk.mp3''?"),
+        (["-"], "did you mean 'asr transcribe -'?"),
+        (["https://a.b/c"], "did you mean 'asr transcribe https://a.b/c'?"),
+        (["mine.yaml"], "did you mean 'asr train mine.yaml'?"),
+        (["transcribe", "--threads", "2", "a.wav"], "environment variable OMP_NUM_THREADS=N"),
+        (["transcribe", "--output_format=srt", "a.wav"], "it is -f NAME here, with -o DIR"),
+        (["stream", "--output-dir", "a"], "no such option '--output-dir'"),
+        (["transcribe", "-m", "small", "a.wav"], "the published model whisper-small?"),
+        (
+            ["transcribe", "-m", "https://huggingface.co/openai/whisper-tiny", "a.wav"],
+            "https://huggingface.co/openai/whisper-tiny: models are not opened by URL; "
+            "name a folder, or a published model: -m openai/whisper-tiny",
+        ),
         (["info", "x", "-m", "y"], "asr: FOLDER and --model do not go together"),
     ],
 )
@@ -243,3 +259,18 @@ def test_the_program_runs_as_installed() -> None:
     process = start(PROGRAM, "--version")
     out, _ = process.communicate(timeout=60)
     assert (out, process.returncode) == (f"asr {asr.__version__}\n", 0)
+
+
+def test_advice_on_options_of_other_programs_names_options_of_ours() -> None:
+    ours = {option for one in transcribe.params for option in one.opts}
+    assert not {f"--{name}" for name in FOREIGN_OPTIONS} & ours
+    for needed, advice in FOREIGN_OPTIONS.values():
+        named = {word.strip(",;:()") for word in advice.split() if word.startswith("-")}
+        assert named | ({needed} if needed else set()) <= ours
+
+
+@pytest.mark.parametrize("command", ["train", "validate", "info"])
+def test_commands_that_decode_nothing_have_no_such_advice(run: Run, command: str) -> None:
+    said = run(command, "--temperature", "0").stderr
+    assert "drawn at random" not in said
+    assert f"no such option '--temperature'; see 'asr {command} --help'" in said

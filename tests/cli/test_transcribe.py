@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.cli.console import Console
+from asr.cli.results import short_names
 from asr.transcribe.recognizer import load_model
 from tests.cli.conftest import Run
 from tests.conftest import RATE, SAMPLES
@@ -24,7 +26,7 @@ def test_several_inputs_are_named_and_in_order(transcribe: Run, recordings: Path
     result = transcribe(recordings / "two.flac", recordings / "one.wav", "--batch-seconds", 0.5)
     assert result.exit_code == 0
     names = [line.split(": ")[0] for line in result.stdout.splitlines()]
-    assert names == [str(recordings / "two.flac"), str(recordings / "one.wav")]
+    assert names == ["two.flac", "one.wav"]
     assert transcribe(recordings).stdout.splitlines() == result.stdout.splitlines()[::-1]
 
 
@@ -33,7 +35,12 @@ def test_files_are_written_in_every_format(
 ) -> None:
     out = tmp_path / "new" / "out"
     result = transcribe(recordings, "-o", out, "-f", "txt,json,jsonl")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.splitlines() == [
+        f"asr: wrote {out / stem}.txt, {out / stem}.json, {out / stem}.jsonl"
+        for stem in ("one", "two")
+    ]
+    assert transcribe(recordings, "-o", out, "-q").stderr == ""
     endings = ("json", "jsonl", "txt")
     names = sorted(f"{stem}.{ending}" for stem in ("one", "two") for ending in endings)
     assert sorted(path.name for path in out.iterdir()) == names
@@ -57,6 +64,48 @@ def test_json_can_be_printed(transcribe: Run, recordings: Path) -> None:
     assert json.loads(transcribe(recordings / "one.wav", "-f", "json").stdout) == values[0]
 
 
+@pytest.mark.parametrize("how", [(), ("--chunk-ms", 640)])
+def test_segments_are_printed_one_a_line_while_the_rest_is_decoded(
+    transcribe: Run,
+    tmp_path: Path,
+    sound: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    how: tuple[object, ...],
+) -> None:
+    pause = np.zeros(RATE, np.float32)
+    for folder, count in (("a", 4), ("b", 3)):
+        (tmp_path / folder).mkdir()
+        talk = np.concatenate([sound, pause] * count)
+        soundfile.write(tmp_path / folder / "talk.wav", talk, RATE)
+    names = [tmp_path / folder / "talk.wav" for folder in "ab"]
+    printed: list[str] = []
+    show = Console.print
+    monkeypatch.setattr(
+        Console, "print", lambda self, text: (printed.append(text), show(self, text))
+    )
+    # Room for one segment at a time: what is decoded is printed before the next one is read.
+    options = ("--batch-seconds", 1, *how)
+    lines = transcribe(*names, *options).stdout.splitlines()
+    assert len(lines) == 7
+    assert len(printed) > 2  # not a text for each input
+    assert [line.split(": ")[0] for line in lines] == [str(names[0])] * 4 + [str(names[1])] * 3
+    whole = transcribe(*names, *options, "--one-line").stdout.splitlines()
+    assert whole == [
+        f"{name}: " + " ".join(line.split(": ")[1] for line in lines if line.startswith(str(name)))
+        for name in names
+    ]
+
+
+def test_inputs_are_named_without_folders_where_that_is_unambiguous() -> None:
+    assert short_names(["a/one.wav", "b/two.wav"]) == {
+        "a/one.wav": "one.wav",
+        "b/two.wav": "two.wav",
+    }
+    same = ["a/one.wav", "b/one.wav", "standard input"]
+    assert short_names(same) == {name: name for name in same}
+    assert short_names(["a/one.wav", "a/one.wav"]) == {"a/one.wav": "one.wav"}
+
+
 def test_recursive_keeps_folders(transcribe: Run, recordings: Path, tmp_path: Path) -> None:
     result = transcribe(tmp_path, "--recursive", "-o", tmp_path / "out")
     assert result.exit_code == 0
@@ -73,7 +122,11 @@ def test_skip_existing_does_only_the_rest(
     out.mkdir()
     (out / "one.txt").write_text("kept")
     result = transcribe(recordings, "-o", out, "--skip-existing")
-    assert (result.exit_code, result.stderr) == (0, "asr: 1 of 2 inputs are done already\n")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "asr: 1 of 2 inputs are done already",
+        f"asr: wrote {out / 'two.txt'}",
+    ]
     assert (out / "one.txt").read_text() == "kept"
     assert (out / "two.txt").read_text() not in ("", "kept")
     result = transcribe(recordings, "-o", out, "--skip-existing")
@@ -102,6 +155,8 @@ def test_search_options_reach_the_search(transcribe: Run, recordings: Path) -> N
         (["--skip-existing"], "--skip-existing needs a folder to write to: add -o DIR"),
         (["-f", "txt,json"], "more than one format needs a folder to write to: add -o DIR"),
         (["-f", "text"], "'text' is not known; did you mean 'txt'?"),
+        (["--one-line", "-o", "out"], "--one-line is for text that is printed: leave out -o and"),
+        (["--one-line", "-f", "srt"], "--one-line is for text that is printed: leave out -o and"),
         (["-f", ","], "no name given; known: txt,json,jsonl"),
         (["--device", "gpu"], "there are auto, cpu, cuda"),
         (["-m", "nowhere"], "nowhere: no such model folder"),
@@ -150,7 +205,7 @@ def test_the_samples_are_transcribed(transcribe: Run) -> None:
     assert result.exit_code == 0, result.stderr
     lines = (SAMPLES / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     names = sorted(json.loads(line)["audio_filepath"] for line in lines)
-    assert [Path(line.split(": ")[0]).name for line in result.stdout.splitlines()] == names
+    assert list(dict.fromkeys(line.split(": ")[0] for line in result.stdout.splitlines())) == names
 
 
 def test_the_text_does_not_depend_on_what_is_asked_for(

@@ -61,3 +61,7 @@ def test_names() -> None:
     assert published("base.en") is published("openai/whisper-huge") is None
     assert nearest("whisper-tinyen") == "whisper-tiny.en"
     assert nearest("recipes/english") is None
+    short = {"small": "small", "large": "large-v3", "turbo": "large-v3-turbo", "tiny.en": "tiny.en"}
+    assert {name: nearest(name) for name in short} == {
+        name: f"whisper-{full}" for name, full in short.items()
+    }

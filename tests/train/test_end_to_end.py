@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,14 @@ def test_the_card_tells_what_validation_measured(run: tuple[Path, Result]) -> No
     facts = read_folder_config(run[0] / "model").facts
     told = [line for line in run[1].stderr.splitlines() if line.startswith("dev at step 200")]
     assert any(f"loss {facts['dev']['loss']:.3f}" in line for line in told)
+
+
+def test_the_command_of_the_card_names_the_model(
+    run: tuple[Path, Result],
+) -> None:
+    card = (run[0] / "model" / "README.md").read_text()
+    [command] = [line for line in card.splitlines() if "asr transcribe" in line]
+    assert shlex.split(command)[2:4] == ["-m", str((run[0] / "model").resolve())]
 
 
 def test_calling_again_goes_on_and_finds_nothing_to_do(run: tuple[Path, Result]) -> None:

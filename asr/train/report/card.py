@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.config import format_duration
+from asr.folders import use_lines
 from asr.model import ModelConfig, SpeechModel
 from asr.model.folder import Origin
 from asr.model.imported import origin_lines
@@ -78,9 +79,17 @@ def corpus_size(counted: tuple[int, float] | None) -> str:
 
 
 def write_card(
-    name: str, facts: Facts, recipe: Recipe, command: str, origin: Origin | None = None
+    name: str,
+    folder: Path,
+    facts: Facts,
+    recipe: Recipe,
+    command: str,
+    origin: Origin | None = None,
 ) -> str:
-    """The card as Markdown; `origin` is that of the weights that the run started with."""
+    """The card as Markdown, of a model that is written to `folder`.
+
+    `origin` is that of the weights that the run started with.
+    """
     return "\n".join(
         [
             f"# {name}",
@@ -89,10 +98,7 @@ def write_card(
             f"{facts.labels} labels, for audio at {recipe.model.frontend.sample_rate} Hz: "
             f"{_made_of(recipe.model)}.",
             "",
-            "## Use",
-            "",
-            f"    asr transcribe -m {name} recording.wav",
-            "",
+            *use_lines(folder),
             "## Training data",
             "",
             f"{corpus_size(facts.train)}, of:",

@@ -87,7 +87,7 @@ def export(folder: Path, module: SpeechTraining, exported: Exported, command: st
             data.tokenizer,
             name=folder.name,
             normalizer=recipe.normalizer,
-            card=write_card(folder.name, facts, recipe, command, origin),
+            card=write_card(folder.name, folder / "model", facts, recipe, command, origin),
             origin=origin,
             facts=facts.for_config(),
             training=passing,

@@ -89,14 +89,17 @@ class _BatchedFile(Generic[S]):
     pending: int = 0
     result: Transcript | AsrError | None = None
 
+    def in_order(self) -> tuple[Segment, ...]:
+        """The segments that are decoded; all before the last of them, whenever a pool is empty."""
+        return tuple(sorted(self.segments, key=lambda segment: segment.start))
+
     def finished(self) -> Transcript | AsrError | None:
         """The result, once nothing is missing from it."""
         if self.pending or not isinstance(self.result, Transcript):
             return self.result if isinstance(self.result, AsrError) else None
-        segments = tuple(sorted(self.segments, key=lambda segment: segment.start))
         known = self.result
         notes = (*known.notes, *(note for _, note in sorted(self.notes)))
-        return Transcript(segments, known.duration, known.source, known.truncated, notes)
+        return Transcript(self.in_order(), known.duration, known.source, known.truncated, notes)
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,13 @@ def transcribe_batched(
     sources: Iterable[S],
     opened: Callable[[S], AbstractContextManager[Recording]],
     settings: BatchSettings,
+    on_segments: Callable[[S, Sequence[Segment]], None] | None = None,
 ) -> Iterator[tuple[S, Transcript | AsrError]]:
     """Transcribes recordings; each comes out, in order, as soon as it and those before it are done.
 
     Args:
+        on_segments: called with the next recording that is to come out and its segments so far,
+            in order, when there are more of them.
         sources: any number of inputs; each is asked for when the one before it has been read.
         opened: opens an input; may raise AsrError, as may reading from it. That becomes the
             input's result, and the others go on.
@@ -128,6 +134,8 @@ def transcribe_batched(
             if _seconds(pool, settings.rate) >= POOL_BATCHES * settings.batch_seconds:
                 _decode(pool, settings)
                 yield from _ready(order)
+                if on_segments is not None and order and order[0].segments:
+                    on_segments(order[0].source, order[0].in_order())
         if isinstance(recording.result, AsrError):
             pool = [segment for segment in pool if segment.recording is not recording]
         yield from _ready(order)

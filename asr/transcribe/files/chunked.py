@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -43,11 +43,12 @@ def transcribe_chunked(
     decoder: StreamDecoder,
     batch_seconds: float,
     progress: Callable[[float], None] | None = None,
+    on_segments: Callable[[S, Sequence[Segment]], None] | None = None,
 ) -> Iterator[tuple[S, Transcript | AsrError]]:
     """Transcribes recordings, chunk by chunk, several side by side.
 
     Args:
-        sources, opened: as in `transcribe_batched`.
+        sources, opened, on_segments: as in `transcribe_batched`.
         batch_seconds: the memory of so much sound may be searched at once; as many recordings are
             open as have room there with their longest segments.
         progress: called with the seconds of sound that were just decoded.
@@ -69,6 +70,8 @@ def transcribe_chunked(
             _feed([file for file in files if file.result is None], progress)
             while files and (result := files[0].result) is not None:
                 yield files.popleft().source, result
+            if on_segments is not None and files and files[0].segments:
+                on_segments(files[0].source, files[0].segments)
     finally:
         for file in files:
             file.closing.close()

@@ -14,8 +14,11 @@ from pathlib import Path
 
 from asr.atomic import check_writable
 from asr.errors import AsrError, AudioError, ConfigError, ManifestError, OutputError
+from asr.urls import download_first, url_of
 
 STDIN = "-"
+#: So many endings of other files are named where a folder has no audio.
+SHOWN_ENDINGS = 5
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,12 @@ class Input:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return "standard input" if self.source == STDIN else str(self.source)
+        return label_of(self.source)
+
+
+def label_of(source: object) -> str:
+    """What messages call an input."""
+    return "standard input" if source == STDIN else str(source)
 
 
 def find_inputs(
@@ -52,6 +60,8 @@ def _expand(argument: str, endings: tuple[str, ...], recursive: bool) -> Iterato
         yield AudioError("'': an empty path; name a file or a folder (an empty variable?)")
     elif os.path.isdir(argument):
         yield from _folder(Path(argument), endings, recursive)
+    elif url_of(argument) and not os.path.lexists(argument):
+        yield missing(Path(argument))
     elif os.path.lexists(argument) or not glob.has_magic(argument):
         yield _file(Path(argument))
     else:
@@ -60,7 +70,8 @@ def _expand(argument: str, endings: tuple[str, ...], recursive: bool) -> Iterato
 
 def missing(path: Path) -> AudioError:
     """What to tell about an input that is not there."""
-    return AudioError(f"{path}: no such file; check the path")
+    url = url_of(path)
+    return AudioError(download_first(url) if url else f"{path}: no such file; check the path")
 
 
 def check_corpora(*paths: Path | None) -> None:
@@ -71,6 +82,8 @@ def check_corpora(*paths: Path | None) -> None:
     """
     for path in paths:
         if path is not None and not path.exists():
+            if url := url_of(path):
+                raise ManifestError(f"{url}: a URL, and corpora are files; download it first")
             raise ManifestError(f"{path}: no such file or folder; correct the path")
 
 
@@ -94,6 +107,7 @@ def _pattern(pattern: str, endings: tuple[str, ...], recursive: bool) -> Iterato
 
 def _folder(top: Path, endings: tuple[str, ...], recursive: bool) -> Iterator[Input | AsrError]:
     found = False
+    others: list[Path] = []
     for item in _walk(top, recursive, ()):
         if isinstance(item, AsrError):
             found = True
@@ -101,9 +115,26 @@ def _folder(top: Path, endings: tuple[str, ...], recursive: bool) -> Iterator[In
         elif item.name.lower().endswith(endings):
             found = True
             yield _recording(item, top)
+        else:
+            others.append(item)
     if not found:
-        hint = "" if recursive else "; add --recursive to look into the folders in it"
-        yield AudioError(f"{top}: no audio in this folder (looked for {', '.join(endings)}){hint}")
+        yield _no_audio(top, recursive, others)
+
+
+def _no_audio(top: Path, recursive: bool, others: list[Path]) -> AudioError:
+    """What to tell about a folder in which no file has an audio ending."""
+    folders = any(os.path.isdir(entry) and entry.name[0] != "." for entry in os.scandir(top))
+    content = "it has only folders" if folders else "it is empty"
+    hints = []
+    if others:
+        kinds = sorted({path.suffix.lower() or "no ending" for path in others})
+        shown = ", ".join(kinds[:SHOWN_ENDINGS]) + (", ..." if len(kinds) > SHOWN_ENDINGS else "")
+        count = f"{len(others)} other file{'' if len(others) == 1 else 's'}"
+        content = f"it has {count} ({shown})"
+        hints.append("name a file to have it read whatever its ending")
+    if folders and not recursive:
+        hints.append("add --recursive to look into the folders in it")
+    return AudioError("; ".join([f"{top}: no audio in this folder: {content}", *hints]))
 
 
 def _recording(path: Path, top: Path) -> Input | AsrError:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from asr.errors import AsrError
-from asr.transcribe.files.jobs import STDIN, Input, find_inputs
+from asr.errors import AsrError, ManifestError
+from asr.transcribe.files.jobs import STDIN, Input, check_corpora, find_inputs, missing
 
 ENDINGS = (".wav", ".mp3")
 
@@ -62,15 +62,36 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder: Path) -> None:
     assert found("talks/what[1].wav") == ["talks/what[1].wav -> what[1]"]
 
 
-def test_a_folder_without_recordings_says_what_was_looked_for(folder: Path) -> None:
-    (folder / "empty").mkdir()
-    [said] = found("talks/empty")
-    assert said == (
-        "talks/empty: no audio in this folder (looked for .wav, .mp3); "
+def test_a_folder_without_recordings_says_what_it_has(folder: Path) -> None:
+    empty = folder / "empty"
+    empty.mkdir()
+    (empty / ".hidden").write_text("")
+    said = "talks/empty: no audio in this folder: it is empty"
+    assert found("talks/empty") == found("talks/empty", recursive=True) == [said]
+    (empty / "more").mkdir()
+    assert found("talks/empty") == [
+        "talks/empty: no audio in this folder: it has only folders; "
         "add --recursive to look into the folders in it"
-    )
-    [said] = found("talks/empty", recursive=True)
-    assert said == "talks/empty: no audio in this folder (looked for .wav, .mp3)"
+    ]
+    for name in "a.a", "b.a", "c.b", "d.c", "e.d", "f.e", "g.f":
+        (empty / name).write_text("")
+    assert found("talks/empty", recursive=True) == [
+        "talks/empty: no audio in this folder: it has 7 other files (.a, .b, .c, .d, .e, ...); "
+        "name a file to have it read whatever its ending"
+    ]
+
+
+def test_a_url_keeps_its_slashes_and_says_what_to_do(folder: Path) -> None:
+    for url in "https://example.com/a.mp3?x=[1]", "s3://bucket/a.mp3":
+        said = (
+            f"{url}: a URL, and recordings are read from files; download it first, or pipe it: "
+            f"curl -L '{url}' | asr transcribe -"
+        )
+        assert found(url) == [said]
+        assert str(missing(Path(url))) == said
+    assert str(missing(Path("C:/talks/a.mp3"))) == "C:/talks/a.mp3: no such file; check the path"
+    with pytest.raises(ManifestError, match="s3://bucket/a: a URL, and corpora are files"):
+        check_corpora(Path("s3://bucket/a"))
 
 
 def test_a_link_that_leads_back_is_an_error_and_the_rest_is_found(folder: Path) -> None:
