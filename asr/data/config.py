@@ -118,7 +118,8 @@ class DataConfig(Config):
     Attributes:
         train: corpora to train on; a path, a `CorpusSource`, or a list of these.
         dev: corpora to validate on.
-        batch_seconds: hard cap on the audio of a batch, padding included.
+        batch_seconds: hard cap on the audio of a batch, padding included; the longest utterance
+            must fit.
         batch_utterances: hard cap on the rows of a batch.
         min_seconds, max_seconds: other utterances are left out of training, and listed.
         buckets: batches hold utterances of about the same length, from one of so many buckets.
@@ -181,11 +182,12 @@ class DataConfig(Config):
                 "cache: device does not go with augment.telephone and augment.codec, which are "
                 "computed on the processor; leave them out, or set cache: memory"
             )
-        if self.longest > self.batch_seconds:
+        joined = self.concatenate_seconds / min(1.0, self.augment.slowest)
+        if joined > self.batch_seconds:
             raise ValueError(
-                f"batch_seconds ({self.batch_seconds:g}) is less than the longest utterance may "
-                f"be ({self.longest:.4g} s: max_seconds at the slowest speed); raise it or lower "
-                f"max_seconds"
+                f"batch_seconds ({self.batch_seconds:g}) is less than joined utterances may be "
+                f"long ({joined:.4g} s: concatenate_seconds at the slowest speed); raise it or "
+                f"lower concatenate_seconds"
             )
         return self
 

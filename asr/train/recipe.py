@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from asr.atomic import write_atomic
-from asr.config import Config, Duration, override, parse, read_yaml, to_yaml
+from asr.config import Config, Duration, override, parse, parse_part, read_yaml, to_yaml
 from asr.data.config import CorpusSource, DataConfig
 from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
@@ -214,7 +214,7 @@ class LogConfig(Config):
 
 def _tokenizer(value: Any) -> Any:
     """Mistakes are named as those of a tokenizer's settings, not of a path as well."""
-    return parse(TokenizerConfig, value, "tokenizer") if isinstance(value, dict) else value
+    return parse_part(TokenizerConfig, value, "tokenizer") if isinstance(value, dict) else value
 
 
 class Recipe(Config):
