@@ -75,9 +75,11 @@ class TrainingConfig(Config):
 
     Attributes:
         epochs, max_steps: training ends at the first of these, `total_time` and `max_time`.
-        total_time: training ends after so long in all calls together: seconds, or 90s, 1h30m.
-        max_time: training ends after so long, counted anew by each call, which is a run of its own
-            for the schedule where there is no other end.
+        total_time: training ends after so long in all calls together: seconds, or 90s, 1h30m; the
+            writing of the model is not counted.
+        max_time: each call is over after so long, its preparation, its last validations and the
+            writing of the model included; it is a run of its own for the schedule where there is no
+            other end.
         accumulate: batches that make one step.
         clip_norm: gradients are scaled down to this norm.
         precision: of the arithmetic; auto is bf16 where the device multiplies it natively, else 32.

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 
 from asr.data.dataset import Batch
 from asr.evaluate.scoring import build_normalizer, scoring_for
-from asr.train.corpora import sample
+from asr.train.corpora import sample, size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
 from asr.train.report.attention_check import advice
@@ -48,6 +48,7 @@ class SpeechEvaluation(pl.Callback):
         self._resumes_here = resumes_here
         self._validator: Validator | None = None
         self._measured: tuple[int, DevResult | None] = (-1, None)
+        self._work = 0.0
 
     # -- Lightning's hooks -------------------------------------------------------------------------
 
@@ -68,6 +69,11 @@ class SpeechEvaluation(pl.Callback):
         if not any(True for _ in dev):
             return
         chosen = sample(dev, self.recipe.validation.decode)
+        limit = self.recipe.validation.batches
+        most = float("inf") if limit is None else limit * self.recipe.data.batch_seconds
+        known = size(dev)
+        self._work = min(known[1], most) if known is not None else 0.0
+        self._work += sum(cut.duration for cut in chosen)
         measured: Iterable[Batch] = data.dev_batches(dev, rank, world)
         decoded: Iterable[Batch] = data.dev_batches(chosen, rank, world, workers=0)
         if self.recipe.data.cache == "device":  # which would wait for the decoder each time
@@ -77,7 +83,7 @@ class SpeechEvaluation(pl.Callback):
             decoded if chosen else (),
             data.tokenizer,
             build_normalizer(scoring_for(self.recipe.normalizer)),
-            self.recipe.validation.batches,
+            limit,
         )
 
     # -- what the loop asks for --------------------------------------------------------------------
@@ -102,6 +108,16 @@ class SpeechEvaluation(pl.Callback):
 
         with chosen_weights(module, self.snapshots, measured) as exported:
             self._export(module, exported)
+
+    def validations_at_end(self) -> int:
+        """That of the last weights, and that of the mean of the snapshots where there are some."""
+        if self._validator is None:
+            return 0
+        return 2 if len(self.snapshots.kept) > 1 else 1
+
+    def work(self) -> float:
+        """Seconds of audio whose losses are computed, and of those that are decoded."""
+        return self._work
 
     def after_checkpoint(self, module: SpeechTraining) -> None:
         """Removes the files of snapshots that are not kept."""
