@@ -103,10 +103,14 @@ class CorpusSource(Config):
     """A corpus and how often each of its utterances is heard in an epoch.
 
     A recipe may write the path alone. `repeat: 3` hears each utterance three times an epoch,
-    `repeat: 0.5` another random half of them each epoch.
+    `repeat: 0.5` another random half of them each epoch. `columns` says which columns of a table
+    have our fields: `{audio_filepath: clips/{path}, text: sentence}`.
     """
 
     manifest: str = Field(min_length=1, description="the corpus; writing its path alone will do")
+    columns: dict[str, str] = Field(
+        {}, description="columns of the fields that are called otherwise, as {text: sentence}"
+    )
     repeat: float = Field(
         1.0, gt=0, le=1000, description="times an epoch that each utterance is heard"
     )

@@ -70,7 +70,7 @@ def load_corpus(sources: Sequence[CorpusSource], config: DataConfig, training: b
     """
     if not sources:
         return Corpus([])
-    sets = [read_manifest(source.manifest) for source in sources]
+    sets = [read_manifest(source.manifest, columns=source.columns) for source in sources]
     if any(cuts.is_lazy for cuts in sets):
         if training:
             check_batch_seconds(None, config)

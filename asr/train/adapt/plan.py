@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.config import override, read_yaml
+from asr.data.columns import AS_THEY_ARE, Columns
 from asr.data.config import CorpusSource
 from asr.data.manifest import read_manifest
 from asr.data.utterance import text_of
@@ -83,11 +84,14 @@ def plan(request: Request) -> AdaptationPlan:
     """
     model = base_folder(request.model, request.folder, request.resume)
     base = read_folder_config(model)
-    cuts = _listed(request.data)
+    cuts = _listed(request.data, request.columns)
     place = (request.folder / "data").absolute()
     if request.dev is not None:
-        parts = HeldOut(cuts, _listed(request.dev), "named")
+        parts = HeldOut(cuts, _listed(request.dev, request.columns), "named")
         train, dev = request.data.absolute(), request.dev.absolute()
+        if request.columns:  # which whoever reads the corpora again need not know
+            parts.write(place, request.begun)
+            train, dev = place / TRAIN, place / DEV
     else:
         parts = hold_out(cuts)
         parts.write(place, request.begun)
@@ -162,8 +166,8 @@ def _rehearsing(recipe: Recipe, manifest: Path, repeat: float) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": train})})
 
 
-def _listed(place: Path) -> list[Cut]:
-    cuts = read_manifest(place.absolute())
+def _listed(place: Path, columns: Columns = AS_THEY_ARE) -> list[Cut]:
+    cuts = read_manifest(place.absolute(), columns=columns)
     if cuts.is_lazy:
         raise TrainingError(
             f"{place}: so large that it is read lazily, and nothing can be chosen by looking at "
