@@ -25,6 +25,7 @@ from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.report.origin import keep_origin
+from asr.train.report.peak_lr import keep_peak_lr
 from asr.train.report.profiling import StepProfile
 from asr.train.report.progress import TrainingProgress
 from asr.train.report.selection import SpeechEvaluation
@@ -138,6 +139,7 @@ def _prepare(recipe: Recipe, data: RunData, training: Path, source: Path | None)
     write_recipe(recipe, training)
     if source is not None:
         keep_origin(source, data.folder)
+        keep_peak_lr(source, data.folder)
     return notes
 
 

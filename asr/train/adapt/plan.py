@@ -41,6 +41,7 @@ from asr.train.adapt.request import Request
 from asr.train.adapt.written import fit_case
 from asr.train.checks import check_chunks, unwritable
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
+from asr.train.report.peak_lr import peak_lr
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 #: What is taken over of the recipe that the model was trained with, which its folder has.
 FIRST_RECIPE = Path("training") / "recipe.yaml"
 OF_THE_LOSS = ("ctc_weight", "intermediate_weight", "label_smoothing")
-#: The peak learning rate of a model whose folder has no recipe.
+#: The peak learning rate of a model whose folder does not say it.
 USUAL_LR = 2e-3
 #: Where fewer of the labels than this are the model's, they are trained alone first.
 MANY_LABELS = 0.5
@@ -190,8 +191,7 @@ def _values(
         values = whisper_settings(new, rehearsed, lr, steps)
         loss = {"label_smoothing": 0.0, **loss}
     else:
-        lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
-        values = settings(new, rehearsed, lr)
+        values = settings(new, rehearsed, peak_lr(model) or USUAL_LR)
     values["training"]["threads"] = torch.get_num_threads()
     chunks = first.get("chunks", _default_chunks(base).model_dump())
     values["chunks"] = {key: chunks[key] for key in ChunkConfig.model_fields if key in chunks}

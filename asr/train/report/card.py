@@ -13,6 +13,7 @@ from asr.model.imported import origin_lines
 from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
+from asr.train.report.peak_lr import FACT, highest_lr
 from asr.train.report.validation import DevResult
 
 
@@ -31,6 +32,7 @@ class Facts:
     weights: str
     figures: dict[str, float]
     decoded: int
+    peak_lr: float | None
 
     @classmethod
     def of(
@@ -52,6 +54,7 @@ class Facts:
             weights=weights,
             figures={n: v for n, v in result.figures().items() if v == v} if result else {},
             decoded=result.decoded if result else 0,
+            peak_lr=highest_lr(module.recipe, data.folder),
         )
 
     def for_config(self) -> dict[str, Any]:
@@ -65,6 +68,7 @@ class Facts:
             ),
             "steps": self.steps,
             "weights": self.weights,
+            **({FACT: self.peak_lr} if self.peak_lr is not None else {}),
             "dev": {name: round(value, 4) for name, value in self.figures.items()},
         }
 
