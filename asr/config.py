@@ -1,23 +1,21 @@
 """Strict configuration: every key is known, every value is in range, every mistake is named.
 
 A configuration class derives from `Config`. `parse` turns a mapping (from YAML, JSON or the
-command line) into one, and pydantic's findings into a `ConfigError` that a person can act on.
+command line) into one, and pydantic's errors into a `ConfigError` that a person can act on.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from asr.errors import ConfigError
+from asr.errors import ConfigError, shortened
+from asr.mistakes import LIKE_A_TYPE, SHOWN, Mistake, PartError, hint_for, listed, mistakes_of
 
 
 class Config(BaseModel):
@@ -61,24 +59,38 @@ T = TypeVar("T", bound=TypedConfig)
 def parse(cls: type[C], values: Mapping[str, Any], source: str) -> C:
     """Builds a `cls` from plain values; `source` names the file or option in messages.
 
+    In a validator of another configuration it raises `PartError`, whose keys are then named with
+    the whole path.
+
     Raises:
         ConfigError: a key is unknown (the nearest known one is named), or a value has the wrong
             type or is out of range (what is allowed is named). All mistakes are in one message.
     """
     try:
+        return parse_part(cls, values, source)
+    except PartError as error:
+        raise ConfigError(str(error)) from None
+    except ConfigError as error:  # of a validator
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def parse_part(cls: type[C], values: Any, name: str) -> C:
+    """The same for validators: mistakes are named with the path of the part.
+
+    Raises:
+        PartError: as `parse`.
+    """
+    try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise config_error(cls, values, error, source) from None
-    except ConfigError as error:  # of a part that was parsed by its registered type
-        raise ConfigError(f"{source}: {error}") from None
+        raise PartError(name, mistakes_of(cls, values, error)) from None
 
 
 def config_error(
     cls: type[Config], values: Mapping[str, Any], error: ValidationError, source: str
 ) -> ConfigError:
     """Pydantic's error about `values` of a `cls` as one that a person can act on; see `parse`."""
-    problems = [_explain(cls, values, problem) for problem in error.errors()]
-    return ConfigError(f"{source}: " + "; ".join(problems))
+    return ConfigError(f"{source}: {listed(mistakes_of(cls, values, error))}")
 
 
 def parse_typed(
@@ -92,32 +104,40 @@ def parse_typed(
         usual: the type of a mapping that names none.
 
     Raises:
-        ConfigError: no such type (the nearest known one is named), or as `parse`.
+        PartError: no such type (what there is, or one that is spelled alike, is named), or as
+            `parse_part`.
     """
     if isinstance(values, TypedConfig):
         return values  # type: ignore[return-value]
     if usual is not None and isinstance(values, Mapping):
         values = {"type": usual, **values}
     if not isinstance(values, Mapping) or "type" not in values:
-        raise ConfigError(f"{kind}: needs 'type', one of: {', '.join(sorted(known))}")
+        why = f": needs 'type', one of: {', '.join(sorted(known))}"
+        raise PartError(kind, [Mistake((), "key", why)])
     name = str(values["type"])
     if name not in known:
-        raise ConfigError(f"{kind}.type: no {kind} is called '{name}', {_hint(name, known)}")
-    return parse(known[name], values, kind)
+        hint = hint_for(name, known, cutoff=LIKE_A_TYPE)
+        why = f": no {kind} is called '{shortened(name, SHOWN)}', {hint}"
+        raise PartError(kind, [Mistake(("type",), "key", why)])
+    return parse_part(known[name], values, kind)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys and values of a YAML file, for `parse`.
 
     Raises:
-        ConfigError: it cannot be read, or is not YAML, or holds something else.
+        ConfigError: it cannot be read, or is not YAML, has a key twice, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not UTF-8 text at byte {error.start + 1}; save the file as UTF-8"
+        ) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}{_yaml_place(error)}: {_yaml_reason(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no keys and values; write lines such as 'key: value'")
     return values
@@ -139,10 +159,9 @@ def override(values: dict[str, Any], text: str) -> None:
             inner = values[part] = {}
         values = inner
     try:
-        values[parts[-1]] = yaml.safe_load(value)
+        values[parts[-1]] = yaml.load(value, _Loader)
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"override '{text}': the value is not YAML: {reason}") from None
+        raise ConfigError(f"override '{text}': the value: {_yaml_reason(error)}") from None
 
 
 def to_yaml(config: Config) -> str:
@@ -150,51 +169,32 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known := sorted(known), n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+class _Loader(yaml.SafeLoader):
+    """YAML in which no mapping has a key twice: the last one would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    reason = f"key '{key.value}' is there twice; leave one of them out"
+                    raise yaml.constructor.ConstructorError(None, None, reason, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
-#: What is allowed, in the terms of YAML, by the types of Pydantic's errors that name Python's.
-_FORMS = {
-    "tuple_type": "must be a list: [a, b]",
-    "list_type": "must be a list: [a, b]",
-    "dict_type": "must be a mapping: {key: value}",
-    "model_type": "must be a mapping: {key: value}",
-}
+def _yaml_place(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
 
 
-def _explain(cls: type[Config], values: Mapping[str, Any], problem: Any) -> str:
-    path: Sequence[str | int] = problem["loc"]
-    key = ".".join(str(part) for part in path)
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}', {_hint(str(path[-1]), _fields_at(cls, path[:-1]))}"
-    if problem["type"] == "missing":
-        return f"key '{key}' is missing"
-    message = _FORMS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-    return f"key '{key}': {message} (got {problem['input']!r})" if key else message
-
-
-def _fields_at(cls: type[Config], path: Sequence[str | int]) -> set[str]:
-    """Names of the fields of the configuration that `path` leads to, looking into unions."""
-    classes: list[type[Config]] = [cls]
-    for part in path:
-        inner = [
-            nested
-            for config in classes
-            if str(part) in config.model_fields
-            for nested in _configs_in(config.model_fields[str(part)].annotation)
-        ]
-        classes = inner or classes  # a list index or a union tag: stay where we are
-    return {name for config in classes for name in config.model_fields}
-
-
-def _configs_in(annotation: Any) -> list[type[Config]]:
-    if isinstance(annotation, type) and issubclass(annotation, Config):
-        return [annotation]
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return [nested for arg in typing.get_args(annotation) for nested in _configs_in(arg)]
-    return []
+def _yaml_reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.constructor.ConstructorError):
+        return str(error.problem)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", "")
+    if "'\\t'" in str(problem):
+        problem = "a tab; indent with spaces"
+    return f"not YAML: {problem}" if problem else "not YAML"
 
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     metavar="CORPUS",
     help="Measure on this too: what the model was made for, before and after.",
 )
+@options.columns
 @click.option(
     "--language",
     metavar="CODE",
@@ -156,6 +157,8 @@ def _command(
     for name in ("dev", "keep", "old"):
         if (place := getattr(request, name)) is not None:
             words += [f"--{name}", place.name]
+    pairs = (f"{name}={column}" for name, column in request.columns.items())
+    words += ["--columns", ",".join(pairs)] if request.columns else []
     words += ["--language", request.language] if request.language is not None else []
     words += ["--lora"] if lora else []
     if request.tokenizer is not None:

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from asr.cli.console import Console
 from asr.cli.option_types import KeyNumber
-from asr.errors import TrainingError
+from asr.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from asr.transcribe.options import TranscribeOptions
@@ -76,6 +76,17 @@ def _a_checkpoint(context: click.Context, _: click.Parameter, value: str) -> str
             f"--resume {value}: no such file or folder; name a checkpoint or a run's folder"
         )
     return value
+
+
+def _columns(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> dict[str, str]:
+    from asr.data.columns import parse_columns
+
+    try:
+        return {} if text is None else parse_columns(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _a_time(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
@@ -254,6 +265,12 @@ fields = click.option(
     callback=_fields,
     metavar="NAME=VALUE",
     help="A prompt field of the model, as style=plain; may be repeated.  [default: the model's]",
+)
+columns = click.option(
+    "--columns",
+    callback=_columns,
+    metavar="FIELD=COLUMN,...",
+    help="Columns of a table that are called otherwise: audio_filepath=clips/{path},text=sentence.",
 )
 max_time = click.option(
     "--max-time", metavar="TIME", callback=_a_time, help="Stop cleanly after 90s, 20m or 1h30m."

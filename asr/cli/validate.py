@@ -42,6 +42,7 @@ _SHOWN = 10
     type=click.Path(path_type=Path),
     help="Another corpus (the dev set) that must share no audio with this one.",
 )
+@options.columns
 @click.option(
     "--frames-per-second",
     type=click.FloatRange(min=0, min_open=True),
@@ -64,6 +65,7 @@ def validate(
     tokenizer: Path | None,
     no_normalize: bool,
     against: Path | None,
+    columns: dict[str, str],
     frames_per_second: float,
     no_speech: bool,
     jobs: int | None,
@@ -104,6 +106,7 @@ def validate(
             tokenizer=load_tokenizer(tokenizer) if tokenizer is not None else None,
             normalise=str if no_normalize else _normalizer(tokenizer),
             against=against,
+            columns=columns,
             frames_per_second=frames_per_second,
             no_speech=no_speech,
             jobs=jobs,

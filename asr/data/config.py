@@ -103,10 +103,14 @@ class CorpusSource(Config):
     """A corpus and how often each of its utterances is heard in an epoch.
 
     A recipe may write the path alone. `repeat: 3` hears each utterance three times an epoch,
-    `repeat: 0.5` another random half of them each epoch.
+    `repeat: 0.5` another random half of them each epoch. `columns` says which columns of a table
+    have our fields: `{audio_filepath: clips/{path}, text: sentence}`.
     """
 
     manifest: str = Field(min_length=1, description="the corpus; writing its path alone will do")
+    columns: dict[str, str] = Field(
+        {}, description="columns of the fields that are called otherwise, as {text: sentence}"
+    )
     repeat: float = Field(
         1.0, gt=0, le=1000, description="times an epoch that each utterance is heard"
     )
@@ -118,7 +122,8 @@ class DataConfig(Config):
     Attributes:
         train: corpora to train on; a path, a `CorpusSource`, or a list of these.
         dev: corpora to validate on.
-        batch_seconds: hard cap on the audio of a batch, padding included.
+        batch_seconds: hard cap on the audio of a batch, padding included; the longest utterance
+            must fit.
         batch_utterances: hard cap on the rows of a batch.
         min_seconds, max_seconds: other utterances are left out of training, and listed.
         buckets: batches hold utterances of about the same length, from one of so many buckets.
@@ -181,11 +186,12 @@ class DataConfig(Config):
                 "cache: device does not go with augment.telephone and augment.codec, which are "
                 "computed on the processor; leave them out, or set cache: memory"
             )
-        if self.longest > self.batch_seconds:
+        joined = self.concatenate_seconds / min(1.0, self.augment.slowest)
+        if joined > self.batch_seconds:
             raise ValueError(
-                f"batch_seconds ({self.batch_seconds:g}) is less than the longest utterance may "
-                f"be ({self.longest:.4g} s: max_seconds at the slowest speed); raise it or lower "
-                f"max_seconds"
+                f"batch_seconds ({self.batch_seconds:g}) is less than joined utterances may be "
+                f"long ({joined:.4g} s: concatenate_seconds at the slowest speed); raise it or "
+                f"lower concatenate_seconds"
             )
         return self
 

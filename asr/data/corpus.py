@@ -14,7 +14,7 @@ from asr.data.epoch import SHARE
 from asr.data.manifest import read_manifest
 from asr.data.samples import audio_file, is_whole
 from asr.data.utterance import text_of
-from asr.errors import AudioError, ManifestError
+from asr.errors import AudioError, ConfigError, ManifestError
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -66,11 +66,14 @@ def load_corpus(sources: Sequence[CorpusSource], config: DataConfig, training: b
         ManifestError: an entry is wrong; audio is missing or unreadable and `missing_audio`
             does not say to leave it out; a text is empty and `no_speech` does not allow that;
             nothing is left.
+        ConfigError: see `check_batch_seconds`.
     """
     if not sources:
         return Corpus([])
-    sets = [read_manifest(source.manifest) for source in sources]
+    sets = [read_manifest(source.manifest, columns=source.columns) for source in sources]
     if any(cuts.is_lazy for cuts in sets):
+        if training:
+            check_batch_seconds(None, config)
         return Corpus(_Interleaved(sets, sources, config, training))
     cuts, left_out = _with_audio(_renamed(sets), config)
     _check_texts([cut for group in cuts for cut in group], config)
@@ -81,6 +84,7 @@ def load_corpus(sources: Sequence[CorpusSource], config: DataConfig, training: b
             kept.append(inside)
             left_out += outside
         cuts = kept
+        check_batch_seconds([cut for group in cuts for cut in group], config)
     groups = zip(cuts, sources, strict=True)
     listed = [cut for group, source in groups for cut in _repeated(group, source, training)]
     corpus = Corpus(listed, tuple(left_out))
@@ -104,6 +108,32 @@ def within_seconds(cuts: Iterable[Cut], config: DataConfig) -> tuple[list[Cut], 
             continue
         outside.append(LeftOut(cut.id, reason, f"{cut.duration:.2f} s"))
     return inside, sorted(outside, key=lambda excluded: -float(excluded.detail.split()[0]))
+
+
+def check_batch_seconds(cuts: Iterable[Cut] | None, config: DataConfig) -> None:
+    """Refuses a training corpus with utterances that are longer than a batch.
+
+    Args:
+        cuts: those that are trained on; None where they are read lazily: then as long ones as
+            `max_seconds` allows must fit.
+
+    Raises:
+        ConfigError: they do not fit.
+    """
+    slowest = min(1.0, config.augment.slowest)
+    slow = f" when played {slowest:g} times as fast" if slowest < 1 else ""
+    if cuts is None:
+        longest = config.max_seconds / slowest
+        what = f"an utterance of data.max_seconds, {longest:.4g} s{slow}"
+    else:
+        cut = max(cuts, key=lambda cut: cut.duration, default=None)
+        longest = cut.duration / slowest if cut is not None else 0.0
+        what = f"the longest utterance, {cut.id} with {longest:.4g} s{slow}" if cut else ""
+    if longest > config.batch_seconds + 1e-6:
+        raise ConfigError(
+            f"data.batch_seconds: {config.batch_seconds:g} is less than {what}; raise it, or lower "
+            "data.max_seconds to leave long ones out"
+        )
 
 
 def _renamed(sets: Sequence[Iterable[Cut]]) -> list[list[Cut]]:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from asr.data.columns import AS_THEY_ARE, Columns, renamed
 from asr.data.durations import all_seconds
 from asr.data.utterance import Utterance, utterance_of
 from asr.errors import AudioError, ManifestError
@@ -50,11 +51,22 @@ def text_lines(path: Path) -> Iterator[tuple[int, str | ManifestError]]:
         raise ManifestError(f"{path}: cannot be read: {error}") from None
 
 
-def json_utterances(path: Path, texts: bool) -> Iterator[Utterance | ManifestError]:
+def json_utterances(
+    path: Path, texts: bool, columns: Columns = AS_THEY_ARE
+) -> Iterator[Utterance | ManifestError]:
     """One utterance, or what is wrong with it, for each line of a JSON lines manifest."""
-    yield from _entries(
-        (_parsed(line, f"{path}, line {number}") for number, line in text_lines(path)), path, texts
-    )
+    rows = (_parsed(line, f"{path}, line {number}") for number, line in text_lines(path))
+    yield from _entries((_renamed(row, columns) for row in rows), path, texts)
+
+
+def _renamed(row: _Row | ManifestError, columns: Columns) -> _Row | ManifestError:
+    if isinstance(row, ManifestError) or not columns:
+        return row
+    where, values = row
+    try:
+        return where, renamed(values, columns, where)
+    except ManifestError as error:
+        return error
 
 
 def _parsed(line: str | ManifestError, where: str) -> _Row | ManifestError:
@@ -74,12 +86,15 @@ def _parsed(line: str | ManifestError, where: str) -> _Row | ManifestError:
     return where, values
 
 
-def table_utterances(path: Path, texts: bool) -> Iterator[Utterance | ManifestError]:
+def table_utterances(
+    path: Path, texts: bool, columns: Columns = AS_THEY_ARE
+) -> Iterator[Utterance | ManifestError]:
     """One utterance, or what is wrong with it, for each row of a table with a header."""
     broken = [line for _, line in text_lines(path) if isinstance(line, ManifestError)]
     yield from broken
     lines = [(number, line) for number, line in text_lines(path) if isinstance(line, str)]
-    yield from _entries(_rows(lines, path), path, texts)
+    rows = (_numbered(_renamed(row, columns)) for row in _rows(lines, path))
+    yield from _entries(rows, path, texts)
 
 
 def _rows(lines: list[tuple[int, str]], path: Path) -> Iterator[_Row | ManifestError]:
@@ -107,10 +122,7 @@ def _rows(lines: list[tuple[int, str]], path: Path) -> Iterator[_Row | ManifestE
                 f"contain the separator in double quotes"
             )
             continue
-        values: dict[str, Any] = dict(zip(names, row, strict=True))
-        for name in _NUMBERS:
-            values = _with_number(values, name)
-        yield where, values
+        yield where, dict(zip(names, row, strict=True))
 
 
 def _read(rows: Iterator[list[str]]) -> Iterator[list[str] | csv.Error]:
@@ -168,6 +180,15 @@ def _silent(rows: Sequence[_Row | ManifestError], folder: Path) -> Iterator[str]
         audio = row[1].get("audio_filepath")
         if isinstance(audio, str) and "\0" not in audio:
             yield str(folder / audio)
+
+
+def _numbered(row: _Row | ManifestError) -> _Row | ManifestError:
+    if isinstance(row, ManifestError):
+        return row
+    where, values = row
+    for name in _NUMBERS:
+        values = _with_number(values, name)
+    return where, values
 
 
 def _with_number(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from asr.data.augment import Augmenter
 from asr.data.batches import BatchSampler
 from asr.data.config import DataConfig
-from asr.data.corpus import within_seconds
+from asr.data.corpus import check_batch_seconds, within_seconds
 from asr.data.dataset import Batch, SpeechDataset, Tokenise
 from asr.data.epoch import EpochItems
 from asr.data.prompts import PromptStarts
@@ -101,10 +101,11 @@ def training_sampler(
     Raises:
         ConfigError: the limits do not go together.
     """
+    check_batch_seconds(cuts if isinstance(cuts, Sequence) else None, config)
     return BatchSampler(
         cuts,
         batch_seconds=config.batch_seconds,
-        longest=config.longest,
+        longest=min(config.longest, config.batch_seconds),
         planner=EpochItems(seed, config.augment.speed, config.concatenate_seconds),
         buckets=config.buckets,
         short_first=config.short_first,

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.data.audio_folder import folder_utterances
+from asr.data.columns import AS_THEY_ARE, Columns
 from asr.data.durations import all_seconds, audio_below
 from asr.data.kaldi import kaldi_utterances
 from asr.data.lines import delimiter_of, json_utterances, table_utterances, text_lines
-from asr.data.utterance import Utterance
+from asr.data.utterance import USUAL_NAMES, Utterance, other_name
 from asr.dependencies import need
 from asr.errors import AudioError, ManifestError
 
@@ -35,7 +37,7 @@ _FORMS = (
 )
 
 
-def read_manifest(path: str | Path, texts: bool = True) -> CutSet:
+def read_manifest(path: str | Path, texts: bool = True, columns: Columns = AS_THEY_ARE) -> CutSet:
     """The cuts of a corpus, in its own order.
 
     Args:
@@ -44,6 +46,8 @@ def read_manifest(path: str | Path, texts: bool = True) -> CutSet:
             table with these columns, a Kaldi data folder, Lhotse cuts, a Lhotse Shar folder, or
             a folder of audio with texts. Paths are relative to the manifest.
         texts: False for noise: texts may be missing.
+        columns: which columns of a table (keys of JSON lines) have our fields, where they are
+            called otherwise; see `Columns`.
 
     Returns:
         cuts with one supervision each. Durations are those that the manifest gives, or else those
@@ -55,14 +59,16 @@ def read_manifest(path: str | Path, texts: bool = True) -> CutSet:
         ManifestError: it cannot be read, an entry is wrong (file, line, field), an id is there
             twice, or there is nothing in it.
     """
-    cuts, problems = scan_manifest(path, texts)
+    cuts, problems = scan_manifest(path, texts, columns)
     if problems:
         more = f" (and {len(problems) - 1} more; `asr validate` lists them)"
         raise ManifestError(str(problems[0]) + (more if len(problems) > 1 else ""))
     return cuts
 
 
-def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[ManifestError]]:
+def scan_manifest(
+    path: str | Path, texts: bool = True, columns: Columns = AS_THEY_ARE
+) -> tuple[CutSet, list[ManifestError]]:
     """The cuts of a corpus as in `read_manifest`, and everything that is wrong with the rest.
 
     Raises:
@@ -75,7 +81,7 @@ def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[Ma
     place = Path(path)
     if not place.exists():
         raise ManifestError(f"{place}: no such file or folder; correct the path")
-    entries = _form_of(place)
+    entries = _form_of(place, columns)
     if entries is None:
         return _lhotse_cuts(place)
     results = list(entries(place, texts))
@@ -87,9 +93,11 @@ def scan_manifest(path: str | Path, texts: bool = True) -> tuple[CutSet, list[Ma
     return CutSet.from_cuts(utterance.cut() for utterance in _with_totals(utterances)), problems
 
 
-def _form_of(place: Path) -> _Entries | None:
+def _form_of(place: Path, columns: Columns) -> _Entries | None:
     """The reader of a corpus by what it looks like; None for what Lhotse reads."""
     if place.is_dir():
+        if columns:
+            raise ManifestError(f"{place}: a folder, which has no columns; leave the columns out")
         return _folder_form(place)
     with place.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
@@ -100,17 +108,34 @@ def _form_of(place: Path) -> _Entries | None:
         raise first
     endings = [ending.lower() for ending in place.suffixes]
     if first.lstrip().startswith("{") or ".jsonl" in endings or ".json" in endings:
-        return None if _is_cut(first) else json_utterances
-    columns = [name.strip().strip('"') for name in first.split(delimiter_of(first))]
-    if "audio_filepath" in columns and not zipped:
-        return table_utterances
-    if zipped or len(columns) < 2:
+        if not _is_cut(first):
+            return partial(json_utterances, columns=columns)
+        if columns:
+            raise ManifestError(f"{place}: Lhotse cuts have no columns; leave the columns out")
+        return None
+    header = [name.strip().strip('"') for name in first.split(delimiter_of(first))]
+    if "audio_filepath" in (*header, *columns) and len(header) > 1 and not zipped:
+        return partial(table_utterances, columns=columns)
+    if zipped or len(header) < 2:
         raise ManifestError(
             f"{place}, line 1: not JSON, nor the header of a table; what can be read is {_FORMS}"
         )
     raise ManifestError(
         f"{place}, line 1: field 'audio_filepath' is not among the columns "
-        f"({', '.join(columns[:8])}); what can be read is {_FORMS}"
+        f"({', '.join(header[:8])}); {_advice(header)}what can be read is {_FORMS}"
+    )
+
+
+def _advice(header: list[str]) -> str:
+    """How to name the columns that look like ours, if there are some."""
+    likely = {name: other for name in USUAL_NAMES if (other := other_name(header, name))}
+    if not likely:
+        return ""
+    named = ",".join(f"{name}={other}" for name, other in likely.items())
+    recipe = ", ".join(f"{name}: {other}" for name, other in likely.items())
+    return (
+        f"name the columns with --columns {named} (in a recipe, beside manifest: "
+        f"columns: {{{recipe}}}), and folders as audio_filepath=clips/{{path}}; "
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Fields of a manifest line that mean something here; others are kept in the cut's `custom`.
 FIELDS = ("audio_filepath", "duration", "text", "speaker", "id", "offset", "language", "channel")
 #: What other toolkits and corpora call them.
-_OTHERS = {
+USUAL_NAMES = {
     "audio_filepath": ("audio", "audio_path", "path", "file", "file_name", "filename", "wav"),
     "text": ("sentence", "transcript", "transcription", "transcripts", "target"),
 }
@@ -179,13 +179,19 @@ def _duration(
 
 def _text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     if name not in values:
-        other = next((alias for alias in _OTHERS[name] if alias in values), None)
-        todo = f"; rename '{other}' to '{name}'" if other is not None else ""
+        other = other_name(values, name)
+        todo = f"; rename '{other}' to '{name}', or map it: columns" if other is not None else ""
         raise ManifestError(f"{where}: field '{name}' is missing{todo}")
     value = values[name]
     if not isinstance(value, str):
         raise ManifestError(f"{where}: field '{name}' must be text, it is {_kind(value)}")
     return value
+
+
+def other_name(names: Iterable[str], field: str) -> str | None:
+    """The one of `names` that looks like `field`, by what it is usually called."""
+    there = set(names)
+    return next((alias for alias in USUAL_NAMES[field] if alias in there), None)
 
 
 def _seconds_field(values: Mapping[str, Any], name: str, where: str) -> float:

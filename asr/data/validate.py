@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.data.columns import AS_THEY_ARE, Columns
 from asr.data.corpus_checks import (
     KINDS,
     CorpusFinding,
@@ -76,6 +77,7 @@ def validate_corpus(
     tokenizer: Tokenizer | None = None,
     normalise: Callable[[str], str] = str,
     against: str | Path | None = None,
+    columns: Columns = AS_THEY_ARE,
     frames_per_second: float = 25.0,
     no_speech: bool = False,
     jobs: int | None = None,
@@ -90,6 +92,7 @@ def validate_corpus(
             the memory frames of the encoder.
         normalise: what is done to texts before they are tokenised.
         against: another corpus, such as the dev set, that must share no audio with this one.
+        columns: of both, as for `read_manifest`.
         no_speech: allow empty texts.
         jobs: threads that decode; None is one for each core.
         start: is told how many utterances there will be (None: nobody knows).
@@ -98,8 +101,10 @@ def validate_corpus(
     Raises:
         ManifestError: a manifest cannot be read at all.
     """
-    cuts, problems = scan_manifest(manifest)
-    others, other_problems = scan_manifest(against) if against is not None else ([], [])
+    cuts, problems = scan_manifest(manifest, columns=columns)
+    others, other_problems = (
+        scan_manifest(against, columns=columns) if against is not None else ([], [])
+    )
     known = [
         None if getattr(corpus, "is_lazy", False) else len(corpus) for corpus in (cuts, others)
     ]

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
 from asr.errors import TrainingError
+from asr.train.call_time import CallTime
 from asr.train.checkpoint import LAST
 from asr.train.interrupt import stop_signals
 from asr.train.report.progress import TrainingProgress
@@ -27,16 +28,16 @@ SPEED_WINDOW = 60.0
 class RunPlan:
     """When a run ends, and what happens how often.
 
-    A run ends after `epochs`, `max_steps`, `total_time` seconds of all calls or `max_time` seconds
-    of this one: what comes first. Validations come after so many steps (None: at each epoch's end),
-    checkpoints after so many steps or minutes. After `bad_steps` in a row that are not finite,
-    training gives up.
+    A run ends after `epochs`, `max_steps`, `total_time` seconds of all calls or when the time of
+    this one (`call`) is over: what comes first. Validations come after so many steps (None: at each
+    epoch's end), checkpoints after so many steps or minutes. After `bad_steps` in a row that are
+    not finite, training gives up.
     """
 
     epochs: int | None
     max_steps: int | None
     total_time: float | None
-    max_time: float | None
+    call: CallTime
     validation_steps: int | None
     checkpoint_steps: int | None
     checkpoint_minutes: float
@@ -57,6 +58,12 @@ class Evaluation(Protocol):
 
     def finish(self, module: Any) -> None:
         """Writes the result, after the last step."""
+
+    def validations_at_end(self) -> int:
+        """How many validations `finish` makes, where none was made after the last step."""
+
+    def work(self) -> float:
+        """Of a validation, in the unit of `StepModule.work_done`."""
 
     def after_checkpoint(self, module: Any) -> None:
         """Removes what the checkpoint that was just written does not need."""
@@ -125,7 +132,9 @@ class TrainingLoop(pl.Callback):
         self._take_signals()
         self._epoch_batches = trainer.datamodule.epoch_batches()  # type: ignore[attr-defined]
         self._clock_before = module.run.clock
-        self._started = self._checkpointed = time.monotonic()
+        self._started = self._checkpointed = self._step_began = time.monotonic()
+        self._estimate = 0.0  # seconds of a validation, by the speed of training
+        self._budget = self._steps_budget()
         self._progress_before = module.progress = self._fraction(module)
         self._marks = [(self._started, module.work_done())]
         if module.run.stopped and not self.recipe_changed:
@@ -149,17 +158,21 @@ class TrainingLoop(pl.Callback):
             self.progress.warn(f"left out of epoch {batch.epoch + 1}: {line}")
         if (result := module.result) is None:
             return
-        run.clock = self._clock(trainer)
+        self.plan.call.step_took(time.monotonic() - self._step_began)
+        run.clock, self._budget = self._times(trainer)
         module.progress = self._fraction(module)
         if result.applied:
             self._report(trainer, module, result)
         else:
             self._skipped(trainer, module)
-        self._decide_stop(trainer, module, result)
-        if self._validation_due(module, last, result.applied):
-            self.evaluation.validate(module)
+        validates = self._validation_due(module, last, result.applied)
+        self._decide_stop(trainer, module, result, validates)
+        if validates:
+            with self.plan.call.validation():
+                self.evaluation.validate(module)
         if self._checkpoint_due(module, trainer.should_stop):
             self.checkpoint(trainer, module)
+        self._step_began = time.monotonic()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """The state is kept, and the weights become the result."""
@@ -171,7 +184,8 @@ class TrainingLoop(pl.Callback):
         self.checkpoint(trainer, module)
         same = "the same command goes on from here"
         reasons = {
-            "max_time": f"training.max_time is over; {same}",
+            "max_time": f"training.max_time is over, with what validating and writing the model "
+            f"take; {same}",
             "interrupted": f"interrupted; {same}",
             "callback": "a callback stopped the run; to go on, take it out of training.callbacks "
             "or change its arguments (a higher patience)",
@@ -188,7 +202,8 @@ class TrainingLoop(pl.Callback):
     def checkpoint(self, trainer: pl.Trainer, module: StepModule) -> None:
         """Writes the state to resume from."""
         self._checkpointed = time.monotonic()
-        trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+        with self.plan.call.checkpoint():
+            trainer.save_checkpoint(self.folder / LAST, weights_only=False)
         self.evaluation.after_checkpoint(module)
 
     def _report(self, trainer: pl.Trainer, module: StepModule, result: StepResult) -> None:
@@ -198,6 +213,7 @@ class TrainingLoop(pl.Callback):
             self._marks.pop(0)
         since, before = self._marks[0]
         speed = (module.work_done() - before) / max(now - since, 1e-9)
+        self._estimate = self.evaluation.work() / max(speed, 1e-9)
         done, left = self._time_left(module.progress, now)
         place = f"step {run.step}, epoch {run.epoch + bool(run.batch)}"
         text = f"{place}: {module.describe(result, speed)}"
@@ -229,9 +245,10 @@ class TrainingLoop(pl.Callback):
                 "schedule.warmup_steps or set training.precision=32, then run again to go on"
             )
 
-    def _decide_stop(self, trainer: pl.Trainer, module: StepModule, result: StepResult) -> None:
-        limit = self.plan.max_time
-        if limit is not None and time.monotonic() - self._started >= limit:
+    def _decide_stop(
+        self, trainer: pl.Trainer, module: StepModule, result: StepResult, validates: bool
+    ) -> None:
+        if self.plan.call.left(self._end_seconds(), self._estimate, validates) <= 0:
             self._want_stop(module, "max_time")
         # with several processes one that wants to stop tells the others in the next step's sums
         if result.stop and trainer.world_size > 1:
@@ -259,12 +276,24 @@ class TrainingLoop(pl.Callback):
             self.ended = why
             module.stop_wanted = True
 
-    def _clock(self, trainer: pl.Trainer) -> float:
-        """Seconds of training over all calls; where they decide anything, those of process 0."""
+    def _times(self, trainer: pl.Trainer) -> tuple[float, float]:
+        """Seconds of training over all calls, and those that this call has for it; where they
+        decide anything, those of process 0.
+        """
         plan = self.plan
-        clock = self._clock_before + time.monotonic() - self._started
-        decides = plan.total_time is not None or (plan.max_time and not plan.ends)
-        return trainer.strategy.broadcast(clock) if decides and trainer.world_size > 1 else clock
+        times = self._clock_before + time.monotonic() - self._started, self._steps_budget()
+        decides = plan.total_time is not None or (plan.call.limit and not plan.ends)
+        return trainer.strategy.broadcast(times) if decides and trainer.world_size > 1 else times
+
+    def _steps_budget(self) -> float:
+        """Seconds from the first step of this call to its last one (NaN: no limit)."""
+        call = self.plan.call
+        if call.limit is None:
+            return float("nan")
+        return max(call.limit - (self._started - call.begun) - self._end_seconds(), 1e-9)
+
+    def _end_seconds(self) -> float:
+        return self.plan.call.end_seconds(self.evaluation.validations_at_end(), self._estimate)
 
     def _validation_due(self, module: StepModule, epoch_ends: bool, applied: bool) -> bool:
         every = self.plan.validation_steps
@@ -289,8 +318,8 @@ class TrainingLoop(pl.Callback):
             parts.append((run.epoch + within) / plan.epochs)
         if plan.total_time is not None:
             parts.append(run.clock / plan.total_time)
-        if plan.max_time is not None and not plan.ends:
-            parts.append((run.clock - self._clock_before) / plan.max_time)
+        if plan.call.limit is not None and not plan.ends:
+            parts.append((run.clock - self._clock_before) / self._budget)
         return min(max(parts), 1.0)
 
     def _time_left(self, fraction: float, now: float) -> tuple[float, float]:
@@ -299,7 +328,8 @@ class TrainingLoop(pl.Callback):
         ends = []
         if fraction > self._progress_before:
             ends.append(spent * (1 - fraction) / (fraction - self._progress_before))
-        if self.plan.max_time is not None:
-            ends.append(max(self.plan.max_time - spent, 0.0))
+        call = self.plan.call
+        if call.limit is not None:
+            ends.append(max(call.limit - (now - call.begun), 0.0))
         left = min(ends, default=float("nan"))
         return (spent / (spent + left) if left == left else 0.0), left

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from asr.atomic import write_atomic
-from asr.config import Config, Duration, override, parse, read_yaml, to_yaml
+from asr.config import Config, Duration, override, parse, parse_part, read_yaml, to_yaml
 from asr.data.config import CorpusSource, DataConfig
 from asr.data.specaugment import SpecAugmentConfig
 from asr.model import ModelConfig
@@ -75,9 +75,11 @@ class TrainingConfig(Config):
 
     Attributes:
         epochs, max_steps: training ends at the first of these, `total_time` and `max_time`.
-        total_time: training ends after so long in all calls together: seconds, or 90s, 1h30m.
-        max_time: training ends after so long, counted anew by each call, which is a run of its own
-            for the schedule where there is no other end.
+        total_time: training ends after so long in all calls together: seconds, or 90s, 1h30m; the
+            writing of the model is not counted.
+        max_time: each call is over after so long, its preparation, its last validations and the
+            writing of the model included; it is a run of its own for the schedule where there is no
+            other end.
         accumulate: batches that make one step.
         clip_norm: gradients are scaled down to this norm.
         precision: of the arithmetic; auto is bf16 where the device multiplies it natively, else 32.
@@ -214,7 +216,7 @@ class LogConfig(Config):
 
 def _tokenizer(value: Any) -> Any:
     """Mistakes are named as those of a tokenizer's settings, not of a path as well."""
-    return parse(TokenizerConfig, value, "tokenizer") if isinstance(value, dict) else value
+    return parse_part(TokenizerConfig, value, "tokenizer") if isinstance(value, dict) else value
 
 
 class Recipe(Config):

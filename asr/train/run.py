@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.errors import ConfigError, TrainingError
+from asr.train.call_time import CallTime
 from asr.train.checkpoint import LAST, load_checkpoint
 from asr.train.checks import (
     check_chunks,
@@ -24,6 +25,7 @@ from asr.train.loop import RunPlan, TrainingLoop
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe, write_recipe
 from asr.train.report.origin import keep_origin
+from asr.train.report.peak_lr import keep_peak_lr
 from asr.train.report.profiling import StepProfile
 from asr.train.report.progress import TrainingProgress
 from asr.train.report.selection import SpeechEvaluation
@@ -64,6 +66,7 @@ def train(
     Raises:
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
+    call = CallTime(recipe.training.max_time)
     end_with_parent()
     quiet()
     check_chunks(recipe.model, recipe.chunks)
@@ -91,7 +94,7 @@ def train(
     progress = TrainingProgress(recipe.log.seconds)
     resumes_here = resumed == checkpoints / LAST
     evaluation = SpeechEvaluation(recipe, folder, progress, resumes_here, command)
-    loop = TrainingLoop(_plan(recipe), checkpoints, progress, evaluation, bool(changed))
+    loop = TrainingLoop(_plan(recipe, call), checkpoints, progress, evaluation, bool(changed))
     report = StartupReport(devices, folder, notes, progress)
     callbacks = [progress, report, evaluation, *users, *profile, loop]
     trainer = make_trainer(devices, folder, callbacks, loggers, find_unused=_some_unused(recipe))
@@ -136,6 +139,7 @@ def _prepare(recipe: Recipe, data: RunData, training: Path, source: Path | None)
     write_recipe(recipe, training)
     if source is not None:
         keep_origin(source, data.folder)
+        keep_peak_lr(source, data.folder)
     return notes
 
 
@@ -147,13 +151,13 @@ def _check_lora(recipe: Recipe, source: Path | None) -> None:
         )
 
 
-def _plan(recipe: Recipe) -> RunPlan:
+def _plan(recipe: Recipe, call: CallTime) -> RunPlan:
     training, checkpoint = recipe.training, recipe.checkpoint
     return RunPlan(
         epochs=training.epochs,
         max_steps=training.max_steps,
         total_time=training.total_time,
-        max_time=training.max_time,
+        call=call,
         validation_steps=recipe.validation.steps,
         checkpoint_steps=checkpoint.steps,
         checkpoint_minutes=checkpoint.minutes,

@@ -69,7 +69,7 @@ def test_what_cannot_be_written_is_listed(run: Run, text: Path, tmp_path: Path) 
     [
         (["--size", 5000], WRONG_CALL, "size 5000 is too large for this little text; set size to"),
         (["--size", 2], WRONG_CALL, "key 'size'"),
-        (["--type", "word"], WRONG_CALL, "key 'type': Input should be 'unigram', 'bpe' or 'char'"),
+        (["--type", "word"], WRONG_CALL, "key 'type': must be 'unigram', 'bpe' or 'char'"),
         (["--config", "none.yaml"], WRONG_CALL, "none.yaml: cannot be read"),
         (["none.txt"], SOME_FAILED, "none.txt: cannot be read"),
     ],

@@ -6,8 +6,9 @@ import pytest
 
 from asr.config import parse
 from asr.data.config import DataConfig
-from asr.data.corpus import load_corpus
+from asr.data.corpus import check_batch_seconds, load_corpus
 from asr.data.leakage import check_leakage, same_audio
+from asr.data.loader import training_sampler
 from asr.data.manifest import read_manifest
 from asr.errors import ConfigError, ManifestError
 from tests.data.sound import corpus, lines, write
@@ -91,8 +92,10 @@ def test_sources_repeat_and_ids_stay_unique(tmp_path):
     ("values", "said"),
     [
         ({"batch_secnds": 3}, "did you mean 'batch_seconds'"),
-        ({"batch_seconds": 4}, r"batch_seconds \(4\) is less than the longest"),
-        ({"batch_seconds": 5.2, "augment": {"speed": {}}}, "slowest speed"),
+        (
+            {"batch_seconds": 5.2, "concatenate_seconds": 5, "augment": {"speed": {}}},
+            r"batch_seconds \(5.2\) is less .* \(5.556 s: concatenate_seconds at the slowest",
+        ),
         ({"min_seconds": 6}, r"min_seconds \(6\) must be below"),
         ({"concatenate_seconds": 9}, "concatenate_seconds"),
         ({"cache": "disk"}, "cache"),
@@ -102,6 +105,32 @@ def test_sources_repeat_and_ids_stay_unique(tmp_path):
 def test_wrong_settings_are_named(values, said):
     with pytest.raises(ConfigError, match=said):
         config(**{"train": "m", **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"batch_seconds": 3}, None),
+        ({"batch_seconds": 2.9}, "batch_seconds: 2.9 is less than the longest .*, u1 with 3 s;"),
+        ({"batch_seconds": 3, "augment": {"speed": {}}}, "u1 with 3.333 s when played 0.9 times"),
+    ],
+)
+def test_a_batch_must_take_the_longest_utterance_that_there_is(tmp_path, values, said):
+    manifest = str(corpus(tmp_path, [1.0, 3.0]))
+    settings = config(manifest, **{"max_seconds": 30, **values})
+    if said is None:
+        cuts = load_corpus(settings.train, settings, True).cuts
+        assert max(plan.seconds for plan in training_sampler(cuts, settings, 0)) <= 3
+        return
+    with pytest.raises(ConfigError, match=said):
+        load_corpus(settings.train, settings, True)
+
+
+def test_of_corpora_that_are_read_lazily_a_batch_must_take_max_seconds():
+    with pytest.raises(ConfigError, match=r"data.max_seconds, 33.33 s when played 0.9 times"):
+        check_batch_seconds(
+            None, config("m", max_seconds=30, batch_seconds=30, augment={"speed": {}})
+        )
 
 
 class TestLeakage:

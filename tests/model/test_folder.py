@@ -267,7 +267,7 @@ def test_unknown_names_are_met_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'conformer'"):
         parse(ModelConfig, {"encoder": {"type": "confomer"}}, "recipe.yaml")
     with pytest.raises(
-        ConfigError, match=r"recipe.yaml: encoder: .*'layrs', did you mean 'layers'"
+        ConfigError, match=r"recipe.yaml: unknown key 'encoder.layrs', did you mean 'layers'"
     ):
         parse(ModelConfig, {"encoder": {"type": "conformer", "layrs": 3}}, "recipe.yaml")
     with pytest.raises(ConfigError, match="counted 1 to 12"):

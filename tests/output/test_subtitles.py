@@ -236,8 +236,8 @@ def test_nothing_said_gives_valid_empty_files() -> None:
     ("values", "said"),
     [
         ({"line_char": 20}, "did you mean 'line_chars'?"),
-        ({"line_chars": 3}, "greater than or equal to 8"),
-        ({"lines": 1.5}, "valid integer"),
+        ({"line_chars": 3}, "must be at least 8"),
+        ({"lines": 1.5}, "must be a whole number"),
         ({"min_seconds": 8}, "min_seconds (8) is more than max_seconds (7): lower it"),
     ],
 )

@@ -39,8 +39,8 @@ def test_where_a_half_is_missing_the_other_decides_alone():
 def test_configuration_is_checked():
     assert parse(SearchConfig, {"beam": 4, "nbest": 4}, "options").beam == 4
     for values, message in [
-        ({"beam": 0}, "greater than or equal to 1"),
-        ({"ctc_weight": 1.1}, "less than or equal to 1"),
+        ({"beam": 0}, "must be at least 1"),
+        ({"ctc_weight": 1.1}, "must be at most 1"),
         ({"beam": 2, "nbest": 3}, r"nbest \(3\) is more than beam \(2\)"),
         ({"max_label": 3}, "did you mean 'max_labels'"),
     ]:

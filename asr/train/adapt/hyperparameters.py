@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: of minutes is trained on for about twenty epochs and one of hours for a few (measurements are in
 #: docs/finetuning.md).
 STEPS_FOR_MINUTES = (200, 3.0)
-#: The peak learning rate, as a share of the one that the model was first trained with.
+#: The peak learning rate, as a share of the highest one that the model was trained with.
 LR_SHARE = 0.25
 #: With a corpus to rehearse: the share of the training audio that comes from the old domain.
 KEEP_SHARE = 0.3
@@ -59,7 +59,7 @@ def settings(new: Amount, rehearsed: bool, lr: float) -> dict[str, Any]:
     Args:
         new: the speech to adapt to.
         rehearsed: whether speech of the old domain is trained on as well.
-        lr: the peak learning rate that the model was first trained with.
+        lr: the highest learning rate that the model was trained with (`peak_lr`).
     """
     longest = min(math.ceil(new.longest + 0.5), LONGEST)
     longest = max(longest, LONGEST_KEPT) if rehearsed else longest

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asr.config import override, read_yaml
+from asr.data.columns import AS_THEY_ARE, Columns
 from asr.data.config import CorpusSource
 from asr.data.manifest import read_manifest
 from asr.data.utterance import text_of
@@ -40,6 +41,7 @@ from asr.train.adapt.request import Request
 from asr.train.adapt.written import fit_case
 from asr.train.checks import check_chunks, unwritable
 from asr.train.recipe import ChunkConfig, Recipe, make_recipe
+from asr.train.report.peak_lr import peak_lr
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 #: What is taken over of the recipe that the model was trained with, which its folder has.
 FIRST_RECIPE = Path("training") / "recipe.yaml"
 OF_THE_LOSS = ("ctc_weight", "intermediate_weight", "label_smoothing")
-#: The peak learning rate of a model whose folder has no recipe.
+#: The peak learning rate of a model whose folder does not say it.
 USUAL_LR = 2e-3
 #: Where fewer of the labels than this are the model's, they are trained alone first.
 MANY_LABELS = 0.5
@@ -83,11 +85,14 @@ def plan(request: Request) -> AdaptationPlan:
     """
     model = base_folder(request.model, request.folder, request.resume)
     base = read_folder_config(model)
-    cuts = _listed(request.data)
+    cuts = _listed(request.data, request.columns)
     place = (request.folder / "data").absolute()
     if request.dev is not None:
-        parts = HeldOut(cuts, _listed(request.dev), "named")
+        parts = HeldOut(cuts, _listed(request.dev, request.columns), "named")
         train, dev = request.data.absolute(), request.dev.absolute()
+        if request.columns:  # which whoever reads the corpora again need not know
+            parts.write(place, request.begun)
+            train, dev = place / TRAIN, place / DEV
     else:
         parts = hold_out(cuts)
         parts.write(place, request.begun)
@@ -162,8 +167,8 @@ def _rehearsing(recipe: Recipe, manifest: Path, repeat: float) -> Recipe:
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"train": train})})
 
 
-def _listed(place: Path) -> list[Cut]:
-    cuts = read_manifest(place.absolute())
+def _listed(place: Path, columns: Columns = AS_THEY_ARE) -> list[Cut]:
+    cuts = read_manifest(place.absolute(), columns=columns)
     if cuts.is_lazy:
         raise TrainingError(
             f"{place}: so large that it is read lazily, and nothing can be chosen by looking at "
@@ -186,8 +191,7 @@ def _values(
         values = whisper_settings(new, rehearsed, lr, steps)
         loss = {"label_smoothing": 0.0, **loss}
     else:
-        lr = float(first.get("optimizer", {}).get("lr", USUAL_LR))
-        values = settings(new, rehearsed, lr)
+        values = settings(new, rehearsed, peak_lr(model) or USUAL_LR)
     values["training"]["threads"] = torch.get_num_threads()
     chunks = first.get("chunks", _default_chunks(base).model_dump())
     values["chunks"] = {key: chunks[key] for key in ChunkConfig.model_fields if key in chunks}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from asr.data.columns import Columns
 from asr.train.adapt.base import has_begun
 
 
@@ -20,6 +21,7 @@ class Request:
         dev: what to measure on; None holds a part of `data` out.
         keep: a corpus of the old domain to rehearse beside the new one.
         old: a corpus of the old domain to measure on, before and after.
+        columns: of `data` and `dev`, where they are tables whose columns are called otherwise.
         language: code of what is spoken in `data` and `dev` where their manifests do not say it,
             for models of several languages.
         tokenizer: `keep` the model's labels, whatever they cannot write; `new` ones; the folder of
@@ -35,6 +37,7 @@ class Request:
     dev: Path | None = None
     keep: Path | None = None
     old: Path | None = None
+    columns: Columns = field(default_factory=dict)
     language: str | None = None
     tokenizer: str | None = None
     overrides: Sequence[str] = ()

@@ -29,6 +29,7 @@ from asr.lm.perplexity import Perplexity, perplexity
 from asr.lm.protocol import LanguageModel, NeuralLanguageModel
 from asr.model.folder import read_folder_config
 from asr.text import NormalizerConfig, TextNormalizer, Tokenizer, load_tokenizer
+from asr.train.call_time import CallTime
 from asr.train.checkpoint import load_checkpoint
 from asr.train.devices import Devices, is_bf16, prepare_cpu
 from asr.train.lm.batches import epoch_seed, joined_rows
@@ -84,6 +85,7 @@ def train_lm(
     Raises:
         AsrError: it cannot start or go on; the message says why, and what to do.
     """
+    call = CallTime(start.max_time)
     quiet()
     prepare_cpu(recipe.training.threads)
     labels = load_tokenizer(tokenizer)
@@ -99,7 +101,9 @@ def train_lm(
         if counted:
             lm: LanguageModel = _count(recipe, labels, data, progress)
             return _finish(folder, lm, labels, recipe, data, "counted")
-        return _train_neural(recipe, labels, data, folder, start, torch.device(device), progress)
+        return _train_neural(
+            recipe, labels, data, folder, start, call, torch.device(device), progress
+        )
 
 
 def normalizer_of(folder: Path) -> NormalizerConfig:
@@ -134,6 +138,7 @@ def _train_neural(
     texts: PreparedTexts,
     folder: Path,
     start: LMStart,
+    call: CallTime,
     device: torch.device,
     progress: TrainingProgress,
 ) -> LMOutcome:
@@ -159,19 +164,19 @@ def _train_neural(
         outcomes.append(_finish(folder, model, labels, recipe, texts, loop.ended))
 
     evaluation = LMEvaluation(texts, progress, write)
-    loop = TrainingLoop(_plan(recipe, start), folder / "checkpoints", progress, evaluation)
+    loop = TrainingLoop(_plan(recipe, call), folder / "checkpoints", progress, evaluation)
     trainer = make_trainer(_devices(device, recipe), folder, [progress, loop])
     fit(trainer, LMTraining(recipe, lm, data), data, loop, resumed)
     return outcomes[0]
 
 
-def _plan(recipe: LMRecipe, start: LMStart) -> RunPlan:
+def _plan(recipe: LMRecipe, call: CallTime) -> RunPlan:
     training = recipe.training
     return RunPlan(
         epochs=training.epochs,
         max_steps=None,
         total_time=training.total_time,
-        max_time=start.max_time,
+        call=call,
         validation_steps=training.validation_steps,
         checkpoint_steps=None,
         checkpoint_minutes=training.checkpoint_minutes,

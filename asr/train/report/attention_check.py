@@ -12,8 +12,8 @@ from asr.text import Labels
 from asr.train.losses.joint import teacher_forcing
 from asr.train.recipe import Recipe
 
-#: Nothing is said before so many steps, or this part of the run.
-STEPS, PART = 500, 0.25
+#: Nothing is said before so many steps and so many times the warm-up, or this part of the run.
+STEPS, WARMUPS, PART = 500, 2, 0.5
 #: Attention that works is well above this; see `AttentionShape`.
 FORMED = 0.5
 
@@ -43,6 +43,15 @@ def shapes(model: SpeechModel, batch: Batch, labels: Labels) -> list[AttentionSh
     return [shape for shape in found if shape is not None]
 
 
+def is_due(recipe: Recipe, step: int, progress: float) -> bool:
+    """Whether attention that works has formed by now.
+
+    Args:
+        progress: the part of the run that is done.
+    """
+    return step >= max(STEPS, WARMUPS * recipe.schedule.warmup_steps) or progress >= PART
+
+
 def advice(
     recipe: Recipe, diagonality: float, entropy: float, step: int, progress: float
 ) -> str | None:
@@ -52,8 +61,7 @@ def advice(
         diagonality, entropy: of the dev sample; NaN where there is no attention.
         progress: the part of the run that is done.
     """
-    too_early = step < STEPS or progress < PART
-    if too_early or not diagonality < FORMED:
+    if not is_due(recipe, step, progress) or not diagonality < FORMED:
         return None
     told = (
         f"attention has not formed: the labels do not follow the sound (diagonality "

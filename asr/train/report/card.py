@@ -14,6 +14,7 @@ from asr.model.imported import origin_lines
 from asr.train.corpora import size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
+from asr.train.report.peak_lr import FACT, highest_lr
 from asr.train.report.validation import DevResult
 
 
@@ -32,6 +33,7 @@ class Facts:
     weights: str
     figures: dict[str, float]
     decoded: int
+    peak_lr: float | None
 
     @classmethod
     def of(
@@ -53,6 +55,7 @@ class Facts:
             weights=weights,
             figures={n: v for n, v in result.figures().items() if v == v} if result else {},
             decoded=result.decoded if result else 0,
+            peak_lr=highest_lr(module.recipe, data.folder),
         )
 
     def for_config(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class Facts:
             ),
             "steps": self.steps,
             "weights": self.weights,
+            **({FACT: self.peak_lr} if self.peak_lr is not None else {}),
             "dev": {name: round(value, 4) for name, value in self.figures.items()},
         }
 

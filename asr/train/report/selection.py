@@ -10,10 +10,10 @@ import lightning.pytorch as pl
 
 from asr.data.dataset import Batch
 from asr.evaluate.scoring import build_normalizer, scoring_for
-from asr.train.corpora import sample
+from asr.train.corpora import sample, size
 from asr.train.module import SpeechTraining
 from asr.train.recipe import Recipe
-from asr.train.report.attention_check import advice
+from asr.train.report.attention_check import advice, is_due
 from asr.train.report.export import Exported, chosen_weights, export, validated
 from asr.train.report.progress import TrainingProgress
 from asr.train.report.validation import DevResult, Validator, sample_lines
@@ -48,6 +48,8 @@ class SpeechEvaluation(pl.Callback):
         self._resumes_here = resumes_here
         self._validator: Validator | None = None
         self._measured: tuple[int, DevResult | None] = (-1, None)
+        self._work = 0.0
+        self._attention_judged = False
 
     # -- Lightning's hooks -------------------------------------------------------------------------
 
@@ -68,6 +70,11 @@ class SpeechEvaluation(pl.Callback):
         if not any(True for _ in dev):
             return
         chosen = sample(dev, self.recipe.validation.decode)
+        limit = self.recipe.validation.batches
+        most = float("inf") if limit is None else limit * self.recipe.data.batch_seconds
+        known = size(dev)
+        self._work = min(known[1], most) if known is not None else 0.0
+        self._work += sum(cut.duration for cut in chosen)
         measured: Iterable[Batch] = data.dev_batches(dev, rank, world)
         decoded: Iterable[Batch] = data.dev_batches(chosen, rank, world, workers=0)
         if self.recipe.data.cache == "device":  # which would wait for the decoder each time
@@ -77,8 +84,26 @@ class SpeechEvaluation(pl.Callback):
             decoded if chosen else (),
             data.tokenizer,
             build_normalizer(scoring_for(self.recipe.normalizer)),
-            self.recipe.validation.batches,
+            limit,
         )
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Looks at attention as soon as it must have formed, whenever validations come."""
+        assert isinstance(module, SpeechTraining)
+        done = self._attention_judged or self._validator is None or module.result is None
+        if done or not is_due(self.recipe, module.run.step, module.progress):
+            return
+        assert self._validator is not None
+        self._attention_judged = True
+        with module.averaged():
+            self._judge_attention(module, self._validator.attention(module))
 
     # -- what the loop asks for --------------------------------------------------------------------
 
@@ -87,7 +112,8 @@ class SpeechEvaluation(pl.Callback):
         with module.averaged():
             result = self.measure(module)
             self._measured = (module.run.step, result)
-            self._judge_attention(module, result)
+            if result is not None:
+                self._judge_attention(module, (result.diagonality, result.entropy))
             loss, first = result.loss if result else None, module.trainer.is_global_zero
             self.snapshots.add(module.model, module.run.step, loss, write=first)
             if self.recipe.checkpoint.export == "best" and result is not None:
@@ -102,6 +128,16 @@ class SpeechEvaluation(pl.Callback):
 
         with chosen_weights(module, self.snapshots, measured) as exported:
             self._export(module, exported)
+
+    def validations_at_end(self) -> int:
+        """That of the last weights, and that of the mean of the snapshots where there are some."""
+        if self._validator is None:
+            return 0
+        return 2 if len(self.snapshots.kept) > 1 else 1
+
+    def work(self) -> float:
+        """Seconds of audio whose losses are computed, and of those that are decoded."""
+        return self._work
 
     def after_checkpoint(self, module: SpeechTraining) -> None:
         """Removes the files of snapshots that are not kept."""
@@ -132,12 +168,9 @@ class SpeechEvaluation(pl.Callback):
                     logger.experiment.add_text("sample", lines, run.step)
         return result
 
-    def _judge_attention(self, module: SpeechTraining, result: DevResult | None) -> None:
+    def _judge_attention(self, module: SpeechTraining, shape: tuple[float, float]) -> None:
         """Says what to change where attention has not formed after a while."""
-        if result is None:
-            return
-        shape, step = (result.diagonality, result.entropy), module.run.step
-        if (message := advice(self.recipe, *shape, step, module.progress)) is not None:
+        if (message := advice(self.recipe, *shape, module.run.step, module.progress)) is not None:
             self.progress.say(message)
 
     def _export(self, module: SpeechTraining, exported: Exported) -> None:

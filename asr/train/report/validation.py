@@ -92,7 +92,7 @@ class Validator:
             with module.trainer.precision_plugin.val_step_context():
                 sums = self._losses(module)
             decoded, counts = self._decode(module)
-            looked = self._attention(module)
+            looked = self._attention_sums(module)
         finally:
             module.model.train()
         more = [counts.errors, counts.length, len(decoded), *looked]
@@ -118,12 +118,29 @@ class Validator:
             sums += module.losses(batch.to(module.device))
         return sums
 
-    def _attention(self, module: SpeechTraining) -> tuple[float, float, int]:
+    @torch.no_grad()
+    def attention(self, module: SpeechTraining) -> tuple[float, float]:
+        """`diagonality` and `entropy` of a `DevResult`, without the rest; the same everywhere."""
+        module.model.eval()
+        try:
+            sums = torch.tensor(self._attention_sums(module), device=module.device)
+        finally:
+            module.model.train()
+        if module.trainer.world_size > 1:
+            torch.distributed.all_reduce(sums)
+        diagonality, entropy, judged = sums.tolist()
+        return diagonality / (judged or float("nan")), entropy / (judged or float("nan"))
+
+    def _attention_sums(self, module: SpeechTraining) -> tuple[float, float, float]:
         """Sums of diagonality and entropy over the sample's first batch, and of how many."""
         found = []
         for batch in islice(self.sample, 1):
             found = shapes(module.model, batch.to(module.device), self.tokenizer.labels)
-        return sum(one.diagonality for one in found), sum(one.entropy for one in found), len(found)
+        return (
+            sum(one.diagonality for one in found),
+            sum(one.entropy for one in found),
+            float(len(found)),
+        )
 
     def _decode(self, module: SpeechTraining) -> tuple[list[Decoded], Counts]:
         """Greedy search of the sample: that of transcription, with a beam of 1."""

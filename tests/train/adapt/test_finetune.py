@@ -232,6 +232,20 @@ def test_rehearsal_and_a_dev_set(corpus: Path, model: Path, tmp_path: Path) -> N
     assert kept / (kept + sum(added)) == pytest.approx(KEEP_SHARE, rel=0.01)
 
 
+def test_columns_with_other_names_are_read_once(corpus: Path, model: Path, tmp_path: Path) -> None:
+    """The run, and what measures it, read cuts that have our names."""
+    rows = map(json.loads, (corpus / "dev" / "manifest.jsonl").read_text().splitlines())
+    lines = [f"{row['audio_filepath']}\t{row['text']}" for row in rows]
+    table = tmp_path / "validated.tsv"
+    table.write_text("\n".join(["path\tsentence", *lines]) + "\n")
+    columns = {"audio_filepath": f"{corpus}/dev/{{path}}", "text": "sentence"}
+    chosen = plan(Request(model, table, tmp_path / "run", dev=table, columns=columns))
+    (train_on,) = chosen.recipe.data.train
+    assert (train_on.columns, Path(train_on.manifest).name) == ({}, "train.jsonl")
+    assert chosen.dev is not None
+    assert len(MeasuredCorpus.read("new", chosen.dev, ()).utterances) == len(lines)
+
+
 def test_no_more_is_kept_than_is_heard(corpus: Path, model: Path, tmp_path: Path) -> None:
     keep = corpus / "train" / "manifest.jsonl"
     new = write_corpus(tmp_path / "new", 12, seed=12).parent
