@@ -112,7 +112,9 @@ def test_models_without_fields(tiny_model: Path) -> None:
     tiny = load_model(tiny_model, "cpu")
     with pytest.raises(ModelError, match=r"^model 'tiny' was trained without prompt fields, .*'st"):
         tiny.transcribe_many([], fields={"style": "plain"})
-    with pytest.raises(ModelError, match=r"without prompt fields, and cannot use those of the manifest"):
+    with pytest.raises(
+        ModelError, match=r"without prompt fields, and cannot use those of the manifest"
+    ):
         evaluate(tiny, [], manifest_fields=True)
 
 

@@ -110,7 +110,8 @@ def test_generated_sound_gives_disagreement_and_decided_text(
     assert len(finals(updates)) >= 3
     assert all(segment.text for segment in finals(updates))
     assert sum(update.partial is not None for update in updates) > 10
-    assert sum(update.stable > 0 for update in updates) > 3
+    # The model writes no spaces, so no text is stable, though labels are: see test_partial_text.
+    assert decided > 3
 
 
 @few
