@@ -79,7 +79,7 @@ def commands(folder: Path) -> dict[str, Command]:
         "train": Command(
             "asr", ("train", str(recipe), "-o", str(model)), model / "model" / "model.safetensors"
         ),
-        "mic": Command("asr", ("stream", "--list-inputs"), allowed="PortAudio library is missing"),
+        "mic": Command("asr", ("stream", "--list-inputs"), allowed="PortAudio library not found"),
         "hub": Command(str(_write_fetcher(folder)), (str(message),), message),
         "rooms": Command(
             "tools/simulate_rooms.py",

@@ -140,7 +140,7 @@ def test_files_know_chunks_and_rules_too(
     run: Run, tiny_model: Path, talk: Path, model: Recognizer
 ) -> None:
     options = ("--chunk-ms", 320, "--left-ms", 1280, "--endpoint", "silence_seconds=0.3")
-    result = run("transcribe", "-m", tiny_model, "--device", "cpu", talk, *options)
+    result = run("transcribe", "-m", tiny_model, "--device", "cpu", "--one-line", talk, *options)
     from asr import EndpointConfig
 
     rules = EndpointConfig(silence_seconds=0.3)

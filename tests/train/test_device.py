@@ -69,13 +69,13 @@ def test_time_that_is_over_ends_a_run_and_its_schedule(
 ) -> None:
     values = (
         "training.max_steps=null",
-        "training.total_time=60",
+        "training.total_time=240",
         "schedule={type: cosine, warmup_steps: 0, floor: 0.0}",
     )
-    first = train(recipe(*values, "training.max_time=30"), tmp_path / "run")
+    first = train(recipe(*values, "training.max_time=120"), tmp_path / "run")
     assert first.ended == "max_time"
     halfway = load_checkpoint(tmp_path / "run" / "checkpoints" / LAST)["run"]["clock"]
-    assert 20 < halfway < 45
+    assert 40 < halfway < 160  # some of the time is for the end of the call
     second = train(recipe(*values), tmp_path / "run")
     assert second.ended == "total_time"
     rates = [float(row["lr"]) for row in _train_rows(tmp_path / "run")]
@@ -89,7 +89,7 @@ def test_time_that_is_over_ends_a_run_and_its_schedule(
 def test_time_of_one_call_alone_is_an_end_too(
     recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    values = ("training.max_steps=null", "training.max_time=40", "schedule.type=cosine")
+    values = ("training.max_steps=null", "training.max_time=160", "schedule.type=cosine")
     train(recipe(*values, "schedule.warmup_steps=1"), tmp_path / "run")
     rates = [float(row["lr"]) for row in _train_rows(tmp_path / "run")]
     assert rates[-1] < 0.25 * max(rates)

@@ -40,7 +40,7 @@ def write_model(folder: Path, **defaults: str) -> Path:
         "decoder": {"type": "lstm", "layers": 1, "dim": 16, "dropout": 0.0},
     }
     labels = PromptedTokenizer(CharacterTokenizer("abc "), VALUES, defaults)
-    torch.manual_seed(3)
+    torch.manual_seed(1)
     model = SpeechModel(parse(ModelConfig, config, "test"), labels.size)
     with torch.no_grad():
         model.decoder.to_logits.weight.mul_(20)  # type: ignore[operator, union-attr]
