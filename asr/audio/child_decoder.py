@@ -175,8 +175,8 @@ class ChildDecoder:
         self.complete = True
         self._process: _Process | None = _POOL.take()
         try:
-            told = {"size": source.size, "block_frames": BLOCK_FRAMES}
-            info = json.loads(self._ask(OPEN, json.dumps(told).encode())[1])
+            request = {"size": source.size, "block_frames": BLOCK_FRAMES}
+            info = json.loads(self._ask(OPEN, json.dumps(request).encode())[1])
             self.rate, self.channels = int(info["rate"]), int(info["channels"])
         except DecoderDiedError as error:
             raise CannotDecodeError(f"its decoder {error}") from None

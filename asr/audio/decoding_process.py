@@ -125,15 +125,15 @@ class _Server:
         except Exception as error:  # what FFmpeg made of a damaged file concerns that file only
             send(self._outbox, FAILED, f"{type(error).__name__}: {error}".encode())
 
-    def _open(self, told: dict[str, Any]) -> None:
-        source = RemoteSource(self._inbox, self._outbox, told["size"])
-        self._decoder = AvDecoder(source, told["block_frames"])
+    def _open(self, request: dict[str, Any]) -> None:
+        source = RemoteSource(self._inbox, self._outbox, request["size"])
+        self._decoder = AvDecoder(source, request["block_frames"])
         self._blocks = self._decoder.blocks()
         info = {"rate": self._decoder.rate, "channels": self._decoder.channels}
         send_json(self._outbox, INFO, info)
 
-    def _length(self, told: dict[str, Any]) -> None:
-        source = RemoteSource(self._inbox, self._outbox, told["size"])
+    def _length(self, request: dict[str, Any]) -> None:
+        source = RemoteSource(self._inbox, self._outbox, request["size"])
         options = {"format_whitelist": CONTAINERS}
         try:
             with av.open(source, "r", metadata_errors="ignore", options=options) as container:

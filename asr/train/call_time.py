@@ -44,7 +44,7 @@ class CallTime:
         self._checkpoint = time.monotonic() - before
 
     def step_took(self, seconds: float) -> None:
-        """Tells how long the last step took."""
+        """Takes note of how long the last step took."""
         self._step = seconds
 
     def end_seconds(self, validations: int, estimate: float) -> float:

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from asr.errors import ConfigError, ModelError
 from asr.evaluate.corpus import read_utterances
 from asr.evaluate.evaluation import evaluate
-from asr.model import ModelConfig, SpeechModel
-from asr.model.folder import save_model_folder
 from asr.text import NormalizerConfig
 from asr.text.characters import CharacterTokenizer
 from asr.text.prompts import PromptedTokenizer
@@ -23,6 +20,7 @@ from asr.transcribe.language import LanguageSetting
 from asr.transcribe.options import TranscribeOptions
 from asr.transcribe.recognizer import Recognizer, load_model
 from tests.conftest import RATE
+from tests.prompted import save_prompted_model
 
 VALUES = {"language": ("en", "fr"), "style": ("plain", "punctuated")}
 #: Ids: blank, unknown, end, then the letters and the space, then the fields.
@@ -33,29 +31,9 @@ TOKENIZER = PromptedTokenizer(CharacterTokenizer("aA "), VALUES, {"style": "punc
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights and two fields."""
-    config = ModelConfig.model_validate(
-        {
-            "encoder": {"type": "lstm", "layers": 1, "dim": 16},
-            "decoder": {"type": "lstm", "layers": 1, "dim": 16, "dropout": 0.0},
-        }
-    )
-    torch.manual_seed(3)
     path = tmp_path_factory.mktemp("models") / "prompted"
-    model = SpeechModel(config, TOKENIZER.size)
-    with torch.no_grad():  # random weights must not end at once, and must look at their start
-        model.decoder.to_logits.weight.mul_(20)  # type: ignore[operator, union-attr]
-        model.decoder.to_logits.bias[END] = -3.0  # type: ignore[index, union-attr]
-        model.decoder.embedding.weight[EN:].mul_(20)  # type: ignore[index, union-attr]
-    save_model_folder(
-        path,
-        model,
-        TOKENIZER,
-        name="prompted",
-        normalizer=NormalizerConfig(lowercase=False, punctuation=False),
-        card="# prompted\n",
-        search={"beam": 2, "ctc_weight": 0.0},
-    )
-    return path
+    normalizer = NormalizerConfig(lowercase=False, punctuation=False)
+    return save_prompted_model(path, TOKENIZER, 3, normalizer)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from asr.text import Labels
 from asr.train.losses.joint import teacher_forcing
 from asr.train.recipe import Recipe
 
-#: Nothing is said before so many steps and so many times the warm-up, or this part of the run.
+#: Attention is judged after so many steps and so many times the warm-up, at the latest after this
+#: part of the run.
 STEPS, WARMUPS, PART = 500, 2, 0.5
 #: Attention that works is well above this; see `AttentionShape`.
 FORMED = 0.5

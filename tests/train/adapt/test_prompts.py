@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from asr.config import parse
 from asr.errors import ConfigError, ManifestError, TrainingError
 from asr.evaluate.evaluation import evaluate
 from asr.lm.folder import LMFolderConfig, build_lm, save_lm_folder
 from asr.lm.lstm import LSTMConfig
-from asr.model.folder import load_model_folder, save_model_folder
-from asr.model.speech_model import ModelConfig, SpeechModel
-from asr.text import NormalizerConfig, load_tokenizer
+from asr.model.folder import load_model_folder
+from asr.text import load_tokenizer
 from asr.text.characters import CharacterTokenizer
 from asr.text.prompts import PromptedTokenizer
 from asr.train.adapt.finetune import finetune
@@ -24,6 +21,7 @@ from asr.train.adapt.measured import MeasuredCorpus
 from asr.train.adapt.plan import plan
 from asr.train.adapt.request import Request
 from asr.transcribe.recognizer import load_model
+from tests.prompted import save_prompted_model
 from tests.train.conftest import RATE, write_corpus
 
 #: Ids: blank, unknown, end, then the letters and the space, then the values.
@@ -34,28 +32,8 @@ QUICK = ("training.max_steps=2", "schedule.warmup_steps=1", "log.tensorboard=fal
 
 def write_model(folder: Path, **defaults: str) -> Path:
     """A small model with random weights, whose texts depend on its start."""
-    config = {
-        "frontend": {"sample_rate": RATE, "mels": 40},
-        "encoder": {"type": "lstm", "layers": 1, "dim": 16},
-        "decoder": {"type": "lstm", "layers": 1, "dim": 16, "dropout": 0.0},
-    }
     labels = PromptedTokenizer(CharacterTokenizer("abc "), VALUES, defaults)
-    torch.manual_seed(1)
-    model = SpeechModel(parse(ModelConfig, config, "test"), labels.size)
-    with torch.no_grad():
-        model.decoder.to_logits.weight.mul_(20)  # type: ignore[operator, union-attr]
-        model.decoder.to_logits.bias[END] = -3.0  # type: ignore[index, union-attr]
-        model.decoder.embedding.weight[EN:].mul_(20)  # type: ignore[index, union-attr]
-    save_model_folder(
-        folder,
-        model,
-        labels,
-        name="prompted",
-        normalizer=NormalizerConfig(),
-        card="# prompted\n",
-        search={"beam": 2, "ctc_weight": 0.0},
-    )
-    return folder
+    return save_prompted_model(folder, labels, 1, sample_rate=RATE, mels=40)
 
 
 @pytest.fixture(scope="module")
