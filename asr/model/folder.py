@@ -36,6 +36,7 @@ from asr.folders import (
     parse_config,
     read_config_values,
 )
+from asr.model.int8 import quantised
 from asr.model.protocols import ASRModel
 from asr.model.speech_model import ModelConfig, SpeechModel
 from asr.model.weights import (
@@ -129,7 +130,7 @@ def save_model_folder(
         OutputError: the folder cannot be written.
     """
     with atomic_folder(folder) as fresh:
-        write_weights(fresh, _stored(model, DTYPES[dtype]))
+        write_weights(fresh, _stored(model, dtype))
         tokenizer.save(fresh)
         config = FolderConfig(
             name=name,
@@ -235,9 +236,15 @@ def read_folder_config(folder: Path) -> FolderConfig:
     return parse_config(FolderConfig, read_config_values(folder, FORMAT_VERSION), folder)
 
 
-def _stored(model: nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _stored(model: nn.Module, dtype: StoredDtype) -> dict[str, torch.Tensor]:
     """Weights as they are stored; the normalisation keeps float32, its range is wide."""
+    weights = unique_weights(model)
+    if dtype == "int8":
+        return quantised(weights)
     return {
-        name: (tensor if name.startswith("norm.") else tensor.to(dtype)).detach().cpu().contiguous()
-        for name, tensor in unique_weights(model).items()
+        name: (tensor if name.startswith("norm.") else tensor.to(DTYPES[dtype]))
+        .detach()
+        .cpu()
+        .contiguous()
+        for name, tensor in weights.items()
     }

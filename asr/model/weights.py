@@ -17,9 +17,11 @@ from torch.overrides import TorchFunctionMode
 
 from asr.errors import ConfigError, ModelError
 from asr.folders import CONFIG, WEIGHTS
+from asr.model.int8 import dequantised
 
-#: What weights are stored as.
-StoredDtype = Literal["float32", "float16", "bfloat16"]
+#: What weights are stored as; int8: see `asr.model.int8`.
+StoredDtype = Literal["float32", "float16", "bfloat16", "int8"]
+#: Those that models can compute in.
 DTYPES: dict[StoredDtype, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,
@@ -76,15 +78,17 @@ def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors of `model.safetensors`, as they are stored.
+    """The tensors of `model.safetensors`, as they are stored; those in 8 bits as float32.
 
     Raises:
-        ModelError: the file cannot be read as safetensors.
+        ModelError: the file cannot be read as safetensors, or is damaged.
     """
+    path = folder / WEIGHTS
     try:
-        return load_file(folder / WEIGHTS)
+        weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{folder / WEIGHTS}: cannot be read as safetensors: {error}") from None
+        raise ModelError(f"{path}: cannot be read as safetensors: {error}") from None
+    return dequantised(weights, path)
 
 
 def fill(
