@@ -43,7 +43,8 @@ def dequantised(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """`weights` with tensors in place of integers and scales; those without scales as they are.
 
     Raises:
-        ModelError: integers and scales do not belong together, or one is missing; `path` is the file they are from.
+        ModelError: integers and scales do not belong together, or one of them is missing; `path`
+            is the file that they are from.
     """
     plain = {name: tensor for name, tensor in weights.items() if not name.endswith(SCALES)}
     for name in weights.keys() - plain.keys():
