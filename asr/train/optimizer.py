@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import nn
 
 from asr.config import Config, TypedConfig, parse_typed
+from asr.errors import ConfigError
 
 
 class OptimizerConfig(Config):
@@ -22,12 +23,15 @@ class OptimizerConfig(Config):
         betas: how slowly the means of gradients and of their squares change.
         eps: keeps small steps finite.
         weight_decay: how strongly weights are pulled to zero; norms, biases and embeddings are not.
+        factors: multiples of the learning rate for parts of a model, by name (`ctc: 10`): what is
+            new learns faster than what was trained before (Howard and Ruder 2018).
     """
 
     lr: float = Field(default=1e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
+    factors: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _betas_in_range(self) -> OptimizerConfig:
@@ -54,18 +58,37 @@ class LoraConfig(Config):
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Fused AdamW; only matrices and kernels are decayed, not norms, biases and embeddings."""
+    """Fused AdamW; only matrices and kernels are decayed, not norms, biases and embeddings.
+
+    Each group of weights has the `factor` of its learning rate.
+
+    Raises:
+        ConfigError: `factors` names a part that the model does not have.
+    """
+    parts = {name.partition(".")[0] for name, _ in model.named_parameters()}
+    if unknown := sorted(config.factors.keys() - parts):
+        raise ConfigError(
+            f"optimizer.factors: the model has no part '{unknown[0]}'; it has: "
+            f"{', '.join(sorted(parts))}"
+        )
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for one in model.parameters():
-        (decayed if one.ndim > 1 and id(one) not in embeddings else kept).append(one)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for factor in (1.0, *sorted({*config.factors.values()} - {1.0})):
+        groups[factor, True] = []
+        groups[factor, False] = []
+    for name, weight in model.named_parameters():
+        factor = config.factors.get(name.partition(".")[0], 1.0)
+        groups[factor, weight.ndim > 1 and id(weight) not in embeddings].append(weight)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        [
+            {
+                "params": weights,
+                "weight_decay": config.weight_decay if decayed else 0.0,
+                "factor": factor,
+            }
+            for (factor, decayed), weights in groups.items()
+            if weights
+        ],
         lr=config.lr,
         betas=config.betas,
         eps=config.eps,

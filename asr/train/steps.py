@@ -202,7 +202,7 @@ class StepModule(pl.LightningModule, ABC):
             clip = (self._settings.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             torch._foreach_mul_(gradients, scale * clip)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("factor", 1.0)  # older checkpoints have none
             optimizer.step()
             if self.ema is not None:
                 self.ema.update()

@@ -3,8 +3,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from asr.train.optimizer import SCHEDULES, Constant, Cosine, Noam, WarmupStableDecay
+from asr.errors import ConfigError
+from asr.train.optimizer import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Noam,
+    OptimizerConfig,
+    WarmupStableDecay,
+    build_optimizer,
+)
 
 
 @given(
@@ -33,3 +43,21 @@ def test_shapes() -> None:
     wsd = WarmupStableDecay(warmup_steps=0, decay=0.25, floor=0.0)
     assert [wsd.factor(9, at) for at in (0.5, 0.75, 0.875, 1.0)] == [1.0, 1.0, 0.5, 0.0]
     assert Constant(warmup_steps=0).factor(9, 0.9) == 1.0
+
+
+def test_a_part_of_the_model_has_a_learning_rate_of_its_own() -> None:
+    model = nn.ModuleDict({"encoder": nn.Linear(2, 2), "ctc": nn.Linear(2, 3)})
+    optimizer = build_optimizer(model, OptimizerConfig(factors={"ctc": 10}))
+    factors = {
+        id(weight): group["factor"]
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    }
+    assert [factors[id(weight)] for weight in model["encoder"].parameters()] == [1, 1]
+    assert [factors[id(weight)] for weight in model["ctc"].parameters()] == [10, 10]
+
+
+def test_a_factor_for_no_part_of_the_model_is_refused() -> None:
+    model = nn.ModuleDict({"encoder": nn.Linear(2, 2)})
+    with pytest.raises(ConfigError, match=r"optimizer\.factors: the model has no part 'ctc'"):
+        build_optimizer(model, OptimizerConfig(factors={"ctc": 10}))
