@@ -128,6 +128,7 @@ def save_model_folder(
 
     Raises:
         OutputError: the folder cannot be written.
+        ModelError: weights hold NaN or infinity, and `dtype` is "int8".
     """
     with atomic_folder(folder) as fresh:
         write_weights(fresh, _stored(model, dtype))
@@ -178,7 +179,7 @@ def load_model_folder(folder: Path | str, dtype: LoadedDtype = "float32") -> Loa
 
     Args:
         dtype: what the weights are loaded as: "float32", or "stored", which keeps the type that
-            they are stored in (float16 and bfloat16 take half the memory).
+            they are stored in (float16 and bfloat16 take half the memory; int8 becomes float32).
 
     Raises:
         ModelError: the folder or a file of it is missing, damaged, altered, of a newer format or of

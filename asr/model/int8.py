@@ -1,7 +1,7 @@
-"""Weights in 8 bits: each row of a matrix as integers and one scale.
+"""Weights stored in 8 bits: a matrix as integers and a scale for each row.
 
-A quarter of the size of float32. Models compute in float32: the integers become numbers again when
-the weights are read. Vectors (norms, biases) and the statistics of the features stay as they are.
+They take a quarter of the space of float32, and become float32 again when they are read. Vectors
+(norms, biases, the statistics of the features) are stored as float32.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ def quantised(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of two and more dimensions as int8, with their scales; the others as float32.
 
     The scale of a row maps its largest absolute value to 127: an error is at most half a scale.
+
+    Raises:
+        ModelError: a matrix holds NaN or infinity.
     """
     stored: dict[str, Tensor] = {}
     for name, tensor in weights.items():
@@ -32,15 +35,17 @@ def quantised(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             stored[name] = tensor.contiguous()
             continue
         rows = tensor.flatten(1)
-        scales = rows.abs().amax(1) / LARGEST
-        integers = (rows / scales.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round()
+        scales = (rows.abs().amax(1) / LARGEST).clamp(min=torch.finfo(torch.float32).tiny)
+        if not bool(scales.isfinite().all()):
+            raise ModelError(f"{name} holds NaN or infinity, which 8 bits cannot store")
+        integers = (rows / scales[:, None]).round()
         stored[name] = integers.to(torch.int8).view(tensor.shape)
         stored[name + SCALES] = scales
     return stored
 
 
 def dequantised(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """`weights` with tensors in place of integers and scales; those without scales as they are.
+    """What `quantised` stored, as float32; tensors that were not quantised stay as they are.
 
     Raises:
         ModelError: integers and scales do not belong together, or one of them is missing; `path`

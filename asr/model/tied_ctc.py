@@ -8,17 +8,19 @@ from torch import Tensor, nn
 
 #: Width of the hidden layer, in widths of the memory.
 WIDTH = 2
-#: Numbers that each label has of its own, beside its vector.
+#: Learned values that are appended to the vector of each label.
 OWN = 16
 
 
 class TiedCTC(nn.Module):
     """Maps each frame of memory to a vector; logits are its products with the labels' vectors.
 
-    These are the decoder's (tied weights: Press and Wolf 2017), so that few weights are new, and
-    rare labels gain by being similar to others. Training CTC does not change them. They share a
-    large mean, which tells no label from another and is taken out, and all get the same length.
-    Each label also has a few numbers of its own: the blank's vector was never trained to be one.
+    The vectors are the decoder's embeddings (tied weights: Press and Wolf 2017). So few weights are
+    new, and rare labels gain by being similar to others. Training CTC does not change the vectors.
+
+    The mean of all vectors is subtracted from each, as it is large and does not distinguish labels,
+    and each is scaled to length 1. A few learned values for each label (`own`) are appended: the
+    decoder never learned a vector for the blank.
 
     Args:
         dim: of the memory.

@@ -23,8 +23,8 @@ class OptimizerConfig(Config):
         betas: how slowly the means of gradients and of their squares change.
         eps: keeps small steps finite.
         weight_decay: how strongly weights are pulled to zero; norms, biases and embeddings are not.
-        factors: multiples of the learning rate for parts of a model, by name (`ctc: 10`): what is
-            new learns faster than what was trained before (Howard and Ruder 2018).
+        factors: what the learning rate of a part of the model is multiplied by, as `ctc: 10`: new
+            weights may learn faster than those that were trained before (Howard and Ruder 2018).
     """
 
     lr: float = Field(default=1e-3, gt=0)
@@ -60,7 +60,7 @@ class LoraConfig(Config):
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
     """Fused AdamW; only matrices and kernels are decayed, not norms, biases and embeddings.
 
-    Each group of weights has the `factor` of its learning rate.
+    Each group holds, as `factor`, what its learning rate is to be multiplied by.
 
     Raises:
         ConfigError: `factors` names a part that the model does not have.

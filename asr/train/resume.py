@@ -14,8 +14,8 @@ from asr.train.checkpoint import LAST
 from asr.train.recipe import Recipe
 
 PREPARED = "prepared"
-#: What the weights in a checkpoint were made for.
-FIXED = ("model.", "tokenizer", "prompts.", "normalizer.", "training.lora")
+#: What the weights in a checkpoint were made for, and the groups of its optimizer.
+FIXED = ("model.", "tokenizer", "prompts.", "normalizer.", "training.lora", "optimizer.factors")
 #: What each call says anew.
 PASSING = {"training.max_time", "output"}
 

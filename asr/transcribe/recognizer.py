@@ -73,7 +73,7 @@ def load_model(
         limits: what an input may cost at most; None is 12 hours of sound.
         dtype: what the weights are kept as: "float32", or "stored", the type that they are stored
             in (float16 and bfloat16 take half the memory; bfloat16 suits CPUs and GPUs that
-            multiply it natively).
+            multiply it natively; int8 becomes float32).
 
     Raises:
         ModelError: a model is missing, damaged, or not what it should be, a published model cannot

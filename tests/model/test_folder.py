@@ -75,6 +75,23 @@ def test_half_precision_is_half_the_size_and_loads_as_float32(folder: Path) -> N
     assert all(tensor.dtype == torch.float32 for tensor in again.state_dict().values())
 
 
+def test_8_bits_load_as_float32_and_compute_almost_the_same(folder: Path) -> None:
+    loaded = load_model_folder(folder)
+    small = folder.with_name("small")
+    save_model_folder(
+        small, loaded.model, loaded.tokenizer, name="small", normalizer=NormalizerConfig(),
+        card="", dtype="int8",
+    )  # fmt: skip
+    again = load_model_folder(small, "stored").model
+    assert all(tensor.dtype == torch.float32 for tensor in again.state_dict().values())
+    assert again.norm.mean[0] == -3.25
+    samples, lengths = torch.randn(1, 4000) * 0.1, torch.tensor([4000])
+    with torch.inference_mode():
+        memories = [m.encode(*m.features(samples, lengths))[0] for m in (again, loaded.model)]
+    # memory is normed to about 1; the error of a weight is up to 1/254 of its row's largest
+    assert 0 < (memories[0] - memories[1]).abs().max() < 0.1
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_may_stay_in_the_type_that_they_are_stored_in(folder: Path, dtype: str) -> None:
     loaded = load_model_folder(folder)

@@ -42,6 +42,13 @@ def test_log_probs_are_those_of_the_vectors_of_labels() -> None:
     torch.testing.assert_close(log_probs[..., 7], log_probs[..., 9])
 
 
+def test_mean_and_length_of_the_vectors_of_labels_count_for_nothing() -> None:
+    torch.manual_seed(3)
+    head = TiedCTC(64, 64, VOCABULARY)
+    memory, vectors = torch.randn(1, 5, 64), torch.randn(VOCABULARY, 64)
+    torch.testing.assert_close(head(memory, vectors), head(memory, 0.1 * vectors + 2.0))
+
+
 def test_it_learns_without_moving_the_vectors() -> None:
     model = tied()
     model.ctc_log_probs(torch.randn(1, 4, 64))[..., 3].sum().backward()

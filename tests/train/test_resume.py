@@ -118,6 +118,16 @@ def test_keys_that_an_older_checkpoint_does_not_have_are_at_their_defaults(
         changes(recipe("model.frontend={type: whisper}"), {"recipe": older})
 
 
+@pytest.mark.parametrize(("old", "new"), [("{}", "{ctc: 10}"), ("{ctc: 10}", "{decoder: 10}")])
+def test_the_groups_of_the_optimizer_cannot_change(
+    recipe: Callable[..., Recipe], old: str, new: str
+) -> None:
+    earlier = recipe(f"optimizer.factors={old}").model_dump(mode="json")
+    assert changes(recipe(f"optimizer.factors={old}"), {"recipe": earlier}) == []
+    with pytest.raises(TrainingError, match=r"optimizer\.factors\.\w+ was"):
+        changes(recipe(f"optimizer.factors={new}"), {"recipe": earlier})
+
+
 def test_a_full_disk_leaves_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
